@@ -1,0 +1,50 @@
+# Every target does its own set-up: a fresh machine needs python3 (>= 3.11, with venv) and make.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.complete
+
+.PHONY: env demo test test-slow lint bench docs schema lock clean
+
+env: $(STAMP)
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "nanocensus needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) -V 2>&1). Name another: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
+	  { echo "'$(PYTHON)' lacks the venv module. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --no-deps --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: env
+	$(BIN)/nanocensus run jobs/demo.toml
+
+test: env
+	$(BIN)/python -m pytest -q -p no:cacheprovider
+
+test-slow: env
+	$(BIN)/python -m pytest -q -m slow
+
+lint: env
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/nanocensus schema --check
+
+bench: env
+	$(BIN)/python -m pytest -q benchmarks --benchmark-enable
+
+docs: env
+	$(BIN)/python -m pytest -q tests/test_docs.py
+
+schema: env
+	$(BIN)/nanocensus schema
+
+lock: env
+	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
+	  --extra dev --extra io --extra cluster --extra bench pyproject.toml -o requirements.lock
+
+clean:
+	rm -rf .venv results build dist

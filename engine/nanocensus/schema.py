@@ -1,0 +1,257 @@
+"""Every column of every table, declared once.
+
+Frames, reports, docs and the published contracts (``schemas/*.json``) derive from these declarations. A quantum is
+the step to which the statistics round a value before they add it up as an integer: far below what can be measured,
+and chosen such that weight * value^2 stays below 2^63 over the declared range.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import pyarrow as pa
+
+from nanocensus.errors import FormatVersionError, TableError
+
+FORMAT_VERSION = "1.0"
+"""major.minor of everything written; a minor only adds nullable columns, so older minors always open."""
+
+_ARROW: Mapping[str, pa.DataType] = {
+    "string": pa.string(),
+    "bool": pa.bool_(),
+    "int32": pa.int32(),
+    "float64": pa.float64(),
+}
+
+DType = Literal["string", "bool", "int32", "float64"]
+Estimator = Literal["outline", "paper", "crofton"]
+PIXEL_SIZE_ASSUMED = "assumed"
+"""The `pixel_size_source` of a pixel size that the user made up; every length then carries the word."""
+
+WEIGHT_QUANTUM = 2.0**-10
+"""Step of the weights of particles in the statistics; the largest weight is 2^6."""
+LARGEST_WEIGHT = 2.0**6
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table."""
+
+    name: str
+    dtype: DType
+    meaning: str
+    """One sentence for people who have never seen the code."""
+    unit: str = ""
+    """"nm", "nm2", "px", "rad", "1" (a ratio), or "" where there is none to name."""
+    nullable: bool = False
+    minimum: float | None = None
+    maximum: float | None = None
+    quantum: float | None = None
+    """Step to which the statistics round the value; a column without one cannot be summed exactly."""
+    iso_name: str = ""
+    """The name in ISO 9276-6, where it has one."""
+    choices: tuple[str, ...] = ()
+
+    def field(self) -> pa.Field:
+        """Give the Arrow field, its unit and meaning in the metadata."""
+        metadata = {"meaning": self.meaning, "unit": self.unit, "iso_name": self.iso_name}
+        return pa.field(
+            self.name, _ARROW[self.dtype], self.nullable, {key: text for key, text in metadata.items() if text}
+        )
+
+    def json_schema(self) -> dict[str, Any]:
+        """Give the JSON Schema of one value, the unit and quantum as annotations."""
+        kind = {"string": "string", "bool": "boolean", "int32": "integer", "float64": "number"}[self.dtype]
+        facts: dict[str, Any] = {"type": [kind, "null"] if self.nullable else kind, "description": self.meaning}
+        if self.choices:
+            facts["enum"] = [*self.choices, None] if self.nullable else list(self.choices)
+        optional = {
+            "minimum": self.minimum,
+            "maximum": self.maximum,
+            "x-unit": self.unit,
+            "x-quantum": self.quantum,
+            "x-iso-name": self.iso_name,
+            "x-dtype": self.dtype,
+        }
+        return facts | {key: fact for key, fact in optional.items() if fact not in (None, "")}
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table: its columns in order, and the prefix under which users add their own."""
+
+    name: str
+    meaning: str
+    columns: tuple[Column, ...]
+    open_prefix: str = ""
+    """Columns of this prefix may be added; they are numbers or text (the conditions of a synthesis)."""
+
+    def __getitem__(self, name: str) -> Column:
+        """Give a column by its name."""
+        try:
+            return next(column for column in self.columns if column.name == name)
+        except StopIteration:
+            raise TableError(
+                f"table {self.name!r}",
+                expected="one of its columns: " + ", ".join(self.names),
+                got=repr(name),
+                remedy="See docs/reference/columns.md for what each means.",
+            ) from None
+
+    def __contains__(self, name: str) -> bool:
+        """Say whether a column of this name is declared."""
+        return name in self.names
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the declared columns, in order."""
+        return tuple(column.name for column in self.columns)
+
+    def arrow(self, extra: Iterable[pa.Field] = ()) -> pa.Schema:
+        """Give the Arrow schema, the format version in its metadata."""
+        fields = [column.field() for column in self.columns] + list(extra)
+        return pa.schema(fields, {"nanocensus.table": self.name, "nanocensus.format_version": FORMAT_VERSION})
+
+    def json_schema(self) -> dict[str, Any]:
+        """Give the JSON Schema of one row."""
+        contract: dict[str, Any] = {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "title": f"nanocensus {self.name}",
+            "description": self.meaning,
+            "x-format-version": FORMAT_VERSION,
+            "type": "object",
+            "properties": {column.name: column.json_schema() for column in self.columns},
+            "required": [column.name for column in self.columns],
+            "additionalProperties": False,
+        }
+        if self.open_prefix:
+            contract["patternProperties"] = {f"^{self.open_prefix}": {"type": ["number", "string", "null"]}}
+        return contract
+
+
+def check_format_version(version: str, artefact: str) -> None:
+    """Refuse what a newer major version wrote; older minors open.
+
+    Raises
+    ------
+    FormatVersionError
+        If the major version differs.
+    """
+    if version.split(".")[0] != FORMAT_VERSION.split(".")[0]:
+        raise FormatVersionError(
+            artefact,
+            expected=f"format version {FORMAT_VERSION.split('.')[0]}.x",
+            got=version or "none",
+            remedy="Open it with the nanocensus that wrote it (run.json names the version), or run the job again.",
+        )
+
+
+CONDITION_PREFIX = "condition_"
+
+MICROGRAPHS = Table(
+    "micrographs",
+    "The index: one row a micrograph, whatever became of it.",
+    (
+        Column("micrograph", "string", "Identity: the first 16 hexadecimal digits of content_digest."),
+        Column("name", "string", "File name relative to the folder it was found in, with forward slashes."),
+        Column("sample", "string", "Name of the synthesis condition."),
+        Column("group", "string", "Field or grid square whose micrographs are alike; the micrograph itself if absent.",
+               nullable=True),
+        Column("session", "string", "Sitting at the microscope.", nullable=True),
+        Column("order", "int32", "Position in the order of acquisition within the sample.", minimum=0.0),
+        Column("height_px", "int32", "Number of rows.", "px", minimum=1.0),
+        Column("width_px", "int32", "Number of columns.", "px", minimum=1.0),
+        Column("recorded_dtype", "string", "Type of the recorded values (numpy name)."),
+        Column("pixel_size_nm", "float64", "Side of a (square) pixel.", "nm", minimum=1e-3, maximum=1e3),
+        Column("pixel_size_source", "string", "Who says so: given, assumed, or the tag of the file it was read from."),
+        Column("pixel_size_uncertainty", "float64", "Relative standard uncertainty of the pixel size, where known.", "1",
+               nullable=True, minimum=0.0),
+        Column("model", "string", "Name of the network that predicted it.", nullable=True),
+        Column("truth", "string", "Where its true particles come from (a mask's file name), where they are known.",
+               nullable=True),
+        Column("content_digest", "string", "SHA-256 of the recorded values, their type and shape."),
+        Column("segment_digest", "string", "Digest of all that the probability map depends on.", nullable=True),
+        Column("measure_digest", "string", "Digest of all that its particles depend on.", nullable=True),
+        Column("status", "string", "What became of it.", choices=("ingested", "done", "failed")),
+        Column("reason", "string", "Why it failed, and what to do.", nullable=True),
+        Column("n_detected", "int32", "Number of particles detected, before any criterion.", nullable=True, minimum=0.0),
+        Column("part", "string", "File name of the Parquet part that holds its particles.", nullable=True),
+        Column("part_digest", "string", "SHA-256 of that file.", nullable=True),
+    ),
+    open_prefix=CONDITION_PREFIX,
+)  # fmt: skip
+
+REFUSALS = Table(
+    "refusals",
+    "Files that did not become micrographs, and why.",
+    (
+        Column("name", "string", "File name relative to the folder it was found in, with forward slashes."),
+        Column("sample", "string", "Sample that it would have belonged to."),
+        Column("reason", "string", "What was expected, what came, what to do."),
+    ),
+)
+
+_SHAPE = {"unit": "1", "quantum": 2.0**-18, "minimum": 0.0}
+_LENGTH = {"unit": "nm", "quantum": 2.0**-12, "minimum": 0.0, "maximum": 2048.0}
+_AREA = {"unit": "nm2", "quantum": 2.0**-3, "minimum": 0.0, "maximum": 2.0**20}
+
+PARTICLES = Table(
+    "particles",
+    "One row a detected particle; criteria are applied later, never baked in.",
+    (
+        Column("sample", "string", "Name of the synthesis condition."),
+        Column("micrograph", "string", "Identity of its micrograph."),
+        Column("label", "int32", "Its value in the label image, from 1, in raster order of first pixels.", minimum=1.0),
+        Column("estimator", "string", "How area and perimeter were measured.", choices=get_args(Estimator)),
+        Column("centroid_y_nm", "float64", "Distance of its centroid from the micrograph's upper edge.", "nm"),
+        Column("centroid_x_nm", "float64", "Distance of its centroid from the micrograph's left edge.", "nm"),
+        Column("bbox_top_px", "int32", "First row of its bounding box.", "px", minimum=0.0),
+        Column("bbox_left_px", "int32", "First column of its bounding box.", "px", minimum=0.0),
+        Column("bbox_bottom_px", "int32", "Row after the last of its bounding box.", "px", minimum=1.0),
+        Column("bbox_right_px", "int32", "Column after the last of its bounding box.", "px", minimum=1.0),
+        Column("pixel_count", "int32", "Number of its pixels.", "px", minimum=1.0),
+        Column("area_nm2", "float64", "Projected area inside the outer outline.", **_AREA, iso_name="A"),
+        Column("hole_area_nm2", "float64", "Area of the holes inside the outer outline.", **_AREA),
+        Column("perimeter_nm", "float64", "Length of the outer outline.", **_LENGTH, iso_name="P"),
+        Column("hull_area_nm2", "float64", "Area of the convex hull.", **_AREA, iso_name="A_C"),
+        Column("hull_perimeter_nm", "float64", "Perimeter of the convex hull.", **_LENGTH, iso_name="P_C"),
+        Column("edge_length_nm", "float64", "Side of the square of equal area, sqrt(area).", **_LENGTH),
+        Column("equivalent_diameter_nm", "float64", "Diameter of the disc of equal area, sqrt(4 area / pi).", **_LENGTH,
+               iso_name="area-equivalent diameter x_A"),
+        Column("circularity", "float64", "4 pi area / perimeter^2: 1 for a disc, 0.785 for a square.", **_SHAPE,
+               maximum=4.0, iso_name="form factor"),
+        Column("iso_circularity", "float64", "sqrt(4 pi area / perimeter^2).", **_SHAPE, maximum=2.0,
+               iso_name="circularity"),
+        Column("solidity", "float64", "area / hull area: 1 for a convex particle.", **_SHAPE, maximum=2.0,
+               iso_name="solidity"),
+        Column("convexity", "float64", "Hull perimeter / perimeter.", **_SHAPE, maximum=4.0, iso_name="convexity"),
+        Column("eccentricity", "float64", "Eccentricity of the ellipse of equal second moments: 0 for a disc.", **_SHAPE,
+               maximum=1.0),
+        Column("major_axis_nm", "float64", "Major axis of the ellipse of equal second moments.", **_LENGTH,
+               iso_name="Legendre ellipse major axis"),
+        Column("minor_axis_nm", "float64", "Minor axis of the ellipse of equal second moments.", **_LENGTH,
+               iso_name="Legendre ellipse minor axis"),
+        Column("orientation_rad", "float64", "Angle of the major axis from the x axis towards increasing y.", "rad",
+               minimum=-1.5707963267948966, maximum=1.5707963267948966, quantum=2.0**-18),
+        Column("feret_max_nm", "float64", "Largest distance between parallel tangents.", **_LENGTH, iso_name="x_Fmax"),
+        Column("feret_min_nm", "float64", "Smallest distance between parallel tangents.", **_LENGTH, iso_name="x_Fmin"),
+        Column("aspect_ratio", "float64", "Feret min / Feret max: 1 for a disc.", **_SHAPE, maximum=1.0,
+               iso_name="aspect ratio"),
+        Column("roundness", "float64", "4 area / (pi feret max^2).", **_SHAPE, maximum=2.0, iso_name="roundness"),
+        Column("compactness", "float64", "Equivalent diameter / feret max.", **_SHAPE, maximum=2.0,
+               iso_name="compactness"),
+        Column("mean_probability", "float64", "Mean of the probability map over its pixels.", "1", nullable=True,
+               minimum=0.0, maximum=1.0, quantum=2.0**-18),
+        Column("touches_border", "bool", "Whether a pixel of it lies on the micrograph's border."),
+        Column("border_weight", "float64", "Miles-Lantuejoul weight: 1 / chance that one of its size lies wholly "
+               "inside the micrograph; none for a particle on the border.", "1", nullable=True, minimum=1.0),
+    ),
+)  # fmt: skip
+
+TABLES: Mapping[str, Table] = {table.name: table for table in (MICROGRAPHS, REFUSALS, PARTICLES)}
+
+
+def dumps(contract: Mapping[str, Any]) -> str:
+    """Write a contract as published: sorted for review, one newline at the end."""
+    return json.dumps(contract, indent=2, ensure_ascii=False) + "\n"

@@ -1,0 +1,178 @@
+"""Sections of job files: frozen dataclasses read from TOML, checked once at the door.
+
+A section is a frozen dataclass whose fields are each followed by one line saying what they mean. From it derive the
+parser, the published JSON Schema and the reference page.
+"""
+
+import ast
+import dataclasses
+import difflib
+import inspect
+import textwrap
+import types
+from collections.abc import Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+
+from nanocensus.errors import InputError, JobError
+
+Section = TypeVar("Section")
+
+_NAMES = {str: "text", int: "a whole number", float: "a number", bool: "true or false", Path: "a path (text)"}
+_JSON_TYPES = {str: "string", int: "integer", float: "number", bool: "boolean", Path: "string"}
+
+
+def parse_section(kind: type[Section], data: Mapping[str, Any], *, section: str, base: Path | None = None) -> Section:
+    """Read one section, or a whole job, from what a TOML file says.
+
+    Parameters
+    ----------
+    kind : type
+        The frozen dataclass of the section.
+    data : Mapping
+        What the file says; keys that are left out keep their defaults.
+    section : str
+        Name of the section, for messages.
+    base : Path, optional
+        Folder to which paths in the section are relative; the working directory if absent.
+
+    Returns
+    -------
+    kind
+
+    Raises
+    ------
+    JobError
+        On an unknown key, a missing one, a value of the wrong type, or one that the section itself refuses.
+
+    Examples
+    --------
+    >>> @dataclasses.dataclass(frozen=True)
+    ... class Blocks:
+    ...     micrographs: int = 16
+    >>> parse_section(Blocks, {"micrographs": 4}, section="blocks")
+    Blocks(micrographs=4)
+    """
+    fields = {field.name: field for field in dataclasses.fields(cast(Any, kind))}
+    for key in data:
+        if key not in fields:
+            near = difflib.get_close_matches(key, fields, n=1)
+            raise JobError(
+                f"[{section}] {key}",
+                expected="one of: " + ", ".join(fields),
+                got=f"the unknown key {key!r}",
+                remedy=f"Did you mean {near[0]!r}?" if near else "Remove it; docs/reference/job.md lists every key.",
+            )
+    for name, field in fields.items():
+        if name not in data and field.default is field.default_factory is dataclasses.MISSING:
+            raise JobError(f"[{section}]", expected=f"the key {name!r}", got="none", remedy=f"Add {name} = ... to it.")
+    hints = get_type_hints(kind)
+    values = {key: _parse(hints[key], value, f"[{section}] {key}", base) for key, value in data.items()}
+    try:
+        return kind(**values)
+    except JobError:
+        raise
+    except InputError as error:  # the section's own check of a value
+        raise JobError(
+            f"[{section}] {error.subject}", expected=error.expected, got=error.got, remedy=error.remedy
+        ) from None
+
+
+def _parse(hint: Any, value: Any, where: str, base: Path | None) -> Any:  # noqa: ANN401  any annotation, any TOML value
+    origin, args = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        if value is None:  # never from TOML, which has no null; from the JSON record of an earlier run
+            return None
+        return _parse(next(arg for arg in args if arg is not types.NoneType), value, where, base)
+    if dataclasses.is_dataclass(hint):
+        if not isinstance(value, Mapping):
+            raise _mismatch(where, "a table", value)
+        return parse_section(cast(type[Any], hint), value, section=where.split()[-1], base=base)
+    if origin is Literal:
+        if value not in args:
+            raise _mismatch(where, "one of " + ", ".join(map(repr, args)), value)
+        return value
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise _mismatch(where, "a list", value)
+        return tuple(_parse(args[0], item, where, base) for item in value)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if hint is Path and isinstance(value, str):
+        path = Path(value).expanduser()
+        return path if path.is_absolute() or base is None else base / path
+    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
+        raise _mismatch(where, _NAMES[hint], value)
+    return value
+
+
+def _mismatch(where: str, expected: str, value: Any) -> JobError:  # noqa: ANN401  any TOML value
+    return JobError(where, expected=expected, got=repr(value), remedy="Correct it in the job file.")
+
+
+def plain(section: Any) -> Any:  # noqa: ANN401  any section, any JSON value
+    """Give a section as JSON values, paths as text: for digests and records.
+
+    Examples
+    --------
+    >>> @dataclasses.dataclass(frozen=True)
+    ... class Report:
+    ...     folder: Path
+    >>> plain(Report(Path("out")))
+    {'folder': 'out'}
+    """
+    if dataclasses.is_dataclass(section):
+        return {field.name: plain(getattr(section, field.name)) for field in dataclasses.fields(section)}
+    if isinstance(section, tuple | list):
+        return [plain(item) for item in section]
+    return str(section) if isinstance(section, Path) else section
+
+
+def meanings(kind: type) -> dict[str, str]:
+    """Give what each field of a section means: the line below it in the source."""
+    body = cast(ast.ClassDef, ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0]).body
+    return {
+        field.target.id: inspect.cleandoc(line.value.value)
+        for field, line in pairwise(body)
+        if isinstance(field, ast.AnnAssign)
+        and isinstance(field.target, ast.Name)
+        and isinstance(line, ast.Expr)
+        and isinstance(line.value, ast.Constant)
+        and isinstance(line.value.value, str)
+    }
+
+
+def json_schema(kind: type) -> dict[str, Any]:
+    """Give the JSON Schema of a section."""
+    hints, words = get_type_hints(kind), meanings(kind)
+    properties: dict[str, Any] = {}
+    required = []
+    for field in dataclasses.fields(kind):
+        facts = _json_type(hints[field.name])
+        facts["description"] = words.get(field.name, facts.get("description", ""))
+        if field.default is not dataclasses.MISSING and field.default is not None:
+            facts["default"] = plain(field.default)
+        elif field.default is field.default_factory is dataclasses.MISSING:
+            required.append(field.name)
+        properties[field.name] = facts
+    return {
+        "type": "object",
+        "description": (inspect.getdoc(kind) or "").splitlines()[0],
+        "properties": properties,
+        "required": required,
+        "additionalProperties": False,
+    }
+
+
+def _json_type(hint: Any) -> dict[str, Any]:  # noqa: ANN401  any annotation
+    origin, args = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        return _json_type(next(arg for arg in args if arg is not types.NoneType))
+    if dataclasses.is_dataclass(hint):
+        return json_schema(cast(type, hint))
+    if origin is Literal:
+        return {"enum": list(args)}
+    if origin is tuple:
+        return {"type": "array", "items": _json_type(args[0])}
+    return {"type": _JSON_TYPES[hint]}

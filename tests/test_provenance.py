@@ -1,0 +1,32 @@
+import numpy as np
+import pytest
+
+from nanocensus.provenance import digest, file_digest, record
+
+
+def test_digests_depend_on_values_not_on_the_order_of_keys():
+    assert digest("a", {"x": 1, "y": 2.0}) == digest("a", {"y": 2.0, "x": 1})
+    assert digest("a", {"x": 1}) != digest("a", {"x": 2})
+    assert digest("ab", "c") != digest("a", "bc")
+
+
+def test_what_has_no_json_form_has_no_digest():
+    with pytest.raises(ValueError, match="JSON"):
+        digest(float("nan"))
+    with pytest.raises(TypeError):
+        digest(np.zeros(3))
+
+
+def test_a_file_digest_is_that_of_its_bytes(tmp_path):
+    path = tmp_path / "x"
+    path.write_bytes(b"abc")
+    assert file_digest(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_a_record_names_versions_and_machine_but_no_host():
+    import socket
+
+    facts = record(seed=3)
+    assert facts["seed"] == 3
+    assert facts["versions"]["numpy"] == np.__version__
+    assert socket.gethostname() not in str(facts["machine"])
