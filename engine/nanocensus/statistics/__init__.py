@@ -1,0 +1,1 @@
+"""From rows of particles to statements about the population."""

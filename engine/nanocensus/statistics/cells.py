@@ -1,0 +1,232 @@
+"""Cells: integer sums per (sample, micrograph, size bin), the material of every statistic.
+
+Integer sums can be added in any order, over any partitioning, on any machine, to the same bytes; floating-point sums
+cannot. The micrograph stays in the key, since it (or its group or session) is the unit that was drawn at random.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from dask.delayed import Delayed, delayed
+
+from nanocensus.errors import StatisticsError, TableError
+from nanocensus.statistics import cell_store
+from nanocensus.statistics.partitions import Particles, add_rows, compute, over_partitions
+from nanocensus.statistics.quanta import Number, Quantum, quantum_of
+from nanocensus.statistics.recipe import KEYS, CellSums, Recipe, add_cells, check_seen, sum_cells
+from nanocensus.statistics.size_bins import OUTSIDE, Grid, SizeBins, size_bins
+from nanocensus.statistics.step_histograms import quantile_bins
+
+__all__ = ["Cells", "SizeBins", "cells", "delayed_cells", "size_bins"]
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """Additive sums per (sample, micrograph, size bin); make them with `cells`."""
+
+    table: pd.DataFrame
+    """One row a cell that holds particles, sorted: sample, micrograph, size_bin, then the integer sums
+    n, w (weights in quanta of 2^-10) and, per column, sum w q and sum w q^2 in two limbs each."""
+    micrographs: pd.DataFrame
+    """One row a micrograph, sorted, those without particles too: sample, micrograph, and what groups them."""
+    by: tuple[str, ...]
+    """The keys of a result, besides the size bin."""
+    recipe: Recipe
+    """Columns, bins and weight."""
+    particles: tuple[Particles, ...] = field(default=(), repr=False)
+    """Where the particles came from, for the pass over values that quantiles need; not saved."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the sums and their keys: equal particles give equal digests, however they came."""
+        state = hashlib.sha256(repr((self.by, self.recipe)).encode())
+        for frame in (self.table, self.micrographs):
+            for name in frame.columns:
+                column = frame[name].to_numpy()
+                whole = np.issubdtype(column.dtype, np.integer)
+                state.update(name.encode() + (column.tobytes() if whole else repr(column.tolist()).encode()))
+        return state.hexdigest()
+
+    @property
+    def n_outside(self) -> int:
+        """Number of particles in no bin."""
+        return int(self.table.loc[self.table["size_bin"] == OUTSIDE, "n"].sum())
+
+    def __add__(self, other: "Cells") -> "Cells":
+        """Add the cells of other particles, of the same micrographs or others.
+
+        Raises
+        ------
+        StatisticsError
+            If the two do not hold the same sums in the same bins.
+        TableError
+            If they say different things about a micrograph.
+        """
+        if (self.by, self.recipe) != (other.by, other.recipe):
+            raise StatisticsError(
+                "sum of cells", expected="equal keys, columns, bins and weights", got="different ones",
+                remedy="Build both with the same arguments of cells().",
+            )  # fmt: skip
+        both = pd.concat([self.micrographs, other.micrographs]).drop_duplicates()
+        table = add_rows([self.table, other.table], KEYS)
+        # Half of the particles would give quantiles of that half: then rather none.
+        frames = self.particles + other.particles if self.particles and other.particles else ()
+        return replace(self, table=table, micrographs=_sorted_micrographs(both), particles=frames)
+
+    def save(self, path: Path) -> None:
+        """Write them as a Zarr group (version 3), replacing what is there."""
+        cell_store.write(path, self.table, self.micrographs, self.by, self.recipe)
+
+    @classmethod
+    def open(cls, path: Path) -> "Cells":
+        """Read saved cells; without particles, so quantiles need them given to `estimate`.
+
+        Raises
+        ------
+        StoreError
+            If there are no cells, or a newer nanocensus wrote them.
+        """
+        return cls(*cell_store.read(path))
+
+
+def cells(particles: Particles, micrographs: pd.DataFrame | None = None, *, by: Sequence[str | SizeBins],
+          of: Sequence[str], weight: str | None = "border_weight",
+          scale: Mapping[str, Number] | None = None) -> Cells:  # fmt: skip
+    """Sum particles into cells: one pass, or two if bins lie at quantiles.
+
+    Parameters
+    ----------
+    particles : pandas or dask DataFrame
+        Columns sample, micrograph, those of `of`, of the bins and the weight. Every row counts: apply criteria
+        before.
+    micrographs : DataFrame, optional
+        One row a micrograph: sample, micrograph, and group, session, conditions where known. Of a table with a
+        `status` those that are "done" count, also those without particles. Without the table, the micrographs
+        are those of the particles.
+    by : sequence of str or SizeBins
+        Keys of the results: "sample", "session", a condition (columns of `micrographs`), and at most one SizeBins.
+    of : sequence of str
+        Columns whose moments are kept.
+    weight : str or None
+        Column of weights (0 to 64), or None to count each particle once.
+    scale : mapping of str to float, optional
+        Quantum of columns that the schema does not know (see `quantum_of`).
+
+    Returns
+    -------
+    Cells
+
+    Raises
+    ------
+    TableError
+        For absent columns, missing values, values out of the declared range, or contradictory micrographs.
+    StatisticsError
+        For particles without a weight, or bins that make no sense.
+
+    Examples
+    --------
+    >>> rows = pd.DataFrame({"sample": "A", "micrograph": ["x", "x", "y"], "edge_length_nm": [4.2, 4.3, 4.4]})
+    >>> made = cells(rows, by=["sample", size_bins(0.2)], of=["edge_length_nm"], weight=None)
+    >>> made.table[["micrograph", "size_bin", "n"]].to_dict("list")
+    {'micrograph': ['x', 'y'], 'size_bin': [21, 22], 'n': [2, 1]}
+    """
+    made: Cells = compute(delayed_cells(particles, micrographs, by=by, of=of, weight=weight, scale=scale))
+    return replace(made, particles=(particles,))
+
+
+def delayed_cells(particles: Particles, micrographs: pd.DataFrame | None = None, *, by: Sequence[str | SizeBins],
+                  of: Sequence[str], weight: str | None = "border_weight",
+                  scale: Mapping[str, Number] | None = None) -> Delayed:  # fmt: skip
+    """Build the graph whose result is `cells(...)`, without the particles; nothing is computed.
+
+    Parameters and errors are those of `cells`; errors in values are raised when the graph is computed.
+    """
+    bins = [key for key in by if isinstance(key, SizeBins)]
+    if len(bins) > 1:
+        raise StatisticsError(
+            "by", expected="at most one SizeBins", got=str(len(bins)), remedy="Bin one column at a time."
+        )
+    keys = tuple(key for key in by if isinstance(key, str))
+    kept = None if micrographs is None else _kept_micrographs(micrographs, keys)
+    if kept is None and set(keys) - {"sample", "micrograph"}:
+        raise TableError(
+            "by", expected="sample or micrograph, where there is no table of micrographs", got=", ".join(keys),
+            remedy="Give the table of micrographs that holds these columns.",
+        )  # fmt: skip
+    size = quantum_of(bins[0].of, scale) if bins else None
+    columns = tuple(quantum_of(column, scale) for column in dict.fromkeys(of))
+    recipe = Recipe(columns, bins[0] if bins else None, size, weight)
+    final: Recipe | Delayed = recipe
+    grid: Grid | Delayed | None = None
+    if recipe.bins and recipe.bins.quantiles:
+        found = quantile_bins([particles], recipe)
+        final = delayed(replace, pure=False)(recipe, bins=found)
+        grid = delayed(_grid, pure=False)(found, size)
+    elif recipe.bins and size:
+        grid = recipe.bins.grid(size)
+    sums = over_partitions([particles], recipe.columns, sum_cells, add_cells, recipe, grid)
+    made: Delayed = delayed(_finish, pure=False)(sums, final, kept, keys)
+    return made
+
+
+def _grid(bins: SizeBins, quantum: Quantum) -> Grid:
+    return bins.grid(quantum)
+
+
+def _finish(sums: CellSums, recipe: Recipe, micrographs: pd.DataFrame | None, by: tuple[str, ...]) -> Cells:
+    check_seen(sums.seen, recipe)
+    pairs = sums.table[["sample", "micrograph"]].drop_duplicates()
+    if micrographs is None:
+        return Cells(sums.table, _sorted_micrographs(pairs), by, recipe)
+    known = pd.MultiIndex.from_frame(micrographs[["sample", "micrograph"]])
+    strange = pairs[~pd.MultiIndex.from_frame(pairs).isin(known)]
+    if len(strange):
+        first = strange.iloc[0]
+        raise TableError(
+            "particles", expected="particles of micrographs in the table (status done)",
+            got=f"{len(strange)} other micrographs, first {first['micrograph']!r} of sample {first['sample']!r}",
+            remedy="Give the micrographs table of the same run, or leave it out.",
+        )  # fmt: skip
+    return Cells(sums.table, micrographs, by, recipe)
+
+
+def _kept_micrographs(micrographs: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
+    optional = [name for name in ("group", "session") if name in micrographs.columns]
+    wanted = list(dict.fromkeys(["sample", "micrograph", *optional, *keys]))
+    missing = [name for name in wanted if name not in micrographs.columns]
+    if missing:
+        raise TableError(
+            "micrographs", expected="the columns " + ", ".join(wanted), got="none named " + ", ".join(missing),
+            remedy="Group by columns of the micrographs table: " + ", ".join(map(str, micrographs.columns)) + ".",
+        )  # fmt: skip
+    rows = micrographs[micrographs["status"] == "done"] if "status" in micrographs.columns else micrographs
+    rows = rows[wanted]
+    unset = [name for name in ("sample", "micrograph", *keys) if rows[name].isna().any()]
+    if unset:
+        raise TableError(
+            f"column {unset[0]!r} of micrographs", expected="a value for every micrograph",
+            got=f"{int(rows[unset[0]].isna().sum())} without one", remedy="Fill it in, or group by something else.",
+        )  # fmt: skip
+    plain = {name: _plain(rows[name]) for name in wanted} | {name: rows[name].astype("str") for name in wanted[:2]}
+    return _sorted_micrographs(pd.DataFrame(plain))
+
+
+def _plain(column: pd.Series) -> pd.Series:
+    """Give a column as numpy's numbers or as text, whatever library holds it: the two that can be saved."""
+    if not pd.api.types.is_numeric_dtype(column):
+        return column.astype("str")
+    return column if isinstance(column.dtype, np.dtype) else column.astype(np.float64)
+
+
+def _sorted_micrographs(rows: pd.DataFrame) -> pd.DataFrame:
+    twice = rows[rows.duplicated(["sample", "micrograph"])]
+    if len(twice):
+        raise TableError(
+            "micrographs", expected="one row a micrograph", got=f"another row of {twice.iloc[0]['micrograph']!r}",
+            remedy="Remove the duplicate.",
+        )  # fmt: skip
+    return rows.sort_values(["sample", "micrograph"], ignore_index=True)

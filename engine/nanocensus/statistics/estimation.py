@@ -1,0 +1,169 @@
+"""From cells to labelled estimates with intervals."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from nanocensus.errors import StatisticsError
+from nanocensus.schema import FORMAT_VERSION, WEIGHT_QUANTUM
+from nanocensus.statistics.cells import Cells
+from nanocensus.statistics.intervals import FEWEST_CLUSTERS, FEWEST_PARTICLES, Estimates
+from nanocensus.statistics.panels import Cluster, Layout, cluster_sums, lay_out, panels
+from nanocensus.statistics.partitions import Particles
+from nanocensus.statistics.quantile_intervals import find_quantiles
+from nanocensus.statistics.recipe import Recipe
+from nanocensus.statistics.reductions import QuantileReduction, Reduction
+from nanocensus.statistics.size_bins import OUTSIDE
+
+_MEASURES = ("estimate", "standard_error", "degrees_of_freedom", "lower", "upper")
+_NOT_ASKED = "not asked for"
+
+
+def estimate(
+    cells: Cells,
+    reductions: Mapping[str, Sequence[Reduction]],
+    *,
+    cluster: Cluster = "group",
+    level: float = 0.95,
+    particles: Particles | None = None,
+) -> xr.Dataset:
+    """Estimate statistics of columns in every cell, with intervals clustered by what was drawn at random.
+
+    Means have CR2 standard errors and t intervals, standard deviation and CV the same on the logarithm, quantiles
+    Woodruff's (see `intervals`). Where there are fewer than 20 particles or 4 clusters with particles there is an
+    estimate, no interval, and a reason in `refusal`.
+
+    Parameters
+    ----------
+    cells : Cells
+    reductions : mapping of str to sequence of reductions
+        For example {"circularity": [mean, cv, quantile(0.5)]}.
+    cluster : {"group", "session", "micrograph"}
+        The unit of the intervals, nested in the sample. A micrograph without a group is its own.
+    level : float
+        Of the intervals.
+    particles : DataFrame, optional
+        The particles of the cells, for quantiles of cells that were read from a file.
+
+    Returns
+    -------
+    xr.Dataset
+        `estimate`, `standard_error`, `degrees_of_freedom` (*keys, descriptor, statistic), with `lower`, `upper` and
+        `refusal` as coordinates; `n` (particles), `n_micrographs` and `n_clusters` (of the keys, also those without
+        particles in the cell) and `n_occupied_clusters` (*keys); `n_outside` (keys but size_bin): particles in no bin.
+
+    Raises
+    ------
+    StatisticsError
+        For columns that the cells do not hold, quantiles without particles, or clusters that are unknown.
+
+    Examples
+    --------
+    >>> from nanocensus.statistics.cells import cells
+    >>> from nanocensus.statistics.reductions import mean
+    >>> rows = pd.DataFrame({"sample": "A", "micrograph": list("wxyz") * 5, "edge_length_nm": [3.0, 4.0] * 10})
+    >>> made = cells(rows, by=["sample"], of=["edge_length_nm"], weight=None)
+    >>> float(estimate(made, {"edge_length_nm": [mean]})["estimate"].sel(sample="A", statistic="mean").item())
+    3.5
+    """
+    _check(cells.recipe, reductions, level)
+    layout = lay_out(cells, cluster)
+    quantiles = find_quantiles(cells, layout, reductions, particles, level)
+    statistics = list(dict.fromkeys(reduction.name for asked in reductions.values() for reduction in asked))
+    shape = (layout.index.n_cells, len(reductions), len(statistics))
+    found = {name: np.full(shape, np.nan) for name in _MEASURES}
+    refusal = np.full(shape, _NOT_ASKED, dtype=object)
+
+    def put(rows: slice, column: int, name: str, made: Estimates) -> None:
+        here = (rows, column, statistics.index(name))
+        for measure in _MEASURES:
+            found[measure][here] = getattr(made, measure)
+        refusal[here] = made.refusal
+
+    for rows, sums in panels(cells, layout):
+        for column, (name, asked) in enumerate(reductions.items()):
+            for reduction in asked:
+                if isinstance(reduction, QuantileReduction):
+                    made = quantiles.interval(name, reduction.p, rows, sums)
+                else:
+                    made = reduction.estimates(cluster_sums(sums, cells.recipe, name), level)
+                put(rows, column, reduction.name, made)
+    return _as_dataset(cells, layout, reductions, statistics, found, refusal, {"cluster": cluster, "level": level})
+
+
+def _check(recipe: Recipe, reductions: Mapping[str, Sequence[Reduction]], level: float) -> None:
+    held = [quantum.column for quantum in recipe.quanta]
+    absent = [name for name in reductions if name not in held]
+    if absent or not any(reductions.values()):
+        raise StatisticsError(
+            "reductions", expected="statistics of the columns of the cells: " + ", ".join(held),
+            got=", ".join(absent) or "none", remedy="Name the column in cells(of=[...]).",
+        )  # fmt: skip
+    if not 0 < level < 1:
+        raise StatisticsError(
+            "level", expected="a number between 0 and 1", got=f"{level:g}", remedy="For example 0.95."
+        )
+
+
+def _as_dataset(cells: Cells, layout: Layout, reductions: Mapping[str, Sequence[Reduction]], statistics: list[str],
+                found: dict[str, np.ndarray], refusal: np.ndarray, facts: dict[str, object]) -> xr.Dataset:  # fmt: skip
+    recipe, index, outer = cells.recipe, layout.index, tuple(layout.keys)
+    binned = recipe.bins is not None
+    keys = (*outer, *(("size_bin",) if binned else ()))
+    shape = (*layout.shape, *((index.n_bins,) if binned else ()))
+    whole = (*keys, "descriptor", "statistic")
+    counted = _count(cells, layout)
+    coords = dict(layout.keys)
+    variables: dict[str, tuple[tuple[str, ...], np.ndarray]] = {
+        name: (whole, array.reshape(*shape, *array.shape[1:])) for name, array in (found | {"refusal": refusal}).items()
+    }
+    variables |= {name: (keys, array.reshape(shape)) for name, array in counted.items() if name != "n_outside"}
+    variables["n_outside"] = (outer, counted["n_outside"].reshape(layout.shape))
+    made = xr.Dataset(variables, coords=coords).assign_coords(
+        descriptor=np.array(list(reductions), object), statistic=np.array(statistics, object)
+    )
+    if recipe.bins is not None:
+        bounds = recipe.bins.bounds(layout.bins)
+        made = made.assign_coords(size_bin=bounds.centre, size_left=("size_bin", bounds.left),
+                                  size_right=("size_bin", bounds.right))  # fmt: skip
+    units = {quantum.column: quantum.unit for quantum in recipe.quanta}
+    made = made.assign_coords(unit=("descriptor", np.array([units[name] for name in reductions], object)))
+    made = made.set_coords(["lower", "upper", "refusal"])
+    return made.assign_attrs(facts | _facts(recipe, reductions))
+
+
+def _count(cells: Cells, layout: Layout) -> dict[str, np.ndarray]:
+    index = layout.index
+    particles = [sums["n"] for _, sums in panels(cells, layout)]
+    whole = [np.repeat(np.bincount(index.panel, minlength=index.n_panels), index.n_bins),
+             np.repeat(layout.n_clusters, index.n_bins)]  # fmt: skip
+    outside = cells.table[cells.table["size_bin"] == OUTSIDE]
+    pair = index.pairs.get_indexer(pd.MultiIndex.from_frame(outside[["sample", "micrograph"]]))
+    n_outside = np.zeros(index.n_panels, np.int64)
+    np.add.at(n_outside, index.panel[pair], outside["n"].to_numpy())
+    return {
+        "n": np.concatenate([n.sum(0) for n in particles]),
+        "n_micrographs": whole[0],
+        "n_clusters": whole[1],
+        "n_occupied_clusters": np.concatenate([(n > 0).sum(0) for n in particles]),
+        "n_outside": n_outside,
+    }
+
+
+def _facts(recipe: Recipe, reductions: Mapping[str, Sequence[Reduction]]) -> dict[str, object]:
+    facts: dict[str, object] = {
+        "format_version": FORMAT_VERSION,
+        "weight": recipe.weight or "",
+        "method": {reduction.name: reduction.method for asked in reductions.values() for reduction in asked},
+        "quantum": {quantum.column: quantum.step for quantum in recipe.quanta},
+        "quantile_step": {quantum.column: quantum.step * 2**quantum.histogram_shift for quantum in recipe.quanta},
+        "weight_quantum": WEIGHT_QUANTUM,
+        "fewest_particles": FEWEST_PARTICLES,
+        "fewest_clusters": FEWEST_CLUSTERS,
+    }
+    if recipe.bins is not None:
+        told = {"of": recipe.bins.of, "width_nm": recipe.bins.width_nm, "quantiles": recipe.bins.quantiles}
+        facts["size_bins"] = {name: value for name, value in told.items() if value is not None}
+    return facts

@@ -1,0 +1,158 @@
+"""Cells laid out for estimation: which key and which cluster everything belongs to."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Int64
+
+from nanocensus.errors import StatisticsError
+from nanocensus.schema import WEIGHT_QUANTUM
+from nanocensus.statistics._kernels import LIMB_BITS
+from nanocensus.statistics.cells import Cells
+from nanocensus.statistics.intervals import ClusterSums, Moments
+from nanocensus.statistics.quanta import Quantum
+from nanocensus.statistics.recipe import MOMENTS, Recipe
+from nanocensus.statistics.size_bins import OUTSIDE
+from nanocensus.statistics.step_histograms import CellIndex, as_weight
+
+Cluster = Literal["group", "session", "micrograph"]
+"""What was drawn at random as a whole: the unit of every interval."""
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """Which cell and which cluster everything belongs to."""
+
+    keys: dict[str, np.ndarray]
+    """Values of each key, besides the size bin, in order."""
+    index: CellIndex
+    n_clusters: Int64[np.ndarray, " panel"]
+    bins: Int64[np.ndarray, " bin"]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Number of values of each key."""
+        return tuple(len(values) for values in self.keys.values())
+
+
+@dataclass(frozen=True, eq=False)
+class PanelSums:
+    """The integer sums of one combination of keys: (cluster, bin, sum), and their names."""
+
+    sums: Int64[np.ndarray, "cluster bin sum"]
+    names: list[str]
+
+    def __getitem__(self, name: str) -> Int64[np.ndarray, "cluster bin"]:
+        """Give one sum by its name."""
+        return self.sums[:, :, self.names.index(name)]
+
+
+def _cluster_names(micrographs: pd.DataFrame, cluster: Cluster) -> pd.Series:
+    own = "micrograph " + micrographs["micrograph"].astype(str)
+    if cluster == "micrograph" or (cluster == "group" and "group" not in micrographs.columns):
+        return own
+    if cluster == "group":
+        # Marked as one or the other: a group that is named like a micrograph is not that micrograph.
+        return ("group " + micrographs["group"].astype("str")).where(micrographs["group"].notna(), own)
+    if "session" not in micrographs.columns or micrographs["session"].isna().any():
+        raise StatisticsError(
+            "cluster='session'", expected="a session for every micrograph", got="micrographs without one",
+            remedy="Fill in the column session of the micrographs, or use cluster='group'.",
+        )  # fmt: skip
+    return "session " + micrographs["session"].astype(str)
+
+
+def lay_out(cells: Cells, cluster: Cluster) -> Layout:
+    """Give numbers to keys, clusters and bins.
+
+    Raises
+    ------
+    StatisticsError
+        If there is no micrograph, or one without a session where sessions are the clusters.
+    """
+    micrographs = cells.micrographs
+    if micrographs.empty:
+        raise StatisticsError(
+            "cells", expected="at least one micrograph", got="none", remedy="Check that particles were measured."
+        )
+    codes, keys = [], {}
+    for key in cells.by:
+        code, values = pd.factorize(micrographs[key], sort=True)
+        codes.append(code)
+        keys[key] = np.asarray(values, object) if pd.api.types.is_string_dtype(values.dtype) else np.asarray(values)
+    shape = tuple(len(values) for values in keys.values())
+    panel = np.ravel_multi_index(codes, shape) if codes else np.zeros(len(micrographs), np.int64)
+    panel = np.asarray(panel, np.int64)
+    n_panels = int(np.prod(shape))
+    named = pd.DataFrame(
+        {"panel": panel, "sample": micrographs["sample"], "name": _cluster_names(micrographs, cluster)}
+    )
+    whole = named.groupby(["panel", "sample", "name"], sort=True).ngroup().to_numpy(np.int64)
+    # Clusters are numbered in order of their panels, so subtracting each panel's first number restarts them at 0.
+    first = np.full(n_panels, len(named), np.int64)
+    np.minimum.at(first, panel, whole)
+    count = named.drop_duplicates().groupby("panel").size().reindex(range(n_panels), fill_value=0)
+    bins = _bins(cells)
+    pairs = pd.MultiIndex.from_frame(micrographs[["sample", "micrograph"]])
+    first_bin = int(bins[0]) if len(bins) else 0
+    index = CellIndex(pairs, panel, whole - first[panel], n_panels, first_bin, len(bins))
+    return Layout(keys, index, count.to_numpy(np.int64), bins)
+
+
+def _bins(cells: Cells) -> Int64[np.ndarray, " bin"]:
+    """Give the numbers of the result's bins: all given ones, or those from the lowest to the highest that is occupied."""
+    bins = cells.recipe.bins
+    if bins is None:
+        return np.zeros(1, np.int64)
+    if bins.edges is not None:
+        return np.arange(len(bins.edges) - 1)
+    held = cells.table["size_bin"].to_numpy()
+    held = held[held != OUTSIDE]
+    return np.arange(held.min(), held.max() + 1) if len(held) else np.empty(0, np.int64)
+
+
+def panels(cells: Cells, layout: Layout) -> Iterator[tuple[slice, PanelSums]]:
+    """Give the integer sums per cluster of one combination of keys after the other."""
+    index, names = layout.index, cells.recipe.sums
+    table = cells.table[cells.table["size_bin"] != OUTSIDE]
+    pair = index.pairs.get_indexer(pd.MultiIndex.from_frame(table[["sample", "micrograph"]]))
+    panel = index.panel[pair]
+    order = np.argsort(panel, kind="stable")
+    borders = np.searchsorted(panel[order], np.arange(index.n_panels + 1))
+    values = table[names].to_numpy(np.int64)
+    bins = table["size_bin"].to_numpy() - index.first_bin
+    for number in range(index.n_panels):
+        mine = order[borders[number] : borders[number + 1]]
+        sums = np.zeros((int(layout.n_clusters[number]), index.n_bins, len(names)), np.int64)
+        np.add.at(sums, (index.cluster[pair[mine]], bins[mine]), values[mine])
+        yield slice(number * index.n_bins, (number + 1) * index.n_bins), PanelSums(sums, names)
+
+
+def total_weights(cells: Cells, layout: Layout) -> Int64[np.ndarray, " cell"]:
+    """Give the total weight of every cell, all clusters together, in quanta."""
+    return np.concatenate([sums["w"].sum(0) for _, sums in panels(cells, layout)])
+
+
+def cluster_sums(panel: PanelSums, recipe: Recipe, column: str) -> ClusterSums:
+    """Turn the integer sums of one column into the unit of its values."""
+    quantum = next(quantum for quantum in recipe.quanta if quantum.column == column)
+    limbs = [panel[f"{column}_{moment}"] for moment in MOMENTS]
+    first = (limbs[1] * 2.0**LIMB_BITS + limbs[0]) * (WEIGHT_QUANTUM * quantum.step)
+    second = (limbs[3] * 2.0**LIMB_BITS + limbs[2]) * (WEIGHT_QUANTUM * quantum.step**2)
+    pooled = _exact_moments(panel["n"].sum(0), panel["w"].sum(0), [limb.sum(0) for limb in limbs], quantum)
+    return ClusterSums(panel["n"], as_weight(panel["w"]), first, second, pooled)
+
+
+def _exact_moments(n: np.ndarray, w: np.ndarray, limbs: list[np.ndarray], quantum: Quantum) -> Moments:
+    """Pool in unbounded integers: the variance loses no digit to the square of the mean."""
+    mean, variance = np.full(len(n), np.nan), np.full(len(n), np.nan)
+    for cell in np.flatnonzero(w > 0):
+        total = int(w[cell])
+        first = (int(limbs[1][cell]) << LIMB_BITS) + int(limbs[0][cell])
+        second = (int(limbs[3][cell]) << LIMB_BITS) + int(limbs[2][cell])
+        mean[cell] = first / total * quantum.step
+        variance[cell] = (second * total - first * first) / total**2 * quantum.step**2
+    return Moments(n.astype(np.float64), mean, variance)

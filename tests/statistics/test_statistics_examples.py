@@ -1,0 +1,23 @@
+import doctest
+import importlib
+
+import pytest
+
+MODULES = [
+    "quanta",
+    "size_bins",
+    "partitions",
+    "cells",
+    "reductions",
+    "estimation",
+    "intervals",
+    "step_histograms",
+    "density",
+]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_in_docstrings_run(name):
+    results = doctest.testmod(importlib.import_module(f"nanocensus.statistics.{name}"))
+    assert results.attempted > 0
+    assert results.failed == 0
