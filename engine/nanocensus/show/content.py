@@ -1,0 +1,96 @@
+"""What a report is made of: plain values, gathered by whoever ran the study."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from nanocensus.schema import MICROGRAPHS, REFUSALS
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A micrograph to show, and what was found on it."""
+
+    name: str
+    """Its file name."""
+    sample: str
+    """Its sample."""
+    pixels: np.ndarray
+    """As recorded, (y, x)."""
+    pixel_size_nm: float
+    """Side of a pixel, nm."""
+    accepted: Sequence[np.ndarray] = ()
+    """Outlines of the accepted particles: (k, 2) float64, (y, x) in pixels."""
+    rejected: Sequence[np.ndarray] = ()
+    """Outlines of the rejected particles."""
+    reasons: Sequence[str] = ()
+    """Why each of `rejected` is."""
+    truth: Sequence[np.ndarray] | None = None
+    """Outlines of the true particles, where they are known."""
+
+
+@dataclass(frozen=True, eq=False)
+class ReportTable:
+    """A table to print as it is, and the figure that goes with it."""
+
+    caption: str
+    """One sentence above it."""
+    frame: pd.DataFrame
+    """Its columns and rows; numbers are printed with four significant digits."""
+    note: str = ""
+    """A sentence below it."""
+
+
+def _no_micrographs() -> pd.DataFrame:
+    return pd.DataFrame(columns=list(MICROGRAPHS.names))
+
+
+def _no_refusals() -> pd.DataFrame:
+    return pd.DataFrame(columns=list(REFUSALS.names))
+
+
+def _no_rejections() -> pd.DataFrame:
+    return pd.DataFrame(columns=["sample", "reason", "particles"])
+
+
+@dataclass(frozen=True, eq=False)
+class ReportContent:
+    """Everything a report says. Only the title and the samples are needed."""
+
+    title: str
+    """Heading of the report."""
+    samples: Sequence[str]
+    """Names of all samples in the order of the study; sets their colours."""
+    assumed: bool = False
+    """Whether a pixel size was made up by the user."""
+    micrographs: pd.DataFrame = field(default_factory=_no_micrographs)
+    """Rows of the index (`schema.MICROGRAPHS`), failed ones too."""
+    refusals: pd.DataFrame = field(default_factory=_no_refusals)
+    """Files that did not become micrographs (`schema.REFUSALS`)."""
+    accepted: Mapping[str, int] = field(default_factory=dict)
+    """Number of accepted particles of each sample."""
+    rejected: pd.DataFrame = field(default_factory=_no_rejections)
+    """Columns sample, reason, particles; a particle that fails two criteria counts under both."""
+    criteria: Sequence[str] = ()
+    """The criteria in words, one each: "area of at least 6 nm²"."""
+    estimates: xr.Dataset | None = None
+    """`statistics.estimate` by sample."""
+    size_resolved: xr.Dataset | None = None
+    """`statistics.estimate` by sample and size bin."""
+    densities: Mapping[str, xr.Dataset] = field(default_factory=dict)
+    """Histogram and density of each column to show (`statistics.density`)."""
+    pictures: Sequence[Picture] = ()
+    """The micrographs to show."""
+    agreement: pd.DataFrame | None = None
+    """Where truth is known: columns sample, name, group, n_true, n_detected, dice; a row a micrograph."""
+    dice_asked_for: float | None = None
+    """The Dice coefficient that was asked for."""
+    tables: Sequence[ReportTable] = ()
+    """Further tables: onsets, sampling plan, ..."""
+    warnings: Sequence[str] = ()
+    """Sentences that a reader must not miss."""
+    provenance: Mapping[str, object] = field(default_factory=dict)
+    """What made the results: run.json, one section a key; a text of several lines (the job) is printed as it is."""

@@ -1,0 +1,12 @@
+"""The figures of a study, as HoloViews elements made from numpy, pandas and xarray alone.
+
+Show them in a notebook after ``holoviews.extension("bokeh")``, or save them with ``holoviews.save``.
+"""
+
+from nanocensus.show.distribution_figures import histogram, violins
+from nanocensus.show.micrograph_figures import micrograph
+from nanocensus.show.size_figures import size_resolved
+from nanocensus.show.tally_figures import agreement, rejections
+from nanocensus.show.theme import sample_styles
+
+__all__ = ["agreement", "histogram", "micrograph", "rejections", "sample_styles", "size_resolved", "violins"]

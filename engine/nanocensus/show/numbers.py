@@ -1,0 +1,103 @@
+"""Numbers as people read them: an estimate with its interval, no more digits than the interval allows."""
+
+import math
+import re
+from typing import SupportsFloat
+
+_DIGITS_OF_HALF_WIDTH = 2
+_DIGITS_ALONE = 4
+_MOST_DECIMALS = 6
+
+_STATISTIC_WORDS = {
+    "mean": "mean",
+    "median": "median",
+    "sd": "standard deviation",
+    "cv": "coefficient of variation",
+}
+
+
+def decimals_for(size: float, digits: int) -> int:
+    """Give the number of decimals that show a quantity with some significant digits.
+
+    Parameters
+    ----------
+    size : float
+        The quantity.
+    digits : int
+        Significant digits, at least one.
+
+    Examples
+    --------
+    >>> decimals_for(0.0123, 2)
+    3
+    """
+    if not math.isfinite(size) or size == 0:
+        return digits
+    return min(_MOST_DECIMALS, max(0, digits - 1 - math.floor(math.log10(abs(size)))))
+
+
+def with_interval(estimate: float, lower: float, upper: float) -> str:
+    """Write an estimate and its interval; the interval's half-width gets two significant digits.
+
+    Parameters
+    ----------
+    estimate, lower, upper : float
+        NaN where there is none.
+
+    Examples
+    --------
+    >>> with_interval(5.31842, 5.2613, 5.3758)
+    '5.318 [5.261, 5.376]'
+    >>> with_interval(5.31842, float("nan"), float("nan"))
+    '5.318'
+    """
+    if not math.isfinite(estimate):
+        return "–"
+    if not (math.isfinite(lower) and math.isfinite(upper)):
+        return _minus(f"{estimate:.{decimals_for(estimate, _DIGITS_ALONE)}f}")
+    decimals = decimals_for((upper - lower) / 2 or estimate, _DIGITS_OF_HALF_WIDTH)
+    return _minus(f"{estimate:.{decimals}f} [{lower:.{decimals}f}, {upper:.{decimals}f}]")
+
+
+def count(number: SupportsFloat) -> str:
+    """Write a count with thin spaces between thousands; one that is not known as a dash.
+
+    Examples
+    --------
+    >>> count(441067)
+    '441\u202f067'
+    """
+    value = float(number)
+    return "–" if not math.isfinite(value) else f"{round(value):,}".replace(",", "\u202f")
+
+
+def counted(number: int, singular: str, plural: str = "") -> str:
+    """Write a count and the word for what is counted.
+
+    Examples
+    --------
+    >>> counted(1, "micrograph"), counted(2, "micrograph")
+    ('1 micrograph', '2 micrographs')
+    """
+    return f"{count(number)} {singular if number == 1 else plural or singular + 's'}"
+
+
+def statistic_words(name: str) -> str:
+    """Give the words for the name of a statistic.
+
+    Examples
+    --------
+    >>> statistic_words("cv"), statistic_words("quantile_0.5"), statistic_words("quantile(0.9)")
+    ('coefficient of variation', 'median', '90 % quantile')
+    """
+    if name in _STATISTIC_WORDS:
+        return _STATISTIC_WORDS[name]
+    quantile = re.fullmatch(r"q(?:uantile)?[_(]?(0?\.\d+|0|1)\)?", name)
+    if quantile:
+        share = float(quantile.group(1))
+        return "median" if share == 0.5 else f"{100 * share:.4g} % quantile"
+    return name.replace("_", " ")
+
+
+def _minus(text: str) -> str:
+    return text.replace("-", "−")

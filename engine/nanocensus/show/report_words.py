@@ -1,0 +1,133 @@
+"""The sentences of the report that depend on what was measured."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+import xarray as xr
+
+from nanocensus.schema import PIXEL_SIZE_ASSUMED
+from nanocensus.show.content import ReportContent
+from nanocensus.show.numbers import count, counted, statistic_words
+from nanocensus.show.report_tables import flattened
+
+_CLUSTER_WORDS = {
+    "group": "field of view (micrographs that share a field or grid square are one cluster)",
+    "micrograph": "micrograph",
+    "session": "session at the microscope",
+}
+
+
+@dataclass(frozen=True)
+class Words:
+    """Sentences, and the facts behind the results."""
+
+    headline: str
+    calibration: Sequence[str]
+    warnings: Sequence[str]
+    level: str
+    cluster: str
+    weighted: bool
+    """Whether particles were weighted for the border."""
+    needs: str
+    """What an interval needs: "20 particles and 4 clusters"."""
+    methods: Sequence[str]
+    """How the interval of each statistic was made."""
+    outcome: str
+    """What became of the files and micrographs."""
+    facts: Sequence[tuple[str, Sequence[tuple[str, str]]]]
+    """Sections of the provenance and their rows."""
+    texts: Sequence[tuple[str, str]]
+    """Provenance of several lines, printed as it is."""
+
+
+def words(content: ReportContent) -> Words:
+    """Give the sentences of a report."""
+    ds = content.estimates if content.estimates is not None else content.size_resolved
+    facts: Mapping[str, object] = {str(key): value for key, value in ds.attrs.items()} if ds is not None else {}
+    sections, texts = _provenance(content.provenance)
+    cluster = str(facts.get("cluster", "micrograph"))
+    return Words(
+        headline=_headline(content),
+        calibration=_calibration(content.micrographs),
+        warnings=content.warnings,
+        level=level_words(ds),
+        cluster=_CLUSTER_WORDS.get(cluster, cluster),
+        weighted=bool(facts.get("weight")),
+        needs=_needs(facts),
+        methods=_methods(facts),
+        outcome=_outcome(content),
+        facts=sections,
+        texts=texts,
+    )
+
+
+def _needs(facts: Mapping[str, object]) -> str:
+    if "fewest_particles" not in facts or "fewest_clusters" not in facts:
+        return "more particles and clusters"
+    return f"at least {facts['fewest_particles']} particles on {facts['fewest_clusters']} clusters"
+
+
+def _methods(facts: Mapping[str, object]) -> list[str]:
+    methods = facts.get("method")
+    if not isinstance(methods, Mapping):
+        return []
+    return [f"{statistic_words(str(name))}: {method}" for name, method in methods.items()]
+
+
+def level_words(ds: xr.Dataset | None) -> str:
+    """Give the level of the intervals: "95 %"."""
+    return f"{100 * float(ds.attrs.get('level', 0.95)):g} %" if ds is not None else ""
+
+
+def _headline(content: ReportContent) -> str:
+    measured = int((content.micrographs["status"] != "failed").sum())
+    particles = sum(content.accepted.values())
+    where = f"on {counted(measured, 'micrograph')} of {counted(len(content.samples), 'sample')}"
+    detected = content.micrographs["n_detected"].sum()
+    out_of = f" out of {count(detected)} detected" if detected and math.isfinite(detected) else ""
+    return f"{counted(particles, 'particle')} measured{out_of}, {where}"
+
+
+def _calibration(micrographs: pd.DataFrame) -> list[str]:
+    known = micrographs.dropna(subset=["pixel_size_nm"])
+    sentences = []
+    for _, rows in known.groupby(["pixel_size_nm", "pixel_size_source"], sort=True):
+        size, source = float(rows["pixel_size_nm"].iloc[0]), str(rows["pixel_size_source"].iloc[0])
+        doubt = rows["pixel_size_uncertainty"].dropna()
+        more = f", relative standard uncertainty {100 * float(doubt.max()):.2g} %" if len(doubt) else ""
+        whose = "assumed, not measured" if source == PIXEL_SIZE_ASSUMED else _source_words(source)
+        sentences.append(f"{size:.5g} nm ({whose}{more}; {counted(len(rows), 'micrograph')})")
+    return sentences
+
+
+def _source_words(source: str) -> str:
+    return "given by the user" if source == "given" else f"from the files: {source}"
+
+
+def _outcome(content: ReportContent) -> str:
+    failed = int((content.micrographs["status"] == "failed").sum())
+    refused = len(content.refusals)
+    if not failed and not refused:
+        return "Every file was read and every micrograph was measured."
+    return (
+        f"{counted(refused, 'file was', 'files were')} refused and {counted(failed, 'micrograph')} failed. "
+        "None of them is in any number of this report."
+    )
+
+
+def _provenance(
+    facts: Mapping[str, object],
+) -> tuple[list[tuple[str, list[tuple[str, str]]]], list[tuple[str, str]]]:
+    sections: list[tuple[str, list[tuple[str, str]]]] = []
+    plain: list[tuple[str, str]] = []
+    texts: list[tuple[str, str]] = []
+    for key, value in facts.items():
+        if isinstance(value, str) and "\n" in value:
+            texts.append((key, value))
+        elif isinstance(value, Mapping):
+            sections.append((key, list(flattened(value))))
+        else:
+            plain += flattened({key: value})
+    return ([("run", plain)] if plain else []) + sections, texts

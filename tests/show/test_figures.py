@@ -1,0 +1,295 @@
+"""Figures hold the data they are given, and say what they show."""
+
+import base64
+import io
+
+import holoviews as hv
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from PIL import Image
+
+from nanocensus.errors import InputError, TableError
+from nanocensus.schema import PARTICLES
+from nanocensus.show import figures
+from nanocensus.show.micrograph_figures import LARGEST_SIDE_PX, embedded_picture
+from nanocensus.show.size_figures import interval_rows
+from nanocensus.show.theme import MARKERS, PALETTE, axis_label, plain_text, sample_styles
+from nanocensus.statistics.density import densities
+
+
+def drawn(figure):
+    """Give the Bokeh figure of a HoloViews element."""
+    return hv.renderer("bokeh").get_plot(figure).state
+
+
+def elements(figure, kind):
+    return [element for element in figure if type(element) is kind]
+
+
+def circle(y, x, radius, points=200):
+    angle = np.linspace(0, 2 * np.pi, points, endpoint=False)
+    return np.column_stack([y + radius * np.sin(angle), x + radius * np.cos(angle)])
+
+
+def by_size(samples=("Co0.2", "Co0.4"), n_bins=6, seed=1):
+    rng = np.random.default_rng(seed)
+    left = 4.0 + 0.2 * np.arange(n_bins)
+    dims = ("sample", "size_bin", "descriptor", "statistic")
+    shape = (len(samples), n_bins, 2, 2)
+    estimate = 0.9 + 0.02 * rng.random(shape)
+    lower, upper = estimate - 0.01 * rng.random(shape), estimate + 0.01 * rng.random(shape)
+    refusal = np.full(shape, "", object)
+    refusal[0, -1] = "9 particles in 3 clusters: an interval needs 20 in 4"
+    lower[0, -1] = upper[0, -1] = np.nan
+    estimate[1, 0] = lower[1, 0] = upper[1, 0] = np.nan
+    counts = rng.integers(20, 90, shape[:2])
+    return xr.Dataset(
+        {
+            "estimate": (dims, estimate),
+            "n": (dims[:2], counts),
+            "n_micrographs": (dims[:2], counts // 4),
+            "n_clusters": (dims[:2], counts // 8),
+        },
+        coords={
+            "sample": list(samples),
+            "size_bin": left + 0.1,
+            "size_left": ("size_bin", left),
+            "size_right": ("size_bin", left + 0.2),
+            "descriptor": ["circularity", "edge_length_nm"],
+            "statistic": ["mean", "cv"],
+            "lower": (dims, lower),
+            "upper": (dims, upper),
+            "refusal": (dims, refusal),
+        },
+        attrs={"level": 0.95},
+    )
+
+
+@pytest.fixture(scope="module")
+def density():
+    rng = np.random.default_rng(2)
+    parts = [
+        pd.DataFrame({"sample": name, "micrograph": name, "circularity": rng.normal(centre, 0.02, n)})
+        for name, centre, n in (("Co0.4", 0.85, 900), ("Co0.2", 0.9, 300))
+    ]
+    return densities(pd.concat(parts), "circularity", weight=None)
+
+
+# --- micrographs ---
+
+
+def test_outlines_are_drawn_in_nm_from_the_upper_left_corner():
+    square = np.array([[0.0, 0.0], [0.0, 9.0], [9.0, 9.0], [9.0, 0.0]])
+    figure = figures.micrograph(np.zeros((16, 16)), pixel_size_nm=0.5, accepted=[square])
+    line = elements(figure, hv.Curve)[0]
+    x, y = line.dimension_values(0), line.dimension_values(1)
+    assert np.nanmin(x) == np.nanmin(y) == 0.25
+    assert np.nanmax(x) == np.nanmax(y) == 4.75
+
+
+def test_a_thinned_outline_stays_within_a_quarter_of_a_shown_pixel():
+    outline = circle(2000.0, 1500.0, 60.0, 500)
+    figure = figures.micrograph(np.zeros((4096, 4096), np.uint8), pixel_size_nm=0.086, accepted=[outline])
+    line = elements(figure, hv.Curve)[0]
+    x, y = (line.dimension_values(i) / 0.086 - 0.5 for i in (0, 1))
+    seen = np.isfinite(x)
+    x, y = x[seen], y[seen]
+    assert len(x) < 100
+    middle = np.hypot((x[1:] + x[:-1]) / 2 - 1500, (y[1:] + y[:-1]) / 2 - 2000)
+    assert np.abs(np.concatenate([np.hypot(x - 1500, y - 2000), middle]) - 60).max() < 0.25 * 4096 / LARGEST_SIDE_PX
+    assert (x[0], y[0]) == (x[-1], y[-1])
+
+
+def test_every_rejected_outline_carries_its_reason_for_the_pointer():
+    rejected = [circle(10, 10, 5), circle(30, 30, 5)]
+    figure = figures.micrograph(
+        np.zeros((50, 50)), pixel_size_nm=1.0, rejected=rejected, reasons=["too small", "touches border"]
+    )
+    (polygons,) = elements(figure, hv.Polygons)
+    assert [shape["reason"] for shape in polygons.data] == ["too small", "touches border"]
+    assert polygons.opts.get("plot", backend="bokeh").kwargs["hover_tooltips"] == [("rejected", "@reason")]
+
+
+def test_the_legend_counts_accepted_rejected_and_true_outlines():
+    some = [circle(20, 20, 5)] * 3
+    figure = figures.micrograph(
+        np.zeros((50, 50)), pixel_size_nm=1.0, accepted=some, rejected=some[:1], reasons=["x"], truth=some[:2]
+    )
+    labels = [item.label.value for item in drawn(figure).legend[0].items]
+    assert labels == ["accepted (3)", "rejected (1)", "truth (2)"]
+
+
+def test_a_missing_reason_is_an_error_of_the_caller():
+    with pytest.raises(InputError, match="one reason a rejected outline"):
+        figures.micrograph(np.zeros((9, 9)), pixel_size_nm=1.0, rejected=[circle(4, 4, 2)])
+
+
+@pytest.mark.parametrize(("assumed", "printed"), [(True, "(assumed scale)"), (False, "")])
+def test_the_scale_bar_says_when_the_scale_is_assumed(assumed, printed):
+    figure = drawn(figures.micrograph(np.zeros((9, 9)), pixel_size_nm=1.0, assumed=assumed))
+    (bar,) = figure.select(type=__import__("bokeh.models", fromlist=["ScaleBar"]).ScaleBar)
+    assert bar.unit == "nm"
+    assert bar.label.replace("@{value} @{unit}", "").strip() == printed
+
+
+def test_the_picture_shows_the_whole_micrograph_small_and_stretched():
+    rng = np.random.default_rng(0)
+    pixels = rng.normal(20_000, 10, (2000, 1000)).clip(0).astype(np.uint16)
+    pixels[:1000] += 100
+    uri = embedded_picture(pixels)
+    picture = Image.open(io.BytesIO(base64.b64decode(uri.split(",")[1])))
+    assert picture.size == (384, 768)
+    grey = np.asarray(picture)
+    assert grey[:380].mean() > 180
+    assert grey[388:].mean() < 80
+    assert len(uri) < 120_000
+
+
+@pytest.mark.parametrize("pixels", [np.zeros((4, 7), np.uint8), np.full((5, 5), np.nan), np.ones((1, 1), np.float32)])
+def test_a_micrograph_without_contrast_is_still_a_picture(pixels):
+    assert embedded_picture(pixels).startswith("data:image/jpeg;base64,")
+
+
+# --- by size ---
+
+
+def test_error_bars_end_where_the_intervals_end():
+    ds = by_size()
+    figure = figures.size_resolved(ds, "circularity")
+    for name, bars in zip(ds["sample"].values, elements(figure, hv.ErrorBars), strict=True):
+        one = ds.sel(sample=name, descriptor="circularity", statistic="mean")
+        known = np.isfinite(one["lower"].values)
+        value, below, above = (bars.dimension_values(i) for i in (1, 2, 3))
+        np.testing.assert_allclose(value - below, one["lower"].values[known], rtol=1e-12)
+        np.testing.assert_allclose(value + above, one["upper"].values[known], rtol=1e-12)
+
+
+def test_refused_intervals_are_open_markers_with_the_reason_and_no_bar():
+    figure = figures.size_resolved(by_size(), "circularity")
+    filled, opened = elements(figure, hv.Points)[:2]
+    assert opened.opts.get("style", backend="bokeh").kwargs["fill_color"] == "white"
+    assert list(opened.dimension_values("refusal")) == ["9 particles in 3 clusters: an interval needs 20 in 4"]
+    assert len(filled) == 5
+    assert ("interval", "refused: @refusal") in opened.opts.get("plot", backend="bokeh").kwargs["hover_tooltips"]
+    assert "n" in opened
+
+
+def test_samples_stand_side_by_side_inside_their_bin():
+    rows = interval_rows(by_size(), "circularity", "mean", side_by_side=["Co0.2", "Co0.4"])
+    assert ((rows["x"] > rows["size_left"]) & (rows["x"] < rows["size_right"])).all()
+    first, second = (rows[rows["sample"] == name].set_index("size_left")["x"] for name in ("Co0.2", "Co0.4"))
+    assert (second - first).dropna().gt(0).all()
+
+
+def test_samples_that_are_not_asked_for_are_grey_lines_without_intervals():
+    figure = figures.size_resolved(by_size(), "circularity", only=["Co0.4"])
+    assert len(elements(figure, hv.ErrorBars)) == 1
+    labels = [item.label.value for item in drawn(figure).legend[0].items]
+    assert labels == ["Co0.4"]
+
+
+def test_a_dataset_without_one_estimate_makes_an_empty_figure():
+    ds = by_size()
+    ds["estimate"][:] = np.nan
+    assert drawn(figures.size_resolved(ds, "circularity")).xaxis[0].axis_label == "edge length (nm)"
+
+
+# --- distributions, from the statistics' own densities ---
+
+
+def test_a_histogram_holds_each_particle_once(density):
+    figure = figures.histogram(density, "circularity")
+    for line in elements(figure, hv.Curve):
+        x, y = line.dimension_values(0), line.dimension_values(1)
+        area = np.trapezoid(y, x)
+        bar = np.diff(np.unique(np.round(x, 9))).min()
+        assert area == pytest.approx(bar, rel=1e-6)  # shares add up to 1
+
+
+def test_violins_mark_the_summaries_of_the_statistics(density):
+    figure = figures.violins(density, "circularity")
+    spread, middle, mode = elements(figure, hv.Segments)
+    np.testing.assert_array_equal(spread.dimension_values(1), density["range_lower"])
+    np.testing.assert_array_equal(spread.dimension_values(3), density["range_upper"])
+    np.testing.assert_array_equal(middle.dimension_values(1), density["lower_quartile"])
+    np.testing.assert_array_equal(mode.dimension_values(1), density["mode"])
+    median, mean = elements(figure, hv.Points)
+    np.testing.assert_array_equal(median.dimension_values(1), density["median"])
+    np.testing.assert_array_equal(mean.dimension_values(1), density["mean"])
+    assert spread.label == "2.5–97.5 % of particles"
+
+
+def test_violins_stand_in_the_order_of_the_study_with_room_for_empty_samples(density):
+    styles = sample_styles(["Co0.4", "none found", "Co0.2"])
+    figure = figures.violins(density, "circularity", styles=styles)
+    labels = drawn(figure).xaxis[0].major_label_overrides
+    assert list(labels.values()) == ["Co0.4", "none found", "Co0.2"]
+    bodies = elements(figure, hv.Polygons)
+    assert [np.mean(body.data[0]["place"]) for body in bodies] == pytest.approx([0.0, 2.0])
+    assert [body.opts.get("style", backend="bokeh").kwargs["fill_color"] for body in bodies] == [PALETTE[0], PALETTE[2]]
+
+
+# --- tallies ---
+
+
+def test_rejection_bars_are_as_long_as_the_counts():
+    table = pd.DataFrame({"sample": ["a", "b"], "reason": ["too small", "too small"], "particles": [7, 3]})
+    figure = figures.rejections(table)
+    assert [bars.dimension_values("x1").item() for bars in elements(figure, hv.Rectangles)] == [7, 3]
+    assert drawn(figure).yaxis[0].major_label_overrides == {0: "too small"}
+
+
+def test_agreement_shows_counts_and_dice_of_every_micrograph():
+    table = pd.DataFrame(
+        {
+            "sample": "a",
+            "name": ["1", "2"],
+            "group": ["g", None],
+            "n_true": [9, 4],
+            "n_detected": [8, 5],
+            "dice": [0.9, 0.8],
+        }
+    )
+    (points,) = elements(figures.agreement(table), hv.Points)
+    assert points.array([0, 1]).tolist() == [[9, 8], [4, 5]]
+    figure = figures.agreement(table, of="dice", bar=0.85)
+    (points,) = elements(figure, hv.Points)
+    assert points.dimension_values(1).tolist() == [0.9, 0.8]
+    assert elements(figure, hv.Curve)[0].dimension_values(1).tolist() == [0.85, 0.85]
+    assert list(drawn(figure).xaxis[0].major_label_overrides.values()) == ["g", "2"]
+
+
+def test_a_table_without_its_columns_is_refused():
+    with pytest.raises(TableError, match="n_true"):
+        figures.agreement(pd.DataFrame({"sample": [], "name": []}))
+    with pytest.raises(TableError, match="particles"):
+        figures.rejections(pd.DataFrame({"sample": ["a"], "reason": ["b"]}))
+
+
+# --- look ---
+
+
+@pytest.mark.parametrize("column", [column for column in PARTICLES.columns if column.unit in ("nm", "nm2")])
+def test_every_length_and_area_says_its_unit_and_when_its_scale_is_assumed(column):
+    sign = {"nm": "nm", "nm2": "nm²"}[column.unit]
+    assert axis_label(column.name).endswith(f" ({sign})")
+    assert axis_label(column.name, assumed=True).endswith(f" ({sign}, assumed scale)")
+
+
+def test_sixty_samples_differ_in_colour_or_marker():
+    styles = sample_styles([str(i) for i in range(len(PALETTE) * len(MARKERS))])
+    assert len(set(styles.values())) == 60
+
+
+@pytest.mark.parametrize("text", ["$$x$$", r"\(x\)", r"\[x\]"])
+def test_no_label_is_taken_for_a_formula(text):
+    assert text not in plain_text(text)
+    assert plain_text(text).replace("\u200b", "") == text
+
+
+def test_figures_carry_no_toolbar_at_rest():
+    toolbar = drawn(figures.size_resolved(by_size(), "circularity")).toolbar
+    assert toolbar.autohide
+    assert toolbar.logo is None
