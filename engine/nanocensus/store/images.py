@@ -1,0 +1,121 @@
+"""One OME-NGFF 0.5 image of one level: its metadata, its layout on disk, and reading it without trust."""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import zarr
+from jaxtyping import Shaped
+from zarr.codecs import BloscCodec, Crc32cCodec
+
+from nanocensus.errors import DamageError, NanocensusError
+from nanocensus.schema import check_format_version
+
+NGFF_VERSION = "0.5"
+CHUNK = 1024
+"""Side of a chunk, px: what a viewer fetches to show a corner."""
+
+FACTS = "nanocensus"
+"""The attribute that holds what is ours; `ome` holds what is the standard's."""
+
+
+def ome_image(name: str, pixel_size_nm: float) -> dict[str, Any]:
+    """Give the `ome` attribute of an image: axes in nanometres and one level."""
+    axes = [{"name": axis, "type": "space", "unit": "nanometer"} for axis in ("y", "x")]
+    scale = [{"type": "scale", "scale": [pixel_size_nm, pixel_size_nm]}]
+    dataset = {"path": "0", "coordinateTransformations": scale}
+    return {"version": NGFF_VERSION, "multiscales": [{"name": name, "axes": axes, "datasets": [dataset]}]}
+
+
+def layout(shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Give the shape of a chunk, and of the one shard that holds them all."""
+    chunks = tuple(min(CHUNK, n) for n in shape)
+    return chunks, tuple(-(-n // chunk) * chunk for n, chunk in zip(shape, chunks, strict=True))
+
+
+def write_image(
+    folder: Path, pixels: Shaped[np.ndarray, "y x"], ome: Mapping[str, Any], facts: Mapping[str, Any]
+) -> zarr.Group:
+    """Write an image as a group with one array, the whole shard in one assignment."""
+    chunks, shards = layout(pixels.shape)
+    group = zarr.create_group(folder, attributes={"ome": dict(ome), FACTS: dict(facts)})
+    blosc = BloscCodec(cname="zstd", clevel=3, shuffle="bitshuffle", typesize=pixels.dtype.itemsize)
+    array = group.create_array(
+        "0",
+        shape=pixels.shape,
+        dtype=pixels.dtype,
+        chunks=chunks,
+        shards=shards,
+        compressors=[blosc, Crc32cCodec()],
+        fill_value=0,
+        dimension_names=("y", "x"),
+        config={"write_empty_chunks": True},  # so that an absent shard is always damage, never "all zero"
+    )
+    array[...] = pixels
+    return group
+
+
+def read_array(folder: Path, subject: str, dtype: np.dtype[Any] | None = None) -> np.ndarray:
+    """Read a whole array.
+
+    Raises
+    ------
+    DamageError
+        If a byte of it is missing or changed, or it has another type than `dtype`.
+    """
+    with understood(subject):
+        array = zarr.open_array(folder, mode="r")
+        # Zarr reads an absent or empty shard as zeros without a word.
+        shard = folder / "c" / "0" / "0"
+        if not shard.exists() or not shard.stat().st_size:
+            raise damage(subject, "its data", "an absent or empty file")
+        if (array.chunks, array.shards) != layout(array.shape) or dtype not in (None, array.dtype):
+            raise damage(subject, "one shard", f"{array.dtype} of shape {array.shape}, shards {array.shards}")
+        return np.asarray(array[...])
+
+
+def open_image(folder: Path, subject: str, mode: Literal["r", "r+"] = "r") -> zarr.Group:
+    """Open the group of an image.
+
+    Raises
+    ------
+    DamageError
+        If it is missing or its metadata are damaged.
+    FormatVersionError
+        If a newer nanocensus wrote it.
+    """
+    if not (folder / "zarr.json").exists():
+        raise damage(subject, f"a Zarr group in {folder.parent.name}", "none")
+    with understood(subject):
+        group = zarr.open_group(folder, mode=mode)
+        check_format_version(str(attributes(group, FACTS).get("format_version", "")), subject)
+        return group
+
+
+def attributes(group: zarr.Group, name: str) -> Mapping[str, Any]:
+    """Give an attribute that is a JSON object; an empty one in the place of anything else."""
+    stated = group.attrs.get(name, {})
+    return stated if isinstance(stated, Mapping) else {}
+
+
+@contextlib.contextmanager
+def understood(subject: str) -> Iterator[None]:
+    """Turn whatever damaged bytes make the libraries raise into a `DamageError` that names the subject."""
+    try:
+        yield
+    except (NanocensusError, MemoryError):
+        raise
+    except Exception as cause:  # bytes that changed raise anything: JSON, codec, checksum and key errors
+        raise damage(subject, "the bytes that were written", f"{type(cause).__name__}: {str(cause)[:200]}") from cause
+
+
+def damage(subject: str, expected: str, got: str) -> DamageError:
+    """Make the error that says what to do about damage in the store."""
+    return DamageError(
+        subject,
+        expected=expected,
+        got=got,
+        remedy="Run `nanocensus ingest` again for its file, then the job: only what is damaged is made again.",
+    )

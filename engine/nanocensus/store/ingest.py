@@ -1,0 +1,266 @@
+"""Files into the store, each once: calibrated and written, or refused with its reason."""
+
+import builtins
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nanocensus.errors import CalibrationError, ImageError
+from nanocensus.schema import CONDITION_PREFIX
+from nanocensus.store.manifest import MICROGRAPHS_FILE, Manifest, read_manifest, rows_of, write_manifest
+from nanocensus.store.masks import read_truth
+from nanocensus.store.micrographs import (
+    content_digest,
+    create_store,
+    describe_micrograph,
+    read_labels,
+    write_labels,
+    write_micrograph,
+)
+from nanocensus.store.readers import RecordedImage, read_image
+from nanocensus.store.sources import Source
+
+logger = logging.getLogger(__name__)
+
+STORE_FOLDER = "micrographs.zarr"
+DISAGREEMENT = 0.01
+"""Relative difference between a given pixel size and the file's own above which the log names both."""
+
+_STAGES = ("segment_digest", "measure_digest", "status", "reason", "n_detected", "part", "part_digest")
+_MEASURED = {"status": "ingested", "measure_digest": None, "reason": None, "n_detected": None, "part": None,
+             "part_digest": None}  # fmt: skip
+
+
+Map = Callable[[Callable[[Any], Any], Sequence[Any]], Iterable[Any]]
+"""The built-in `map`, or one that does the same in parallel and keeps the order."""
+
+
+@dataclass(frozen=True)
+class IngestTask:
+    """One source and the store it goes to."""
+
+    source: Source
+    store: Path
+
+
+@dataclass(frozen=True)
+class TruthTask:
+    """One mask and the micrograph that it belongs to."""
+
+    mask: Path
+    store: Path
+    micrograph: str
+    shape: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """What became of one source: facts for its index row, or why it was refused."""
+
+    facts: Mapping[str, Any]
+    refusal: str = ""
+
+
+def ingest(sources: Sequence[Source], out: Path, *, map: Map = builtins.map) -> Manifest:
+    """Bring micrographs into an output folder; every source becomes a row of the index or a refusal.
+
+    A source that was ingested before, by name and content, keeps what was computed from it; if its sample or pixel
+    size changed, its particles no longer count. One whose content changed under its name becomes a new micrograph.
+    Of equal contents the one that is there, then the first source, stays; the others are refused. Micrographs and
+    refusals that are not among `sources` stay as they are. The caller holds the `OutputLock`.
+
+    Parameters
+    ----------
+    sources : sequence of Source
+        From `find_sources`.
+    out : Path
+        The output folder; made if missing.
+    map : callable
+        Runs a function over tasks, in order: `builtins.map`, a pool's `map`, ... Results do not depend on it.
+
+    Returns
+    -------
+    Manifest
+        As written to the output folder.
+
+    Raises
+    ------
+    StoreError
+        If the output folder cannot be written or what is there is damaged.
+    """
+    store = out / STORE_FOLDER
+    create_store(store)
+    before = read_manifest(out) if (out / MICROGRAPHS_FILE).exists() else Manifest.from_rows([], [])
+    named: dict[str, Source] = {}
+    refusals: list[dict[str, str]] = []
+    for source in sources:
+        if source.name in named:
+            refusals.append(_refused(source, _taken(source, named[source.name])))
+        else:
+            named[source.name] = source
+    unique = list(named.values())
+    results = list(map(ingest_one, [IngestTask(source, store) for source in unique]))
+
+    rows = {row["name"]: row for row in before.rows()}
+    kept = {name: row for name, row in rows.items() if name not in named}
+    owners = {row["micrograph"]: name for name, row in kept.items()}
+    owners |= {
+        rows[source.name]["micrograph"]: source.name
+        for source, result in zip(unique, results, strict=True)
+        if source.name in rows and result.facts.get("content_digest") == rows[source.name]["content_digest"]
+    }
+    winners: list[tuple[Source, dict[str, Any]]] = []
+    for source, result in zip(unique, results, strict=True):
+        reason = result.refusal
+        if not reason and owners.setdefault(result.facts["micrograph"], source.name) != source.name:
+            reason = _duplicate(source, owners[result.facts["micrograph"]])
+        if reason:
+            refusals.append(_refused(source, reason))
+        else:
+            winners.append((source, _row(source, result.facts, rows.get(source.name))))
+        _report(source, reason, result, rows.get(source.name))
+    for source, row in winners:  # of equal contents any may have been written first; the one that stays gives the name
+        describe_micrograph(store, row["micrograph"], name=source.name, pixel_size_nm=row["pixel_size_nm"])
+    truths = [
+        TruthTask(source.mask, store, row["micrograph"], (row["height_px"], row["width_px"]))
+        for source, row in winners
+        if source.mask is not None
+    ]
+    list(map(write_truth, truths))
+
+    others = [row for row in rows_of(before.refusals) if row["name"] not in named]
+    manifest = Manifest.from_rows([*kept.values(), *(row for _, row in winners)], [*others, *refusals])
+    write_manifest(out, manifest)
+    logger.info("%d micrographs in %s, %d files refused", len(manifest.micrographs), out, len(manifest.refusals))
+    return manifest
+
+
+def ingest_one(task: IngestTask) -> Ingested:
+    """Read one source and write its micrograph into the store; what it is refused for is a result, not an error."""
+    source = task.source
+    try:
+        image = read_image(source.path)
+        side, said_by = calibrate(source, image)
+        if source.mask is not None:  # written only when it is known which of equal contents stays
+            read_truth(source.mask, (image.pixels.shape[0], image.pixels.shape[1]))
+    except ImageError as error:
+        return Ingested({}, str(error))
+    digest = content_digest(image.pixels)
+    write_micrograph(task.store, digest[:16], image.pixels, name=source.name, pixel_size_nm=side)
+    facts = {
+        "micrograph": digest[:16],
+        "content_digest": digest,
+        "height_px": image.pixels.shape[0],
+        "width_px": image.pixels.shape[1],
+        "recorded_dtype": image.pixels.dtype.name,
+        "pixel_size_nm": side,
+        "pixel_size_source": said_by,
+    }
+    return Ingested(facts)
+
+
+def write_truth(task: TruthTask) -> None:
+    """Write the labels of a mask beside its micrograph, unless they are there."""
+    labels = read_truth(task.mask, task.shape)
+    there = read_labels(task.store, task.micrograph, name="truth")
+    if there is None or not np.array_equal(there, labels):
+        write_labels(task.store, task.micrograph, labels, name="truth")
+
+
+def calibrate(source: Source, image: RecordedImage) -> tuple[float, str]:
+    """Decide on the side of a pixel, nm, and who says so: the user before the file.
+
+    Raises
+    ------
+    CalibrationError
+        If neither does, or the file states one that is impossible.
+    """
+    stated = image.pixel_size
+    if source.pixel_size_nm is not None:
+        if stated is not None:
+            own = (stated.y_nm * stated.x_nm) ** 0.5
+            if not abs(own / source.pixel_size_nm - 1) <= DISAGREEMENT:
+                logger.warning(
+                    "%s: the pixel size %s is %g nm, but %s in the file says %g nm",
+                    source.name, source.pixel_size_source, source.pixel_size_nm, stated.source, own,
+                )  # fmt: skip
+        return source.pixel_size_nm, str(source.pixel_size_source)
+    if image.calibration_problem is not None:
+        raise image.calibration_problem
+    if stated is None:
+        raise CalibrationError(
+            f"pixel size of {source.path}",
+            expected="one that the file or you state",
+            got="none (plain resolution tags are about printing and are not believed)",
+            remedy="Set pixel_size_nm in the job file, or in a column of micrographs.csv or samples.csv, or export a "
+            "calibrated TIFF from the microscope's software.",
+        )
+    try:
+        side = stated.square_nm()
+    except CalibrationError as error:
+        subject = f"{error.subject} of {source.path}"
+        raise CalibrationError(subject, expected=error.expected, got=error.got, remedy=error.remedy) from None
+    if stated.anisotropy:
+        logger.warning("%s: pixels of %g x %g nm are taken as square", source.name, stated.y_nm, stated.x_nm)
+    return side, stated.source
+
+
+def _row(source: Source, facts: Mapping[str, Any], before: Mapping[str, Any] | None) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        **facts,
+        "name": source.name,
+        "sample": source.sample,
+        "group": source.group,
+        "session": source.session,
+        "order": source.order,
+        "model": source.model,
+        "truth": source.mask.name if source.mask is not None else None,
+        "status": "ingested",
+        **{f"{CONDITION_PREFIX}{name}": value for name, value in source.conditions.items()},
+    }
+    if before is None or before["content_digest"] != facts["content_digest"]:
+        return row
+    row |= {stage: before[stage] for stage in (*_STAGES, "pixel_size_uncertainty")}
+    if (before["sample"], before["pixel_size_nm"]) != (row["sample"], row["pixel_size_nm"]):
+        row |= _MEASURED
+    return row
+
+
+def _refused(source: Source, reason: str) -> dict[str, str]:
+    return {"name": source.name, "sample": source.sample, "reason": reason}
+
+
+def _taken(source: Source, first: Source) -> str:
+    return str(
+        ImageError(
+            str(source.path),
+            expected="a name of its own",
+            got=f"{source.name!r}, which is the name of {first.path}",
+            remedy="Start from the folder that holds both, so that their relative paths differ.",
+        )
+    )
+
+
+def _duplicate(source: Source, owner: str) -> str:
+    return str(
+        ImageError(
+            str(source.path),
+            expected="a micrograph that is not counted yet",
+            got=f"the same pixels as {owner}",
+            remedy="Remove the copy; if the file was renamed or moved, start with a new output folder.",
+        )
+    )
+
+
+def _report(source: Source, reason: str, result: Ingested, before: Mapping[str, Any] | None) -> None:
+    if reason:
+        logger.warning("refused: %s", reason)
+    if before is not None and result.facts.get("content_digest") != before["content_digest"]:
+        logger.warning(
+            "%s holds other pixels than before: micrograph %s and what was computed from it no longer count",
+            source.name, before["micrograph"],
+        )  # fmt: skip

@@ -1,0 +1,153 @@
+"""What a listing says, put together with the files that are there."""
+
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from nanocensus.errors import TableError
+from nanocensus.store.listing import Listing
+from nanocensus.store.readers import READERS
+from nanocensus.store.scan import check_inside, image_files
+from nanocensus.store.source import Source, first_folder, numbered
+
+logger = logging.getLogger(__name__)
+
+
+def listed_files(root: Path, listing: Listing) -> list[Source]:
+    """Make one source of each row of a micrographs.csv.
+
+    Raises
+    ------
+    TableError
+        If a file or mask is missing, listed twice or without a usable number.
+    """
+    present = set(image_files(root))
+    sources: list[Source] = []
+    seen: dict[Path, int] = {}
+    missing: list[str] = []
+    for i, row in enumerate(listing.rows):
+        if "file" not in row:
+            remedy = "Fill the cell or remove the row."
+            raise listing.error(i, expected="a file in the column 'file'", got="an empty cell", remedy=remedy)
+        path = _inside(root, row["file"])
+        if not path.is_file():
+            missing.append(row["file"])
+            continue
+        place = path.resolve()
+        if place in seen:
+            got, remedy = (
+                f"{row['file']!r} again",
+                f"Remove one: it is listed in line {listing.lines[seen[place]]} too.",
+            )
+            raise listing.error(i, expected="each file once", got=got, remedy=remedy)
+        seen[place] = i
+        name = path.relative_to(root).as_posix()
+        sample = row.get("sample") or first_folder(name) or root.resolve().name
+        source = Source(path, name, sample, mask=_mask_file(root, listing, i), conditions=listing.conditions[i])
+        sources.append(_with_row(source, listing, i))
+    if missing:
+        raise _missing(listing, missing, "files", root)
+    orders = [listing.whole_number(i, "order") for i in range(len(listing.rows))]
+    unlisted = len(present - {source.name for source in sources})
+    if unlisted:
+        logger.info("%d image files under %s are not listed in %s and are ignored", unlisted, root, listing.path)
+    if any(order is not None for order in orders):
+        for i, order in enumerate(orders):
+            if order is None:
+                remedy = "Number all micrographs or none; rows in their order need no numbers."
+                raise listing.error(i, expected="a number in the column 'order'", got="an empty cell", remedy=remedy)
+        return [replace(source, order=order or 0) for source, order in zip(sources, orders, strict=True)]
+    return numbered(sources)
+
+
+def described_samples(root: Path, listing: Listing, sources: Sequence[Source], *, by_folder: bool) -> list[Source]:
+    """Give each source what a row says about its sample; samples that are not listed are left out."""
+    rows: dict[str, int] = {}
+    for i, row in enumerate(listing.rows):
+        sample = row.get("sample", "").strip("/")
+        if not sample or sample in rows or "order" in row:
+            remedy = "One row a sample; give the order of micrographs in a micrographs.csv with a column `file`."
+            got = "an order" if "order" in row else f"{sample!r} again" if sample else "an empty cell"
+            raise listing.error(i, expected="each sample once, without an order", got=got, remedy=remedy)
+        rows[sample] = i
+    members: dict[str, list[Source]] = {sample: [] for sample in rows}
+    ignored = 0
+    here = root.resolve().name
+    for source in sources:
+        named = [sample for sample in rows if source.name.startswith(f"{sample}/")] if by_folder else []
+        if by_folder and not named and "/" not in source.name and here in rows:
+            named = [here]
+        if not by_folder and source.sample in rows:
+            named = [source.sample]
+        if len(named) > 1:
+            remedy = "List a folder or the folders inside it, not both."
+            raise TableError(
+                str(listing.path), expected="folders apart", got=f"{named} for {source.name}", remedy=remedy
+            )
+        if named:
+            members[named[0]].append(source)
+        else:
+            ignored += 1
+    if ignored:
+        logger.info("%d image files under %s are in no sample of %s and are ignored", ignored, root, listing.path)
+    empty = [sample for sample, found in members.items() if not found]
+    if empty:
+        raise _missing(listing, empty, "samples with micrographs", root)
+    described = []
+    for sample, found in members.items():
+        i = rows[sample]
+        group = [_with_row(replace(source, sample=sample, mask=None), listing, i) for source in found]
+        group = [replace(s, conditions={**s.conditions, **listing.conditions[i]}) for s in group]
+        described += _with_masks(root, listing, i, numbered(group) if by_folder else group)
+    return described
+
+
+def _with_row(source: Source, listing: Listing, i: int) -> Source:
+    row = listing.rows[i]
+    return replace(
+        source,
+        group=row.get("group", source.group),
+        session=row.get("session", source.session),
+        pixel_size_nm=listing.number(i, "pixel_size_nm"),
+        model=row.get("model"),
+    )
+
+
+def _with_masks(root: Path, listing: Listing, i: int, sources: Sequence[Source]) -> list[Source]:
+    """Find the mask of each micrograph by its stem in the folder that the row names."""
+    if "mask" not in listing.rows[i]:
+        return list(sources)
+    folder = _inside(root, listing.rows[i]["mask"])
+    if not folder.is_dir():
+        raise _missing(listing, [listing.rows[i]["mask"]], "folders of masks", root)
+    masks = {path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() in READERS}
+    without = sum(source.path.stem not in masks for source in sources)
+    if without:
+        logger.warning("%d micrographs of %s have no mask of their name in %s", without, sources[0].sample, folder)
+    return [replace(source, mask=masks.get(source.path.stem)) for source in sources]
+
+
+def _mask_file(root: Path, listing: Listing, i: int) -> Path | None:
+    text = listing.rows[i].get("mask")
+    if text is None:
+        return None
+    path = _inside(root, text)
+    if not path.is_file():
+        raise _missing(listing, [text], "masks", root)
+    return path
+
+
+def _inside(root: Path, text: str) -> Path:
+    path = root / text
+    check_inside(root, path)
+    if Path(text).is_absolute():
+        return root / path.resolve().relative_to(root.resolve())
+    return Path(os.path.normpath(path))
+
+
+def _missing(listing: Listing, names: Sequence[str], what: str, root: Path) -> TableError:
+    few = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    remedy = "Paths are relative to that folder, with forward slashes; correct them or remove the rows."
+    return TableError(str(listing.path), expected=f"{what} that are in {root}", got=few, remedy=remedy)

@@ -1,0 +1,257 @@
+"""Micrographs, probability maps and labels in one Zarr v3 store, readable by any OME-NGFF 0.5 viewer.
+
+::
+
+    micrographs.zarr/<micrograph>/0                  as recorded
+                                 /probability/0      uint8, 255 = surely particle
+                                 /labels/<name>/0    int32, 0 = background
+
+Each array is one shard, because writers inside one shard lose each other's data: one task writes one whole array.
+A micrograph is named by its content, so reading it proves it whole. Everything is made beside the store and renamed
+into it when complete; nothing is consolidated, and nobody lists the store.
+"""
+
+import contextlib
+import hashlib
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from jaxtyping import Int32, Shaped, UInt8
+
+from nanocensus.errors import DamageError, StoreError
+from nanocensus.provenance import canonical_json
+from nanocensus.schema import FORMAT_VERSION
+from nanocensus.store.commit import commit_tree, partial_path, writing
+from nanocensus.store.images import (
+    FACTS,
+    NGFF_VERSION,
+    attributes,
+    damage,
+    ome_image,
+    open_image,
+    read_array,
+    write_image,
+)
+
+
+def content_digest(pixels: Shaped[np.ndarray, "y x"]) -> str:
+    """Give the SHA-256 of the recorded values, their type and shape; its first 16 digits name the micrograph.
+
+    Examples
+    --------
+    >>> content_digest(np.zeros((2, 2), np.uint8))[:16]
+    'e1911cc3074f2139'
+    """
+    native = np.ascontiguousarray(pixels, dtype=pixels.dtype.newbyteorder("<"))
+    hashed = hashlib.sha256(canonical_json([pixels.dtype.name, list(pixels.shape)]).encode())
+    hashed.update(native.data)
+    return hashed.hexdigest()
+
+
+def create_store(path: Path) -> None:
+    """Make an empty store, or keep the one that is there.
+
+    Raises
+    ------
+    FormatVersionError
+        If a newer nanocensus wrote it.
+    DamageError
+        If something else is there.
+    """
+    if (path / "zarr.json").exists():
+        open_image(path, str(path))
+        return
+    with writing(path):
+        path.mkdir(parents=True, exist_ok=True)
+        zarr.create_group(path, attributes={FACTS: {"kind": "micrographs", "format_version": FORMAT_VERSION}})
+
+
+def write_micrograph(
+    store: Path, micrograph: str, pixels: Shaped[np.ndarray, "y x"], *, name: str, pixel_size_nm: float
+) -> None:
+    """Write a micrograph as recorded; one that is there and whole is kept, a damaged one is replaced.
+
+    Parameters
+    ----------
+    store : Path
+        Path of ``micrographs.zarr``.
+    micrograph : str
+        The first 16 digits of `content_digest(pixels)`.
+    pixels : array, (y, x)
+        As recorded, 8 to 64 bits.
+    name : str
+        What viewers show.
+    pixel_size_nm : float
+        Side of a pixel, nm.
+
+    Raises
+    ------
+    StoreError
+        If `micrograph` is not the name of these pixels, or the disk refuses.
+    """
+    expected = content_digest(pixels)[:16]
+    if micrograph != expected:
+        raise StoreError(
+            f"micrograph {micrograph}",
+            expected=f"{expected}, the name of its content",
+            got=repr(micrograph),
+            remedy="Name a micrograph by the first 16 digits of its content digest.",
+        )
+    if (store / micrograph).exists():
+        with contextlib.suppress(DamageError):
+            read_pixels(store, micrograph)
+            describe_micrograph(store, micrograph, name=name, pixel_size_nm=pixel_size_nm)
+            return
+    with _made_beside(store, store / micrograph) as folder:
+        write_image(folder, pixels, ome_image(name, pixel_size_nm), {"format_version": FORMAT_VERSION})
+
+
+def describe_micrograph(store: Path, micrograph: str, *, name: str, pixel_size_nm: float) -> None:
+    """Change the name and pixel size that viewers of a micrograph, its probability and labels are told.
+
+    Raises
+    ------
+    DamageError
+        If the micrograph is not there or its metadata are damaged.
+    """
+    folder = store / micrograph
+    for image in [folder, folder / "probability", *sorted(folder.glob("labels/*"))]:
+        if image != folder and not (image / "zarr.json").exists():
+            continue
+        group = open_image(image, f"micrograph {micrograph}", "r+")
+        stated = dict(attributes(group, "ome"))
+        current = ome_image(name if image == folder else image.name, pixel_size_nm)
+        if stated != stated | current:
+            with writing(image):
+                group.attrs["ome"] = stated | current
+
+
+def read_pixels(store: Path, micrograph: str) -> Shaped[np.ndarray, "y x"]:
+    """Read a micrograph as recorded, and prove by its name that not a bit has changed.
+
+    Raises
+    ------
+    DamageError
+        If it is missing or damaged.
+    """
+    subject = f"micrograph {micrograph}"
+    open_image(store / micrograph, subject)
+    pixels = read_array(store / micrograph / "0", subject)
+    if content_digest(pixels)[:16] != micrograph:
+        raise damage(subject, "pixels whose digest is its name", "other pixels")
+    return pixels
+
+
+def write_probability(
+    store: Path, micrograph: str, probability: UInt8[np.ndarray, "y x"], *, segment_digest: str
+) -> None:
+    """Write the probability map of a micrograph, replacing another; its digest comes last and marks it as complete.
+
+    Parameters
+    ----------
+    store, micrograph
+        As in `write_micrograph`; the micrograph must be there.
+    probability : uint8 array, (y, x)
+        255 = surely particle.
+    segment_digest : str
+        Digest of all that the map depends on.
+
+    Raises
+    ------
+    DamageError
+        If the micrograph is not there.
+    StoreError
+        If the disk refuses.
+    """
+    ome = _ome_of(store, micrograph, "probability")
+    with _made_beside(store, store / micrograph / "probability") as folder:
+        facts = {"format_version": FORMAT_VERSION}
+        group = write_image(folder, probability, ome, facts)
+        group.attrs[FACTS] = facts | {"segment_digest": segment_digest}
+
+
+def read_probability(store: Path, micrograph: str) -> tuple[UInt8[np.ndarray, "y x"], str] | None:
+    """Read the probability map and the digest of what made it; None if there is none, or none that was completed.
+
+    Raises
+    ------
+    DamageError
+        If it was completed and is damaged now.
+    """
+    folder, subject = store / micrograph / "probability", f"probability of micrograph {micrograph}"
+    if not (folder / "zarr.json").exists():
+        return None
+    segment_digest = attributes(open_image(folder, subject), FACTS).get("segment_digest")
+    if not isinstance(segment_digest, str):
+        return None
+    return read_array(folder / "0", subject, np.dtype("uint8")), segment_digest
+
+
+def write_labels(store: Path, micrograph: str, labels: Int32[np.ndarray, "y x"], *, name: str = "particles") -> None:
+    """Write a label image of a micrograph, replacing another of that name.
+
+    Parameters
+    ----------
+    store, micrograph
+        As in `write_micrograph`; the micrograph must be there.
+    labels : int32 array, (y, x)
+        0 = background.
+    name : str
+        "particles", "truth", ...
+
+    Raises
+    ------
+    DamageError
+        If the micrograph is not there.
+    StoreError
+        If the disk refuses.
+    """
+    ome = _ome_of(store, micrograph, name) | {"image-label": {"source": {"image": "../../"}}}
+    with _made_beside(store, store / micrograph / "labels" / name) as folder:
+        write_image(folder, labels, ome, {"format_version": FORMAT_VERSION})
+    parent = store / micrograph / "labels"
+    names = sorted({path.parent.name for path in parent.glob("*/zarr.json")})
+    with writing(parent):
+        zarr.open_group(parent, mode="a").attrs["ome"] = {"version": NGFF_VERSION, "labels": names}
+
+
+def read_labels(store: Path, micrograph: str, *, name: str = "particles") -> Int32[np.ndarray, "y x"] | None:
+    """Read a label image of a micrograph; None if there is none of that name.
+
+    Raises
+    ------
+    DamageError
+        If it is damaged.
+    """
+    folder, subject = store / micrograph / "labels" / name, f"labels {name!r} of micrograph {micrograph}"
+    if not (folder / "zarr.json").exists():
+        return None
+    open_image(folder, subject)
+    return read_array(folder / "0", subject, np.dtype("int32"))
+
+
+def _ome_of(store: Path, micrograph: str, name: str) -> dict[str, Any]:
+    """Give the metadata of an image that lies on a micrograph pixel by pixel."""
+    subject = f"micrograph {micrograph}"
+    stated = attributes(open_image(store / micrograph, subject), "ome")
+    try:
+        scale = stated["multiscales"][0]["datasets"][0]["coordinateTransformations"][0]["scale"][0]
+    except (KeyError, IndexError, TypeError) as cause:
+        raise damage(subject, "OME-NGFF metadata with a scale", "none") from cause
+    return ome_image(name, float(scale))
+
+
+@contextlib.contextmanager
+def _made_beside(store: Path, target: Path) -> Iterator[Path]:
+    """Lend a folder outside the store; put it in its place when the block ends well, remove it otherwise."""
+    partial = partial_path(store)
+    with writing(target):
+        try:
+            yield partial
+            commit_tree(partial, target)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)

@@ -1,0 +1,178 @@
+"""Files in, calibrated images out: one row of `READERS` a format.
+
+A file that cannot be measured is refused by name, with the reason and the way out, and so is a damaged one: what the
+libraries below raise never reaches the caller.
+"""
+
+import struct
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import imageio.v3 as imageio
+import numpy as np
+from jaxtyping import Shaped
+
+from nanocensus.errors import CalibrationError, ImageError, NanocensusError
+from nanocensus.store.calibration import Calibration
+from nanocensus.store.planes import as_recorded, check_declared, one_plane
+from nanocensus.store.tiff import read_tiff
+from nanocensus.units import PixelSize
+
+LONGEST_TEXT = 1000
+"""Characters kept of a text in the metadata; ImageJ and DigitalMicrograph write kilobytes."""
+
+INSTRUMENT_SUFFIXES = frozenset({".dm3", ".dm4", ".mrc", ".ser", ".emi", ".emd"})
+"""Formats of instruments that are recognised but not read yet."""
+
+IMAGE_SUFFIXES = INSTRUMENT_SUFFIXES | frozenset(
+    {".jpg", ".jpeg", ".jp2", ".bmp", ".gif", ".webp", ".hdr", ".rpl", ".bcf", ".h5", ".hdf5", ".hspy", ".zspy", ".npz"}
+    | {".raw", ".sur", ".st", ".rec", ".svs", ".czi", ".lsm", ".nd2"}
+)
+"""Suffixes that look like images but have no reader: they are refused, where other files are ignored."""
+
+
+@dataclass(frozen=True, eq=False)
+class RecordedImage:
+    """A micrograph as its file holds it."""
+
+    pixels: Shaped[np.ndarray, "y x"]
+    """Values as recorded, never rescaled."""
+    pixel_size: PixelSize | None
+    """What the file states, unchecked; None where it states nothing that can be believed."""
+    metadata: Mapping[str, str | int | float]
+    """Some of what the header says; texts are cut at `LONGEST_TEXT` characters."""
+    calibration_problem: CalibrationError | None = None
+    """Why the size that the header states cannot be used, where it cannot."""
+
+
+Raw = tuple[np.ndarray, Calibration, dict[str, str | int | float]]
+
+
+def read_image(path: Path) -> RecordedImage:
+    """Read one micrograph.
+
+    Parameters
+    ----------
+    path : Path
+        A file with one of the suffixes of `READERS`.
+
+    Returns
+    -------
+    RecordedImage
+        Its pixels (y, x) as recorded and the pixel size it states. The size is not judged here, since a given one
+        goes before it: call `PixelSize.square_nm`.
+
+    Raises
+    ------
+    ImageError
+        If the file holds no micrograph that can be measured: unknown format, colour, stack, complex, boolean, empty,
+        constant, NaN, damaged, or larger than it can be.
+    """
+    array, calibration, metadata = _read(path)
+    pixels = as_recorded(path, one_plane(path, array))
+    bounded = {key: text[:LONGEST_TEXT] if isinstance(text, str) else text for key, text in metadata.items()}
+    return RecordedImage(pixels, calibration.pixel_size, bounded, calibration.problem)
+
+
+def read_plane(path: Path) -> Shaped[np.ndarray, "y x"]:
+    """Read the one plane of a file whatever its type: for masks and label images.
+
+    Raises
+    ------
+    ImageError
+        If the file cannot be read, or holds several planes.
+    """
+    return one_plane(path, _read(path)[0])
+
+
+def _read(path: Path) -> Raw:
+    reader = READERS.get(path.suffix.lower())
+    if reader is None:
+        raise _unsupported(path)
+    try:
+        if path.stat().st_size == 0:
+            raise ImageError(
+                str(path), expected="an image", got="a file of 0 bytes", remedy="Copy or export the file again."
+            )
+        return reader(path)
+    except ImageError as error:
+        if str(path) in error.subject:
+            raise
+        named = f"{path}: {error.subject}"  # found by a layer that knows no files
+        raise type(error)(named, expected=error.expected, got=error.got, remedy=error.remedy) from error
+    except (NanocensusError, MemoryError):
+        raise
+    except FileNotFoundError:
+        raise ImageError(
+            str(path), expected="a file", got="nothing there", remedy="Check the path, or whether the disk is mounted."
+        ) from None
+    except Exception as cause:  # decoders raise whatever they like; all of it means that the file cannot be read
+        raise ImageError(
+            str(path),
+            expected=f"a readable {path.suffix.lower()} file",
+            got=f"{type(cause).__name__}: {str(cause)[:200] or 'no reason given'}",
+            remedy="The file is damaged, cut short or of another format than its suffix says: copy or export it "
+            "again; a TIFF with rare compression is best saved again without any.",
+        ) from cause
+
+
+def _unsupported(path: Path) -> ImageError:
+    supported = ", ".join(sorted(READERS))
+    remedy = f"Save it as 16-bit TIFF with its calibration (ImageJ or DigitalMicrograph do); read are {supported}."
+    if path.suffix.lower() in INSTRUMENT_SUFFIXES:
+        remedy = (
+            f"Instrument formats will come with the optional extra `io`; until then export TIFF with its calibration "
+            f"from the microscope's software (read are {supported})."
+        )
+    return ImageError(
+        str(path), expected=f"one of {supported}", got=f"the suffix {path.suffix or 'none'!r}", remedy=remedy
+    )
+
+
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
+
+
+def _read_png(path: Path) -> Raw:
+    with path.open("rb") as stream:
+        header = stream.read(26)
+    if not header.startswith(_PNG_SIGNATURE):
+        raise ValueError("not a PNG file")
+    width, height, depth, colour = struct.unpack(">IIBB", header[16:26])
+    channels = _PNG_CHANNELS[colour]
+    check_declared(path, height, width, channels * max(depth, 8) // 8)
+    if (depth == 16 and channels > 1) or depth in (2, 4):
+        # The decoder reduces 16-bit colour to 8 bits and stretches 2 and 4 bits: values would not be as recorded.
+        raise ImageError(
+            str(path),
+            expected="8- or 16-bit grey PNG",
+            got=f"{depth}-bit PNG with {channels} channel{'s' * (channels > 1)}",
+            remedy="Save it as 16-bit grey PNG or TIFF.",
+        )
+    array = np.asarray(imageio.imread(path, plugin="pillow"))
+    if array.ndim > 2 and array.shape[:2] != (height, width):
+        raise ImageError(
+            str(path),
+            expected="one image",
+            got=f"an animation of {array.shape[0]} frames",
+            remedy="Export the frames one by one.",
+        )
+    # The resolution chunk of PNG is about printing, as TIFF's plain tags are; it is not believed.
+    return array, Calibration(), {"bit_depth": int(depth)}
+
+
+def _read_npy(path: Path) -> Raw:
+    plane = one_plane(path, np.lib.format.open_memmap(path, mode="r"))  # never unpickles; mapped, so not yet in memory
+    if plane.size:
+        check_declared(path, plane.shape[0], plane.shape[1], plane.itemsize)
+    return np.array(plane), Calibration(), {}
+
+
+READERS: Mapping[str, Callable[[Path], Raw]] = {
+    ".npy": _read_npy,
+    ".png": _read_png,
+    ".tif": read_tiff,
+    ".tiff": read_tiff,
+}
+"""Suffix (lower case) and what reads it: the array as stored, the pixel size it states, some metadata."""

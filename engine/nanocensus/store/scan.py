@@ -1,0 +1,153 @@
+"""Files under a folder: which are micrographs, and what their paths say about them."""
+
+import logging
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from nanocensus.errors import ImageError, JobError
+from nanocensus.store.ordering import natural_key
+from nanocensus.store.readers import IMAGE_SUFFIXES, READERS
+
+logger = logging.getLogger(__name__)
+
+_FIELD = re.compile(r"\{(\w+)\}|(\*\*/|\*)")
+_RESERVED_FIELDS = ("pixel_size_nm", "mask", "model", "file")
+
+
+def image_files(root: Path) -> list[str]:
+    """List the files under a folder that are images or look like one, in natural order.
+
+    Hidden files and folders and Zarr stores are passed over, as are links to folders inside.
+
+    Parameters
+    ----------
+    root : Path
+        The folder.
+
+    Returns
+    -------
+    list of str
+        Paths relative to it, with forward slashes.
+
+    Raises
+    ------
+    JobError
+        If it is no folder.
+    ImageError
+        If a link leads out of it.
+    """
+    if not root.is_dir():
+        raise JobError(
+            str(root), expected="a folder of micrographs", got="no folder there", remedy="Check `raw` in the job file."
+        )
+    found, others = [], 0
+    for folder, subfolders, files in os.walk(root):
+        here = Path(folder)
+        subfolders[:] = [name for name in subfolders if not name.startswith(".") and not name.endswith(".zarr")]
+        for name in subfolders:
+            if (here / name).is_symlink():
+                check_inside(root, here / name)
+                logger.info("%s is a link to a folder inside %s, whose files are found there", here / name, root)
+        for name in files:
+            suffix = Path(name).suffix.lower()
+            if name.startswith("."):
+                continue
+            if suffix not in READERS and suffix not in IMAGE_SUFFIXES:
+                others += 1
+                continue
+            check_inside(root, here / name)
+            found.append((here / name).relative_to(root).as_posix())
+    if others:
+        logger.info("%d files under %s do not look like images and are ignored", others, root)
+    return sorted(found, key=natural_key)
+
+
+def check_inside(root: Path, path: Path) -> None:
+    """Refuse a path that leads out of the folder, through a link or through `..`.
+
+    Raises
+    ------
+    ImageError
+        If it does.
+    """
+    if not path.resolve().is_relative_to(root.resolve()):
+        raise ImageError(
+            str(path),
+            expected=f"a file inside {root}",
+            got=f"a path that leads to {path.resolve()}",
+            remedy="Copy it into the folder, or start from the folder that holds both.",
+        )
+
+
+def compile_pattern(pattern: str) -> re.Pattern[str]:
+    """Turn a path pattern into a regular expression over relative paths.
+
+    Parameters
+    ----------
+    pattern : str
+        ``{name}`` takes the shortest text inside one folder or file name that lets the rest match (digits only for
+        ``{order}``), ``*`` any text inside one, ``**/`` any folders; everything else stands for itself.
+
+    Raises
+    ------
+    JobError
+        If a field is named twice, or its name is reserved or not a word.
+
+    Examples
+    --------
+    >>> compile_pattern("{sample}_{session}_*.png").fullmatch("Co0.4_monday_007.png").groupdict()
+    {'sample': 'Co0.4', 'session': 'monday'}
+    """
+    expression, end, seen = "", 0, set[str]()
+    for match in _FIELD.finditer(pattern):
+        expression += re.escape(pattern[end : match.start()])
+        end = match.end()
+        field = match[1]
+        if field is None:
+            expression += r"(?:[^/]+/)*" if match[2] == "**/" else r"[^/]*"
+        elif field in seen or field in _RESERVED_FIELDS or not field.isidentifier():
+            reason = "twice" if field in seen else "which a path cannot give"
+            raise _pattern_error(pattern, f"{{{field}}} {reason}")
+        else:
+            seen.add(field)
+            expression += f"(?P<{field}>[0-9]+)" if field == "order" else f"(?P<{field}>[^/]+?)"
+    rest = pattern[end:]
+    if set("{}") & set(_FIELD.sub("", pattern)):
+        raise _pattern_error(pattern, "a brace without its partner, or around something that is not a word")
+    return re.compile(expression + re.escape(rest))
+
+
+def _pattern_error(pattern: str, got: str) -> JobError:
+    return JobError(
+        f"pattern {pattern!r}",
+        expected="fields like {sample}, {group}, {session}, {order} or a condition, each once",
+        got=got,
+        remedy="For example: {sample}/{group}/{order}.tif, or {sample}_{session}_*.png.",
+    )
+
+
+def match_pattern(names: list[str], pattern: str) -> dict[str, Mapping[str, str]]:
+    """Give the fields of each name that matches a pattern; the others are counted in the log.
+
+    Raises
+    ------
+    JobError
+        If none matches.
+    """
+    expression = compile_pattern(pattern)
+    fields: dict[str, Mapping[str, str]] = {
+        name: match.groupdict() for name in names if (match := expression.fullmatch(name))
+    }
+    if not fields:
+        raise JobError(
+            f"pattern {pattern!r}",
+            expected="a pattern that at least one file matches",
+            got=f"{len(names)} files, the first {names[0]!r}" if names else "no image files at all",
+            remedy="Paths are relative to the folder, with forward slashes and with their suffix.",
+        )
+    if len(fields) < len(names):
+        others = [name for name in names if name not in fields]
+        logger.warning("%d files do not match the pattern %r and are ignored, e.g. %s", len(others), pattern, others[0])
+    return fields

@@ -1,0 +1,236 @@
+"""The particles: one Parquet part a block, read back as one dask DataFrame.
+
+Page checksums do not cover a part's footer, so the index keeps the digest of the whole file and every read is checked
+against it. A part carries the index rows of its micrographs, so that the index can be rebuilt from the parts.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from nanocensus.errors import DamageError, NanocensusError, TableError
+from nanocensus.provenance import canonical_json
+from nanocensus.schema import PARTICLES, check_format_version
+from nanocensus.store.commit import commit_bytes
+from nanocensus.store.manifest import plain_row, read_manifest
+
+if TYPE_CHECKING:
+    import dask.dataframe as dd
+
+PARTICLES_FOLDER = "particles"
+_ROWS_KEY = "nanocensus.micrographs"
+
+
+def write_part(path: Path, tables: Sequence[pa.Table], micrographs: Sequence[Mapping[str, Any]]) -> str:
+    """Write the particles of a block of micrographs; the same tables give the same bytes.
+
+    Parameters
+    ----------
+    path : Path
+        Where; replaced atomically if it exists.
+    tables : sequence of pyarrow.Table
+        The particles of each micrograph with the columns of `schema.PARTICLES`; each becomes one row group. A
+        micrograph without particles has a table without rows.
+    micrographs : sequence of mappings
+        The index row of each, in the same order; `micrograph` is required.
+
+    Returns
+    -------
+    str
+        SHA-256 of the file.
+
+    Raises
+    ------
+    TableError
+        If a table has other columns, or belongs to another micrograph than its row.
+    StoreError
+        If the disk refuses.
+    """
+    schema = PARTICLES.arrow()
+    texts = [column.name for column in PARTICLES.columns if column.dtype == "string"]
+    sink = pa.BufferOutputStream()
+    options = {"compression": "zstd", "use_dictionary": texts, "write_page_checksum": True}
+    with pq.ParquetWriter(sink, schema, **options) as writer:
+        for table, row in zip(tables, micrographs, strict=True):
+            writer.write_table(_checked(table, str(row["micrograph"]), schema), row_group_size=max(len(table), 1))
+        writer.add_key_value_metadata({_ROWS_KEY: canonical_json([plain_row(row) for row in micrographs])})
+    content: bytes = sink.getvalue().to_pybytes()
+    commit_bytes(path, content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def read_part_rows(path: Path) -> list[dict[str, Any]]:
+    """Read the index rows that a part carries.
+
+    Raises
+    ------
+    DamageError
+        If the part is missing or damaged.
+    FormatVersionError
+        If a newer nanocensus wrote it.
+    """
+    try:
+        rows: list[dict[str, Any]] = _rows(pq.ParquetFile(path, page_checksum_verification=True), str(path))
+        return rows
+    except (NanocensusError, MemoryError):
+        raise
+    except Exception as cause:
+        raise _damage(path, cause) from cause
+
+
+def read_particles(out: Path) -> "dd.DataFrame":
+    """Open the particles of an output folder as a dask DataFrame; nothing is read until it is computed.
+
+    Parameters
+    ----------
+    out : Path
+        The output folder.
+
+    Returns
+    -------
+    dask.dataframe.DataFrame
+        Columns of `schema.PARTICLES`; one partition a part, in the order of the index (sample, then order). Columns
+        that are not asked for are not decoded. Particles of micrographs that the index no longer counts in a part
+        are left out.
+
+    Raises
+    ------
+    StoreError
+        If there is no index. When computed: DamageError if a part is missing or not the one that was written, and
+        FormatVersionError if a newer nanocensus wrote it.
+    """
+    import dask.dataframe as dd
+
+    meta = _to_pandas(PARTICLES.arrow().empty_table())
+    parts = _parts(out)
+    if not parts:
+        particles: dd.DataFrame = dd.from_pandas(meta, npartitions=1)
+    else:
+        particles = dd.from_map(load_part, parts, meta=meta, label="particles")
+    return particles
+
+
+def read_micrographs(out: Path) -> pd.DataFrame:
+    """Read the micrographs table of an output folder, one row a micrograph whatever became of it.
+
+    Raises
+    ------
+    StoreError, DamageError, FormatVersionError
+        As `manifest.read_manifest`.
+    """
+    return read_manifest(out).micrographs
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part as the index knows it."""
+
+    path: str
+    digest: str
+    """SHA-256 of the file."""
+    micrographs: tuple[str, ...]
+    """Those whose particles count; a part may hold others that were measured anew or removed."""
+
+
+def load_part(part: Part, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """Read one part, proved by its digest.
+
+    Raises
+    ------
+    DamageError
+        If it is missing, damaged or lacks a micrograph.
+    FormatVersionError
+        If a newer nanocensus wrote it.
+    """
+    path = Path(part.path)
+    wanted = list(PARTICLES.names if columns is None else columns)
+    try:
+        content = path.read_bytes()
+        if hashlib.sha256(content).hexdigest() != part.digest:
+            raise ValueError("its digest is not the one in the index")
+        file = pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True)
+        held = [row["micrograph"] for row in _rows(file, part.path)]
+        lost = set(part.micrographs) - set(held)
+        if lost:
+            raise ValueError(f"it lacks micrograph {min(lost)}")
+        groups = [i for i, micrograph in enumerate(held) if micrograph in part.micrographs]
+        table = file.read_row_groups(groups, columns=[name for name in wanted if name in file.schema_arrow.names])
+        return _to_pandas(_with_newer_columns(table, wanted))
+    except (NanocensusError, MemoryError):
+        raise
+    except Exception as cause:
+        raise _damage(path, cause) from cause
+
+
+def _parts(out: Path) -> list[Part]:
+    index = read_manifest(out).micrographs
+    measured = index[index["part_digest"].notna()]  # a planned part has a name before it has bytes
+    folder = Path(out).absolute() / PARTICLES_FOLDER
+    return [
+        Part(str(folder / str(name)), str(rows["part_digest"].iloc[0]), tuple(map(str, rows["micrograph"])))
+        for name, rows in measured.groupby("part", sort=False)
+    ]
+
+
+def _checked(table: pa.Table, micrograph: str, schema: pa.Schema) -> pa.Table:
+    try:
+        checked = table.select(schema.names).cast(schema)
+        checked.validate()
+        others = set(checked.column("micrograph").unique().to_pylist()) - {micrograph}
+    except (KeyError, pa.ArrowException, ValueError) as cause:
+        raise TableError(
+            f"particles of micrograph {micrograph}",
+            expected="the columns of schema.PARTICLES",
+            got=str(cause),
+            remedy="See docs/reference/columns.md.",
+        ) from cause
+    if others or table.num_columns != len(schema.names):
+        raise TableError(
+            f"particles of micrograph {micrograph}",
+            expected="its own particles, with the declared columns",
+            got=f"particles of {sorted(others)}" if others else f"{table.num_columns} columns",
+            remedy="Give the tables and the rows of their micrographs in the same order.",
+        )
+    return checked
+
+
+def _rows(file: pq.ParquetFile, subject: str) -> list[dict[str, Any]]:
+    metadata = file.metadata.metadata or {}
+    check_format_version(metadata.get(b"nanocensus.format_version", b"").decode(), subject)
+    rows: list[dict[str, Any]] = json.loads(metadata[_ROWS_KEY.encode()])
+    if len(rows) != file.num_row_groups:
+        raise ValueError(f"{file.num_row_groups} row groups for {len(rows)} micrographs")
+    return rows
+
+
+def _with_newer_columns(table: pa.Table, wanted: Sequence[str]) -> pa.Table:
+    """Add, as nulls, the nullable columns that an older minor version did not write."""
+    for name in wanted:
+        if name not in table.schema.names and PARTICLES[name].nullable:
+            field = PARTICLES[name].field()
+            table = table.append_column(field, pa.nulls(len(table), field.type))
+    return table.select(list(wanted))
+
+
+def _to_pandas(table: pa.Table) -> pd.DataFrame:
+    frame: pd.DataFrame = table.to_pandas(ignore_metadata=True)
+    # One string type whatever is in a partition: an empty one would come out as another on older pandas.
+    texts = [field.name for field in table.schema if field.type == pa.string()]
+    return frame.astype(dict.fromkeys(texts, pd.StringDtype("pyarrow")))
+
+
+def _damage(path: Path, cause: Exception) -> DamageError:
+    missing = isinstance(cause, FileNotFoundError)
+    return DamageError(
+        f"particles/{path.name}",
+        expected="the part that was written",
+        got="no such file" if missing else f"other bytes ({type(cause).__name__}: {str(cause)[:200]})",
+        remedy="Run the job again: it measures the micrographs of this part anew (`nanocensus doctor` lists others).",
+    )
