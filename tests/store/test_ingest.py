@@ -19,7 +19,9 @@ from nanocensus.store.ingest import STORE_FOLDER, ingest
 from nanocensus.store.manifest import Manifest, read_manifest, write_manifest
 from nanocensus.store.masks import in_raster_order, read_truth
 from nanocensus.store.micrographs import content_digest, read_labels, read_pixels, write_probability
+from nanocensus.store.readers import read_image
 from nanocensus.store.sources import find_sources
+from nanocensus.store.stamps import forget
 
 
 def image(seed: int, shape=(24, 30)) -> np.ndarray:
@@ -350,3 +352,42 @@ def test_refusals_are_logged(raw, tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         ingest(find_sources(raw), tmp_path / "out")
     assert caplog.text.count("refused: ") == 5
+
+
+def test_a_file_that_did_not_change_is_not_read_again(raw, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    first = ingest(find_sources(raw), out)
+    read = []
+    monkeypatch.setattr("nanocensus.store.ingest.read_image", lambda path: read.append(path) or read_image(path))
+    again = ingest(find_sources(raw), out)
+    pd.testing.assert_frame_equal(again.micrographs, first.micrographs)
+    kept = {row["name"] for row in first.rows()}
+    assert not kept & {path.relative_to(raw).as_posix() for path in read}
+    save(raw / "A/1.tif", image(77))
+    changed = ingest(find_sources(raw), out)
+    assert raw / "A/1.tif" in read
+    assert changed.rows()[0]["content_digest"] == content_digest(image(77))
+
+
+def test_what_is_forgotten_is_read_again(raw, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    ingest(find_sources(raw), out)
+    forget(out, ["A/1.tif"])
+    read = []
+    monkeypatch.setattr("nanocensus.store.ingest.read_image", lambda path: read.append(path) or read_image(path))
+    ingest(find_sources(raw), out)
+    assert raw / "A/1.tif" in read
+    assert raw / "A/2.tif" not in read
+
+
+def test_of_a_complete_list_what_is_not_on_it_leaves_the_index(raw, tmp_path):
+    out = tmp_path / "out"
+    ingest(find_sources(raw), out)
+    (raw / "A/1.tif").rename(raw / "A/renamed.tif")
+    (raw / "A/2.tif").unlink()
+    (raw / "B/3.tif").unlink()
+    sources = find_sources(raw)
+    manifest = ingest(sources, out, complete=True)
+    assert len(sources) == len(manifest.micrographs) + len(manifest.refusals)
+    names = set(manifest.micrographs["name"]) | set(manifest.refusals["name"])
+    assert names == {source.name for source in sources}

@@ -23,6 +23,7 @@ from nanocensus.store.micrographs import (
 )
 from nanocensus.store.readers import RecordedImage, read_image
 from nanocensus.store.sources import Source
+from nanocensus.store.stamps import Stamp, read_stamps, stamp, write_stamps
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +32,8 @@ DISAGREEMENT = 0.01
 """Relative difference between a given pixel size and the file's own above which the log names both."""
 
 _STAGES = ("segment_digest", "measure_digest", "status", "reason", "n_detected", "part", "part_digest")
+_FACTS = ("micrograph", "content_digest", "height_px", "width_px", "recorded_dtype", "pixel_size_nm",
+          "pixel_size_source")  # fmt: skip
 _MEASURED = {"status": "ingested", "measure_digest": None, "reason": None, "n_detected": None, "part": None,
              "part_digest": None}  # fmt: skip
 
@@ -63,15 +66,17 @@ class Ingested:
 
     facts: Mapping[str, Any]
     refusal: str = ""
+    known: bool = False
+    """Whether the facts are those of an earlier run: the file did not change since."""
 
 
-def ingest(sources: Sequence[Source], out: Path, *, map: Map = builtins.map) -> Manifest:
+def ingest(sources: Sequence[Source], out: Path, *, map: Map = builtins.map, complete: bool = False) -> Manifest:
     """Bring micrographs into an output folder; every source becomes a row of the index or a refusal.
 
     A source that was ingested before, by name and content, keeps what was computed from it; if its sample or pixel
     size changed, its particles no longer count. One whose content changed under its name becomes a new micrograph.
-    Of equal contents the one that is there, then the first source, stays; the others are refused. Micrographs and
-    refusals that are not among `sources` stay as they are. The caller holds the `OutputLock`.
+    Of equal contents the one that is there, then the first source, stays; the others are refused. A file of the size
+    and time of change that it had is not read again. The caller holds the `OutputLock`.
 
     Parameters
     ----------
@@ -81,6 +86,9 @@ def ingest(sources: Sequence[Source], out: Path, *, map: Map = builtins.map) -> 
         The output folder; made if missing.
     map : callable
         Runs a function over tasks, in order: `builtins.map`, a pool's `map`, ... Results do not depend on it.
+    complete : bool
+        Whether the sources are all there is: what is not among them leaves the index, so that a file may be renamed
+        or removed. Otherwise it stays, and more can be added call by call.
 
     Returns
     -------
@@ -103,10 +111,10 @@ def ingest(sources: Sequence[Source], out: Path, *, map: Map = builtins.map) -> 
         else:
             named[source.name] = source
     unique = list(named.values())
-    results = list(map(ingest_one, [IngestTask(source, store) for source in unique]))
-
     rows = {row["name"]: row for row in before.rows()}
-    kept = {name: row for name, row in rows.items() if name not in named}
+    stamps = {source.name: stamp(source) for source in unique}
+    results = _read_what_changed(unique, rows, stamps, out, map)
+    kept = {} if complete else {name: row for name, row in rows.items() if name not in named}
     owners = {row["micrograph"]: name for name, row in kept.items()}
     owners |= {
         rows[source.name]["micrograph"]: source.name
@@ -125,18 +133,50 @@ def ingest(sources: Sequence[Source], out: Path, *, map: Map = builtins.map) -> 
         _report(source, reason, result, rows.get(source.name))
     for source, row in winners:  # of equal contents any may have been written first; the one that stays gives the name
         describe_micrograph(store, row["micrograph"], name=source.name, pixel_size_nm=row["pixel_size_nm"])
+    fresh = {source.name for source, result in zip(unique, results, strict=True) if not result.known}
     truths = [
         TruthTask(source.mask, store, row["micrograph"], (row["height_px"], row["width_px"]))
         for source, row in winners
-        if source.mask is not None
+        if source.mask is not None and source.name in fresh
     ]
     list(map(write_truth, truths))
 
-    others = [row for row in rows_of(before.refusals) if row["name"] not in named]
+    others = [] if complete else [row for row in rows_of(before.refusals) if row["name"] not in named]
     manifest = Manifest.from_rows([*kept.values(), *(row for _, row in winners)], [*others, *refusals])
     write_manifest(out, manifest)
+    known = {} if complete else read_stamps(out)
+    write_stamps(out, known | {source.name: stamps[source.name] for source, _ in winners})
     logger.info("%d micrographs in %s, %d files refused", len(manifest.micrographs), out, len(manifest.refusals))
     return manifest
+
+
+def _read_what_changed(
+    sources: Sequence[Source], rows: Mapping[str, Mapping[str, Any]], stamps: Mapping[str, Stamp], out: Path, map: Map
+) -> list[Ingested]:
+    """Read the sources that are new or changed, and say what is known of the others, in order."""
+    before = read_stamps(out)
+    results: dict[str, Ingested] = {}
+    for source in sources:
+        row = rows.get(source.name)
+        if row is not None and stamps[source.name] and before.get(source.name) == stamps[source.name]:
+            facts = _known_facts(source, row)
+            if facts is not None:
+                results[source.name] = Ingested(facts, known=True)
+    changed = [source for source in sources if source.name not in results]
+    tasks = [IngestTask(source, out / STORE_FOLDER) for source in changed]
+    results |= {source.name: result for source, result in zip(changed, map(ingest_one, tasks), strict=True)}
+    return [results[source.name] for source in sources]
+
+
+def _known_facts(source: Source, row: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Give what an earlier run found out about a file, or None if that does not answer today's questions."""
+    from_user = row["pixel_size_source"] in ("given", "assumed")
+    if row["status"] == "failed" or (source.pixel_size_nm is None and from_user):
+        return None
+    facts = {name: row[name] for name in _FACTS}
+    if source.pixel_size_nm is not None:
+        facts |= {"pixel_size_nm": source.pixel_size_nm, "pixel_size_source": str(source.pixel_size_source)}
+    return facts
 
 
 def ingest_one(task: IngestTask) -> Ingested:
