@@ -1,0 +1,1 @@
+"""From a probability map to a row of numbers a particle."""

@@ -1,0 +1,250 @@
+"""The particle table: every descriptor of every particle of a micrograph."""
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+from jaxtyping import Bool, Float64, Int32, UInt8
+
+from nanocensus.errors import ImageError
+from nanocensus.measure.label import label_particles
+from nanocensus.measure.parse import (
+    parse_estimator,
+    parse_labels,
+    parse_pixel_size,
+    parse_probability,
+    parse_same_shape,
+    parse_threshold,
+)
+from nanocensus.measure.regions._cpu import label_extents, outline_level, particle_mask, trace_outlines
+from nanocensus.measure.regions._properties import Extents, Regions
+from nanocensus.measure.regions._skimage import pixel_regions
+from nanocensus.schema import PARTICLES, Estimator
+
+Values = Float64[np.ndarray, " n"]
+
+OF_THE_MICROGRAPH = ("sample", "micrograph")
+"""The columns of the particle table that a micrograph's pixels cannot tell."""
+
+
+def descriptor_schema() -> pa.Schema:
+    """Give the Arrow schema of what `measure` returns: the particle table without sample and micrograph."""
+    declared = PARTICLES.arrow()
+    fields = [field for field in declared if field.name not in OF_THE_MICROGRAPH]
+    return pa.schema(fields, declared.metadata)
+
+
+def measure(
+    probability: UInt8[np.ndarray, "_ _"] | None = None,
+    labels: Int32[np.ndarray, "_ _"] | None = None,
+    *,
+    pixel_size_nm: float,
+    estimator: Estimator = "outline",
+    threshold: float = 0.5,
+) -> tuple[pa.Table, Int32[np.ndarray, "y x"]]:
+    """Measure the particles of one micrograph.
+
+    Parameters
+    ----------
+    probability : uint8 (y, x), optional
+        255 = surely particle. Without it outlines are drawn on the labels, smoothed by 1 px.
+    labels : int32 (y, x), optional
+        0 for background; without them the map above the threshold is labelled.
+    pixel_size_nm : float
+        Side of a pixel, nm.
+    estimator : {"outline", "paper", "crofton"}
+        Area and perimeter from the sub-pixel outline, or scikit-image's by pixels with the 4-neighbour or Crofton's
+        perimeter.
+    threshold : float
+        Probability at a particle's edge; a pixel is particle where 255 * threshold is exceeded.
+
+    Returns
+    -------
+    table : pyarrow.Table
+        One row a label, ascending, with the columns of `descriptor_schema`.
+    labels : int32 (y, x)
+        The labels that the rows speak of.
+
+    Raises
+    ------
+    ImageError
+        If neither map nor labels are given, or their shapes differ.
+    """
+    level = outline_level(threshold)
+    labels = _labels(probability, labels, level)
+    extents = label_extents(labels, probability)
+    if estimator == "outline":
+        regions, _ = trace_outlines(labels, probability, level, extents)
+    else:
+        regions = pixel_regions(labels, estimator)
+    height, width = labels.shape
+    columns = (
+        {"estimator": np.full(extents.label.size, estimator)}
+        | _placed(extents, height, width)
+        | _in_nanometres(regions, pixel_size_nm)
+        | _ratios(regions)
+    )
+    schema = descriptor_schema()
+    return pa.table({name: columns[name] for name in schema.names}, schema), labels
+
+
+def _labels(
+    probability: UInt8[np.ndarray, "..."] | None, labels: Int32[np.ndarray, "..."] | None, level: float
+) -> Int32[np.ndarray, "..."]:
+    """Give the labels that were given, or those of the map above its level."""
+    if probability is None:
+        if labels is None:
+            raise ImageError(
+                "probability and labels",
+                expected="at least one of them",
+                got="neither",
+                remedy="Give a probability map, a label image, or both.",
+            )
+        return labels
+    if labels is None:
+        return label_particles(particle_mask(probability, level))[0]
+    parse_same_shape(probability, labels)
+    return labels
+
+
+def measure_particles(
+    probability: npt.ArrayLike | None = None,
+    *,
+    labels: npt.ArrayLike | None = None,
+    pixel_size_nm: float,
+    estimator: str = "outline",
+    threshold: float = 0.5,
+) -> pd.DataFrame:
+    """Measure the particles of one micrograph, from a probability map, from any tool's label image, or from both.
+
+    Parameters
+    ----------
+    probability : array (y, x), optional
+        uint8 with 255 = surely particle, or floats from 0 to 1 (rounded to steps of 1/255).
+    labels : array of integers (y, x), optional
+        0 for background. With a map as well, the labels say which pixels are whose and the map where between two
+        pixels the edge runs; without one, the outline is that of the label smoothed by 1 px.
+    pixel_size_nm : float
+        Side of a pixel, nm.
+    estimator : {"outline", "paper", "crofton"}
+        How area and perimeter are measured.
+    threshold : float
+        Probability at a particle's edge, between 0 and 1.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a particle; `nanocensus.schema.PARTICLES` says what each column means.
+
+    Raises
+    ------
+    InputError
+        If something given cannot be used.
+
+    Examples
+    --------
+    >>> y, x = np.mgrid[:80, :80]
+    >>> disc = np.clip(20.5 - np.hypot(y - 40, x - 40), 0, 1)
+    >>> table = measure_particles(disc, pixel_size_nm=0.1)
+    >>> round(float(table.loc[0, "equivalent_diameter_nm"]), 2)
+    4.0
+    >>> bool(abs(table.loc[0, "circularity"] - 1) < 0.005)
+    True
+    """
+    checked_map = None if probability is None else parse_probability(probability)
+    checked_labels = None if labels is None else parse_labels(labels)
+    table, _ = measure(
+        checked_map,
+        checked_labels,
+        pixel_size_nm=parse_pixel_size(pixel_size_nm),
+        estimator=parse_estimator(estimator),
+        threshold=parse_threshold(threshold),
+    )
+    frame: pd.DataFrame = table.to_pandas()
+    return frame
+
+
+def _placed(extents: Extents, height: int, width: int) -> dict[str, object]:
+    """Give the columns that say where particles lie, and how many pixels they have."""
+    top, left, bottom, right = extents.box.T
+    touching = (top == 0) | (left == 0) | (bottom == height) | (right == width)
+    weight = border_weight(bottom - top, right - left, touching, height, width)
+    n = extents.label.size
+    mean = pa.nulls(n, pa.float64()) if extents.mean_probability is None else extents.mean_probability
+    return {
+        "label": extents.label,
+        "bbox_top_px": top,
+        "bbox_left_px": left,
+        "bbox_bottom_px": bottom,
+        "bbox_right_px": right,
+        "pixel_count": extents.pixel_count,
+        "mean_probability": mean,
+        "touches_border": touching,
+        "border_weight": pa.array(weight, mask=touching),
+    }
+
+
+def border_weight(
+    height_px: Int32[np.ndarray, " n"],
+    width_px: Int32[np.ndarray, " n"],
+    touching: Bool[np.ndarray, " n"],
+    image_height: int,
+    image_width: int,
+) -> Values:
+    """Give the Miles-Lantuejoul weight of particles: 1 / chance of one of that size to lie wholly inside.
+
+    With Z the sides of the micrograph and F those of the bounding box it is Z1 Z2 / ((Z1 - F1)(Z2 - F2)). Particles
+    on the border get 1, as a place-holder: they have no weight.
+    """
+    room_y = np.where(touching, image_height, image_height - height_px.astype(np.float64))
+    room_x = np.where(touching, image_width, image_width - width_px.astype(np.float64))
+    return np.asarray(image_height * image_width / (room_y * room_x), np.float64)
+
+
+def _in_nanometres(regions: Regions, pixel_size_nm: float) -> dict[str, object]:
+    """Give the columns with a length or an area in them, and the angle."""
+    area = regions.area * pixel_size_nm**2
+    return {
+        "centroid_y_nm": (regions.centroid_y + 0.5) * pixel_size_nm,
+        "centroid_x_nm": (regions.centroid_x + 0.5) * pixel_size_nm,
+        "area_nm2": area,
+        "hole_area_nm2": regions.hole_area * pixel_size_nm**2,
+        "perimeter_nm": regions.perimeter * pixel_size_nm,
+        "hull_area_nm2": regions.hull_area * pixel_size_nm**2,
+        "hull_perimeter_nm": regions.hull_perimeter * pixel_size_nm,
+        "edge_length_nm": np.sqrt(area),
+        "equivalent_diameter_nm": np.sqrt(4.0 * area / np.pi),
+        "major_axis_nm": regions.major_axis * pixel_size_nm,
+        "minor_axis_nm": regions.minor_axis * pixel_size_nm,
+        "orientation_rad": regions.orientation,
+        "feret_max_nm": regions.feret_max * pixel_size_nm,
+        "feret_min_nm": regions.feret_min * pixel_size_nm,
+    }
+
+
+def _ratios(regions: Regions) -> dict[str, object]:
+    """Give the columns without a unit (ISO 9276-6), from px: they do not depend on the pixel size."""
+    circularity = _ratio("circularity", 4.0 * np.pi * regions.area, regions.perimeter**2)
+    roundness = _ratio("roundness", 4.0 * regions.area, np.pi * regions.feret_max**2)
+    return {
+        "circularity": circularity,
+        "iso_circularity": np.sqrt(circularity),
+        "solidity": _ratio("solidity", regions.area, regions.hull_area),
+        "convexity": _ratio("convexity", regions.hull_perimeter, regions.perimeter),
+        "eccentricity": regions.eccentricity,
+        "aspect_ratio": _ratio("aspect_ratio", regions.feret_min, regions.feret_max),
+        "roundness": roundness,
+        "compactness": np.sqrt(roundness),
+    }
+
+
+def _ratio(column: str, numerator: Values, denominator: Values) -> Values:
+    """Divide, up to the largest value that a column declares.
+
+    Exists because scikit-image's 4-neighbour perimeter of one or two pixels is 0, and of a few far too short. A
+    particle without a perimeter whose hull has none either is its own hull: 1.
+    """
+    largest = PARTICLES[column].maximum or np.inf
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.minimum(numerator / denominator, largest)
+    return np.asarray(np.where(np.isnan(ratio), 1.0, ratio), np.float64)

@@ -1,0 +1,46 @@
+"""The sub-pixel outlines of particles.
+
+On a map with an edge 1 px soft the circularity of a disc is biased by 0.002 on its outline, by 0.075 on its pixels.
+"""
+
+import numpy as np
+from jaxtyping import Float64, Int32, UInt8
+
+from nanocensus.measure.regions._cpu import label_extents, outline_level, trace_outlines
+
+
+def outlines(
+    probability: UInt8[np.ndarray, "y x"] | None, labels: Int32[np.ndarray, "y x"], *, threshold: float = 0.5
+) -> list[Float64[np.ndarray, "k 2"]]:
+    """Trace the outer outline of each label.
+
+    Parameters
+    ----------
+    probability : uint8 (y, x) or None
+        255 = surely particle. Without one the outline is the 0.5 contour of the label's own mask smoothed by a
+        Gaussian of 1 px (or of the bare mask, where smoothing would erase or cut the label).
+    labels : int32 (y, x)
+        As `label_particles` numbers them.
+    threshold : float
+        Probability at the outline.
+
+    Returns
+    -------
+    list of float64 (k, 2)
+        Entry i is the outline of label i + 1: points (y, x) in pixels, pixel centres at integers, clockwise on the
+        screen, closed (the first point is not repeated). Labels that are not there have no points.
+
+    Examples
+    --------
+    >>> probability = np.zeros((3, 3), np.uint8)
+    >>> probability[1, 1] = 255
+    >>> outlines(probability, (probability > 127).astype(np.int32))[0].tolist()
+    [[0.5, 1.0], [1.0, 1.5], [1.5, 1.0], [1.0, 0.5]]
+    """
+    extents = label_extents(labels, probability)
+    _, traced = trace_outlines(labels, probability, outline_level(threshold), extents)
+    contours = [np.empty((0, 2)) for _ in range(int(extents.label.max(initial=0)))]
+    starts = np.concatenate(([0], traced.stops[:-1]))
+    for label, start, stop in zip(extents.label, starts, traced.stops, strict=True):
+        contours[label - 1] = traced.points[start:stop]
+    return contours

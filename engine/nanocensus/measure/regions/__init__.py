@@ -1,0 +1,1 @@
+"""Region properties, one file a device, behind one signature."""

@@ -1,0 +1,143 @@
+"""Outline properties of all labels of a micrograph, on one thread of the host.
+
+Threads are for micrographs: the kernels let go of the GIL, and splitting one micrograph among threads costs more than
+it gives.
+"""
+
+import logging
+import math
+
+import numpy as np
+import numpy.typing as npt
+from jaxtyping import Int32, UInt8
+
+from nanocensus.measure.regions import _contour, _polygon
+from nanocensus.measure.regions._compile import compiled
+from nanocensus.measure.regions._properties import Extents, Outlines, Regions, ellipse
+
+logger = logging.getLogger(__name__)
+
+_NO_MAP = np.zeros((1, 1), np.uint8)
+_TOP, _LEFT, _BOTTOM, _RIGHT, _COUNT, _SUM = range(6)
+
+
+@compiled
+def _extents(
+    labels: npt.NDArray[np.int32], probability: npt.NDArray[np.uint8], has_map: bool, n: int
+) -> npt.NDArray[np.int64]:
+    """Give bounding box, pixel count and sum of the map of labels 1 to n; row 0 stays empty."""
+    height, width = labels.shape
+    found = np.zeros((n + 1, 6), np.int64)
+    found[:, _TOP], found[:, _LEFT] = height, width
+    for y in range(height):
+        for x in range(width):
+            label = labels[y, x]
+            if label <= 0:
+                continue
+            row = found[label]
+            row[_TOP], row[_BOTTOM] = min(row[_TOP], y), max(row[_BOTTOM], y + 1)
+            row[_LEFT], row[_RIGHT] = min(row[_LEFT], x), max(row[_RIGHT], x + 1)
+            row[_COUNT] += 1
+            if has_map:
+                row[_SUM] += probability[y, x]
+    return found
+
+
+def label_extents(labels: Int32[np.ndarray, "y x"], probability: UInt8[np.ndarray, "y x"] | None) -> Extents:
+    """Give the bounding box, pixel count and mean probability of each label that is there.
+
+    Parameters
+    ----------
+    labels : int32 (y, x)
+    probability : uint8 (y, x) or None
+    """
+    labels = np.ascontiguousarray(labels)
+    values = _NO_MAP if probability is None else np.ascontiguousarray(probability)
+    found = _extents(labels, values, probability is not None, int(labels.max(initial=0)))
+    present = np.flatnonzero(found[:, _COUNT])
+    count = found[present, _COUNT]
+    mean = None if probability is None else found[present, _SUM] / (_contour.SURE * count)
+    return Extents(
+        label=present.astype(np.int32),
+        box=found[present, : _RIGHT + 1].astype(np.int32),
+        pixel_count=count.astype(np.int32),
+        mean_probability=mean,
+    )
+
+
+def trace_outlines(
+    labels: Int32[np.ndarray, "y x"],
+    probability: UInt8[np.ndarray, "y x"] | None,
+    level: float,
+    extents: Extents,
+    *,
+    smooth: bool = True,
+) -> tuple[Regions, Outlines]:
+    """Trace the outer contour of each label, and measure it.
+
+    Parameters
+    ----------
+    labels : int32 (y, x)
+    probability : uint8 (y, x) or None
+        Without a map a label's own mask, smoothed by a Gaussian of 1 px, takes its place. A label that this would
+        erase or cut (a few pixels, a neck of one) keeps the contour of its bare pixels.
+    level : float
+        Value of the map at the edge of a particle, 0 to 255.
+    extents : Extents
+        Of the same labels.
+    smooth : bool
+        False: without a map the contour of the bare pixels is meant.
+
+    Returns
+    -------
+    Regions
+        In pixels.
+    Outlines
+    """
+    without_map = _contour.FROM_SMOOTHED_PIXELS if smooth else _contour.FROM_PIXELS
+    points, stops, origins, hole_areas, pieces = _contour.trace(
+        np.ascontiguousarray(labels),
+        _NO_MAP if probability is None else np.ascontiguousarray(probability),
+        level,
+        without_map if probability is None else _contour.FROM_MAP,
+        extents.label.astype(np.int64),
+        extents.box.astype(np.int64),
+    )
+    _warn_of_pieces(extents.label[pieces > 1])
+    of = _polygon.describe(points, stops).T
+    regions = Regions(
+        area=of[_polygon.AREA],
+        hole_area=hole_areas,
+        perimeter=of[_polygon.PERIMETER],
+        hull_area=of[_polygon.HULL_AREA],
+        hull_perimeter=of[_polygon.HULL_PERIMETER],
+        centroid_y=origins[:, 0] + of[_polygon.CENTROID_Y],
+        centroid_x=origins[:, 1] + of[_polygon.CENTROID_X],
+        feret_max=of[_polygon.FERET_MAX],
+        feret_min=of[_polygon.FERET_MIN],
+        **ellipse(of[_polygon.VARIANCE_YY], of[_polygon.VARIANCE_XX], of[_polygon.COVARIANCE]),
+    )
+    placed = points + np.repeat(origins, np.diff(stops, prepend=0), axis=0)
+    return regions, Outlines(points=placed, stops=stops)
+
+
+def _warn_of_pieces(labels: Int32[np.ndarray, " n"]) -> None:
+    if labels.size:
+        named = ", ".join(map(str, labels[:5])) + (", ..." if labels.size > 5 else "")
+        logger.warning(
+            "%d labels are in several pieces (%s): the outline is that of the largest piece.", labels.size, named
+        )
+
+
+def outline_level(threshold: float) -> float:
+    """Give the level of the uint8 map that a probability stands for.
+
+    Rounded to a millionth of a step, so that a threshold a rounding away from 204 / 255 means 204 all the same, and
+    no pixel of that value is inside by a hair.
+    """
+    return round(_contour.SURE * threshold, 6)
+
+
+def particle_mask(probability: UInt8[np.ndarray, "y x"], level: float) -> npt.NDArray[np.bool_]:
+    """Give the pixels above a level, compared as integers: no copy of the map in floats."""
+    return probability > np.uint8(math.floor(level))

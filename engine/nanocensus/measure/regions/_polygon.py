@@ -1,0 +1,178 @@
+"""Numbers of a closed polygon: vertices (y, x) in order, the last joined to the first.
+
+Kernels call only kernels of their own file: numba's cache on disk does not see a change in another one.
+"""
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from nanocensus.measure.regions._compile import compiled
+
+Points = npt.NDArray[np.float64]
+
+(
+    AREA, PERIMETER, CENTROID_Y, CENTROID_X, VARIANCE_YY, VARIANCE_XX, COVARIANCE, HULL_AREA, HULL_PERIMETER, FERET_MAX,
+    FERET_MIN,
+) = range(11)  # fmt: skip
+COLUMNS = 11
+
+
+@compiled
+def _length(points: Points) -> float:
+    """Give the perimeter."""
+    total = 0.0
+    y, x = points[-1]
+    for vertex in range(points.shape[0]):
+        total += math.hypot(points[vertex, 0] - y, points[vertex, 1] - x)
+        y, x = points[vertex]
+    return total
+
+
+@compiled
+def _area_and_centroid(points: Points) -> tuple[float, float, float]:
+    """Give the directed area (positive if clockwise with y downwards) and the centroid, by Green's theorem."""
+    y0, x0 = points[0]
+    twice_area, sum_y, sum_x = 0.0, 0.0, 0.0
+    for vertex in range(1, points.shape[0] - 1):
+        ya, xa = points[vertex, 0] - y0, points[vertex, 1] - x0
+        yb, xb = points[vertex + 1, 0] - y0, points[vertex + 1, 1] - x0
+        cross = xa * yb - xb * ya
+        twice_area += cross
+        sum_y += (ya + yb) * cross
+        sum_x += (xa + xb) * cross
+    if twice_area == 0.0:
+        return 0.0, y0, x0
+    return 0.5 * twice_area, y0 + sum_y / (3.0 * twice_area), x0 + sum_x / (3.0 * twice_area)
+
+
+@compiled
+def _second_moments(points: Points, y0: float, x0: float, area: float) -> tuple[float, float, float]:
+    """Give the variances along y and x and their covariance (yy, xx, xy) over the area, about (y0, x0)."""
+    sum_yy, sum_xx, sum_xy = 0.0, 0.0, 0.0
+    ya, xa = points[-1, 0] - y0, points[-1, 1] - x0
+    for vertex in range(points.shape[0]):
+        yb, xb = points[vertex, 0] - y0, points[vertex, 1] - x0
+        cross = xa * yb - xb * ya
+        sum_yy += (ya * ya + ya * yb + yb * yb) * cross
+        sum_xx += (xa * xa + xa * xb + xb * xb) * cross
+        sum_xy += (xa * yb + 2.0 * (xa * ya + xb * yb) + xb * ya) * cross
+        ya, xa = yb, xb
+    return sum_yy / (12.0 * area), sum_xx / (12.0 * area), sum_xy / (24.0 * area)
+
+
+@compiled
+def _turn(hull: Points, a: int, b: int, y: float, x: float) -> float:
+    """Give twice the directed area of the triangle of two hull vertices and a point."""
+    along_y, along_x = hull[b, 0] - hull[a, 0], hull[b, 1] - hull[a, 1]
+    twice_area: float = along_x * (y - hull[a, 0]) - (x - hull[a, 1]) * along_y
+    return twice_area
+
+
+@compiled
+def _in_reading_order(points: Points) -> npt.NDArray[np.int64]:
+    """Give the order of points by y, then x: a merge sort, since numba's own would take longer to compile than all."""
+    count = points.shape[0]
+    order, merged = np.arange(count), np.empty(count, np.int64)
+    width = 1
+    while width < count:
+        for start in range(0, count, 2 * width):
+            middle, stop = min(start + width, count), min(start + 2 * width, count)
+            left, right = start, middle
+            for place in range(start, stop):
+                if right == stop:
+                    take_left = True
+                elif left == middle:
+                    take_left = False
+                else:
+                    a, b = order[left], order[right]
+                    ya, yb = points[a, 0], points[b, 0]
+                    take_left = ya < yb or (ya == yb and points[a, 1] <= points[b, 1])
+                if take_left:
+                    merged[place] = order[left]
+                    left += 1
+                else:
+                    merged[place] = order[right]
+                    right += 1
+        order, merged = merged, order
+        width *= 2
+    return order
+
+
+@compiled
+def _convex_hull(points: Points) -> Points:
+    """Give the convex hull's vertices, clockwise with y downwards, by the monotone chain of Andrew (1979)."""
+    order = _in_reading_order(points)
+    count = order.size
+    hull = np.empty((2 * count + 1, 2), np.float64)
+    size = 0
+    for step in range(2 * count - 1):
+        if step == count:
+            first_of_chain = size - 1
+        if step < count:
+            vertex, least = order[step], 2
+        else:
+            vertex, least = order[2 * count - 2 - step], first_of_chain + 2
+        y, x = points[vertex]
+        while size >= least and _turn(hull, size - 2, size - 1, y, x) <= 0.0:
+            size -= 1
+        hull[size, 0], hull[size, 1] = y, x
+        size += 1
+    return hull[: max(1, size - 1)]
+
+
+@compiled
+def _feret_diameters(hull: Points) -> tuple[float, float]:
+    """Give the largest and the smallest distance between parallel tangents, by calipers turned round the hull.
+
+    The smallest is found where one tangent lies on an edge; the largest is the largest distance of two vertices that
+    face each other. Of an edge's opposite vertex the next one counts too, since edges of outlines are often parallel.
+    """
+    count = hull.shape[0]
+    largest, smallest = 0.0, np.inf
+    far = 1 % count
+    for vertex in range(count):
+        following = (vertex + 1) % count
+        edge_y, edge_x = hull[following, 0] - hull[vertex, 0], hull[following, 1] - hull[vertex, 1]
+        distance = _turn(hull, vertex, following, hull[far, 0], hull[far, 1])
+        while True:
+            further = (far + 1) % count
+            candidate = _turn(hull, vertex, following, hull[further, 0], hull[further, 1])
+            for end in (vertex, following):
+                for opposite in (far, further):
+                    reach = math.hypot(hull[end, 0] - hull[opposite, 0], hull[end, 1] - hull[opposite, 1])
+                    largest = max(largest, reach)
+            if candidate <= distance:
+                break
+            far, distance = further, candidate
+        edge = math.hypot(edge_y, edge_x)
+        if edge > 0.0:
+            smallest = min(smallest, distance / edge)
+    return largest, min(largest, smallest)
+
+
+@compiled
+def describe(points: Points, stops: npt.NDArray[np.int64]) -> Points:
+    """Describe polygons that follow each other in one array, each ending at its stop.
+
+    Returns
+    -------
+    float64 (n, 11)
+        Area, perimeter, centroid y and x, variances yy and xx and covariance, hull area and perimeter, largest and
+        smallest Feret diameter: the columns named below.
+    """
+    described = np.zeros((stops.size, COLUMNS))
+    start = 0
+    for polygon in range(stops.size):
+        vertices, row = points[start : stops[polygon]], described[polygon]
+        start = stops[polygon]
+        area, y, x = _area_and_centroid(vertices)
+        row[AREA], row[CENTROID_Y], row[CENTROID_X] = area, y, x
+        row[PERIMETER] = _length(vertices)
+        row[VARIANCE_YY], row[VARIANCE_XX], row[COVARIANCE] = _second_moments(vertices, y, x, area)
+        hull = _convex_hull(vertices)
+        row[HULL_AREA] = _area_and_centroid(hull)[0]
+        row[HULL_PERIMETER] = _length(hull)
+        row[FERET_MAX], row[FERET_MIN] = _feret_diameters(hull)
+    return described
