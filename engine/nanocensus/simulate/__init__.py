@@ -1,0 +1,1 @@
+"""Micrographs and populations whose truth is known."""

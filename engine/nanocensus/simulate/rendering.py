@@ -1,0 +1,266 @@
+"""Bright-field micrographs of known particles: thickness, film, phase contrast, electrons, camera."""
+
+import csv
+import hashlib
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import scipy.fft
+import tifffile
+from jaxtyping import Float32, Float64, Int32, UInt16
+from scipy.ndimage import gaussian_filter
+
+from nanocensus.errors import JobError
+from nanocensus.simulate.placement import Planted, place_particles
+from nanocensus.simulate.shapes import render_area_fraction
+from nanocensus.simulate.spec import SimulationSpec
+
+__all__ = ["SimulatedMicrograph", "SimulationSpec", "simulate_micrograph", "write_simulated"]
+
+TRUTH_FOLDER = "truth"
+"""Where `write_simulated` puts the label images; not a sample's name."""
+
+_DARK_COUNTS = 100.0
+_READOUT_COUNTS = 240.0
+_DARKEST = 0.01
+"""Transmission below which the film's grain may not bring a pixel: no camera records negative electrons."""
+
+
+@dataclass(frozen=True, eq=False)
+class SimulatedMicrograph:
+    """A micrograph and the truth about it."""
+
+    pixels: UInt16[np.ndarray, "y x"]
+    """As a camera records it, in counts."""
+    labels: Int32[np.ndarray, "y x"]
+    """0 background, 1..n in raster order of first pixels: a pixel belongs where more than half its area does."""
+    area_fraction: Float32[np.ndarray, "y x"]
+    """Share of each pixel's area that particles cover."""
+    particles: pd.DataFrame
+    """One row a label, in order: the planted (whole) outline, even where the border cuts it."""
+
+
+def simulate_micrograph(spec: SimulationSpec, rng: np.random.Generator) -> SimulatedMicrograph:
+    """Draw one micrograph.
+
+    Parameters
+    ----------
+    spec : SimulationSpec
+    rng : numpy.random.Generator
+        All randomness comes from it: equal generators give equal micrographs.
+
+    Returns
+    -------
+    SimulatedMicrograph
+        A particle of which no pixel belongs to the image by more than half has neither label nor row.
+
+    Examples
+    --------
+    >>> spec = SimulationSpec(shape=(96, 128), mean_particles=3.0, mean_edge_length_nm=1.5)
+    >>> micrograph = simulate_micrograph(spec, np.random.default_rng(7))
+    >>> micrograph.pixels.shape, bool(micrograph.labels.max() == len(micrograph.particles))
+    ((96, 128), True)
+    """
+    planted = place_particles(spec, rng)
+    labels, area_fraction, kept = _draw_truth(planted, spec.extent)
+    pixels = _record(_expose(planted, spec, rng), spec, rng)
+    return SimulatedMicrograph(pixels, labels, area_fraction, _truth_table(kept, labels, spec.pixel_size_nm))
+
+
+def _draw_truth(
+    planted: list[Planted], shape: tuple[int, int]
+) -> tuple[Int32[np.ndarray, "y x"], Float32[np.ndarray, "y x"], list[Planted]]:
+    """Give labels and area fractions, and the particles that have a label, in its order."""
+    drawn, area_fraction = np.zeros(shape, np.int32), np.zeros(shape)
+    for number, particle in enumerate(planted, start=1):
+        fraction, (top, left) = render_area_fraction(particle.outline, shape, particle.centre, particle.angle)
+        window = slice(top, top + fraction.shape[0]), slice(left, left + fraction.shape[1])
+        area_fraction[window] += fraction
+        drawn[window][fraction > 0.5] = number
+    numbers, first_pixels = np.unique(drawn[drawn > 0], return_index=True)
+    in_order = numbers[np.argsort(first_pixels)]
+    relabel = np.zeros(len(planted) + 1, np.int32)
+    relabel[in_order] = np.arange(1, len(in_order) + 1)
+    kept = [planted[number - 1] for number in in_order]
+    labels: Int32[np.ndarray, "y x"] = relabel[drawn]
+    return labels, np.minimum(area_fraction, 1.0).astype(np.float32), kept
+
+
+def _truth_table(particles: list[Planted], labels: Int32[np.ndarray, "y x"], pixel_size_nm: float) -> pd.DataFrame:
+    border = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
+    outlines = [particle.outline for particle in particles]
+    area_nm2 = np.array([outline.area for outline in outlines], float) * pixel_size_nm**2
+    return pd.DataFrame(
+        {
+            "label": np.arange(1, len(particles) + 1, dtype=np.int32),
+            "family": pd.Series([particle.family for particle in particles], dtype="str"),
+            "centre_y_px": np.array([particle.centre[0] for particle in particles], float),
+            "centre_x_px": np.array([particle.centre[1] for particle in particles], float),
+            "angle_rad": np.array([particle.angle for particle in particles], float),
+            "edge_length_nm": np.sqrt(area_nm2),
+            "area_nm2": area_nm2,
+            "perimeter_nm": np.array([outline.perimeter for outline in outlines], float) * pixel_size_nm,
+            "circularity": np.array([outline.circularity for outline in outlines], float),
+            "solidity": np.array([outline.solidity for outline in outlines], float),
+            "touches_border": np.isin(np.arange(1, len(particles) + 1), border),
+        }
+    )
+
+
+def _expose(planted: list[Planted], spec: SimulationSpec, rng: np.random.Generator) -> Float32[np.ndarray, "y x"]:
+    """Give the intensity that leaves the specimen, 1 for bare film in even light."""
+    # Fourier filters wrap round, so the canvas is wider than the image by more than they reach.
+    pad = math.ceil(4 * max(spec.fresnel_width_px, spec.film_grain_px, 1.0))
+    height, width = (int(scipy.fft.next_fast_len(side + 2 * pad, real=True)) for side in spec.extent)
+    canvas = height, width
+    density = np.zeros(canvas, np.float32)
+    for particle in planted:
+        _add_density(density, particle, spec, pad, rng)
+    density = _soften(density, spec.edge_softness_px)
+    intensity = np.exp(-density) + _fresnel_rim(density, spec)
+    intensity += np.float32(spec.film_amplitude) * _grain(canvas, spec.film_grain_px, rng)
+    return np.asarray(intensity[pad : pad + spec.extent[0], pad : pad + spec.extent[1]])
+
+
+def _add_density(
+    density: Float32[np.ndarray, "y x"], particle: Planted, spec: SimulationSpec, pad: int, rng: np.random.Generator
+) -> None:
+    """Add a particle's optical density: in proportion to its thickness, which follows its size and falls at the rim."""
+    middle = -math.log1p(-spec.contrast) * math.sqrt(particle.outline.area) / spec.mean_edge_length_px
+    middle *= math.exp(spec.contrast_log_sd * rng.standard_normal())
+    height, width = density.shape
+    centre = particle.centre[0] + pad, particle.centre[1] + pad
+    fraction, (top, left) = render_area_fraction(particle.outline, (height, width), centre, particle.angle)
+    pixels = np.moveaxis(np.indices(fraction.shape), 0, -1) + np.array([top, left], float)
+    radius = np.minimum(particle.outline.relative_radius(pixels, centre, particle.angle), 1.0)
+    thickness = spec.rim + (1 - spec.rim) * np.sqrt(1 - radius**4)
+    # The mean transmission of a partly covered pixel, so that edges stay where they are planted.
+    covered = -np.log1p(fraction * np.expm1(-middle * thickness))
+    density[top : top + fraction.shape[0], left : left + fraction.shape[1]] += covered.astype(np.float32)
+
+
+def _soften(density: Float32[np.ndarray, "y x"], sigma: float) -> Float32[np.ndarray, "y x"]:
+    """Let the density fade at the outlines as it does where facets are slanted: by half on either side."""
+    return np.asarray(gaussian_filter(density, sigma, mode="wrap") if sigma > 0 else density)
+
+
+def _frequencies_squared(shape: tuple[int, int]) -> Float32[np.ndarray, "y x"]:
+    rows, columns = scipy.fft.fftfreq(shape[0])[:, None], scipy.fft.rfftfreq(shape[1])[None]
+    return np.asarray(rows**2 + columns**2, np.float32)
+
+
+def _fresnel_rim(density: Float32[np.ndarray, "y x"], spec: SimulationSpec) -> Float32[np.ndarray, "y x"]:
+    """Give what phase contrast adds: the density through sin(pi w^2 q^2), damped so that one fringe remains."""
+    if spec.fresnel_strength == 0 or spec.fresnel_width_px == 0:
+        return np.zeros_like(density)
+    scaled = np.float32(spec.fresnel_width_px**2) * _frequencies_squared(density.shape)
+    transfer = -np.float32(spec.fresnel_strength) * np.sin(np.float32(math.pi) * scaled) * np.exp(-scaled)
+    return np.asarray(scipy.fft.irfft2(scipy.fft.rfft2(density) * transfer, s=density.shape), np.float32)
+
+
+def _grain(shape: tuple[int, int], sigma: float, rng: np.random.Generator) -> Float32[np.ndarray, "y x"]:
+    """Draw noise of unit variance whose correlation is a Gaussian's."""
+    white = rng.standard_normal(shape, dtype=np.float32)
+    power = [np.mean(np.exp(-4 * (math.pi * sigma * scipy.fft.fftfreq(side)) ** 2)) for side in shape]
+    smooth = np.exp(np.float32(-2 * (math.pi * sigma) ** 2) * _frequencies_squared(shape))
+    field = scipy.fft.irfft2(scipy.fft.rfft2(white) * smooth, s=shape) / math.sqrt(power[0] * power[1])
+    return np.asarray(field, np.float32)
+
+
+def _illumination(spec: SimulationSpec, rng: np.random.Generator) -> Float64[np.ndarray, "y x"]:
+    """Draw a smooth light of mean about 1: linear and quadratic in the position."""
+    y, x = (np.linspace(-1.0, 1.0, side) for side in spec.extent)
+    slopes = spec.unevenness * rng.standard_normal(4)
+    rows, columns = slopes[0] * y + slopes[1] * (y**2 - 1 / 3), slopes[2] * x + slopes[3] * (x**2 - 1 / 3)
+    return np.asarray(np.maximum(1 + rows[:, None] + columns[None], 0.2))
+
+
+def _record(
+    intensity: Float32[np.ndarray, "y x"], spec: SimulationSpec, rng: np.random.Generator
+) -> UInt16[np.ndarray, "y x"]:
+    """Count electrons, blur them as the detector does, digitise."""
+    expected = spec.electrons_per_px * np.maximum(intensity, _DARKEST) * _illumination(spec, rng)
+    electrons = gaussian_filter(rng.poisson(expected).astype(np.float32), spec.blur_px, mode="reflect")
+    counts = _DARK_COUNTS + spec.counts_per_electron * electrons
+    counts += np.float32(_READOUT_COUNTS) * rng.standard_normal(counts.shape, dtype=np.float32)
+    return np.clip(np.rint(counts), 0, np.iinfo(np.uint16).max).astype(np.uint16)
+
+
+def write_simulated(folder: Path, spec: SimulationSpec, *, n: int, seed: int, sample: str = "simulated") -> Path:
+    """Write micrographs of one sample, their truth, and the table that `ingest` reads.
+
+    A folder may hold several samples: call once for each. The same arguments give the same bytes, and more
+    micrographs leave the earlier ones as they were.
+
+    Parameters
+    ----------
+    folder : Path
+        Gets `<sample>/`, `truth/`, `micrographs.csv` and `truth.csv`.
+    spec : SimulationSpec
+    n : int
+        Number of micrographs.
+    seed : int
+        Not negative; the sample's name is mixed in, so that two samples of one seed differ.
+    sample : str
+        Name of the sample.
+
+    Returns
+    -------
+    Path
+        Of micrographs.csv.
+
+    Raises
+    ------
+    JobError
+        If `sample` cannot be a folder's name, or `n` or `seed` is negative.
+    """
+    if not sample or sample in (TRUTH_FOLDER, ".", "..") or any(mark in sample for mark in "/\\"):
+        raise JobError(
+            "sample", expected="a name for a folder, not 'truth'", got=repr(sample), remedy="Choose another name."
+        )
+    for name, number in (("n", n), ("seed", seed)):
+        if number < 0:
+            raise JobError(name, expected="0 or more", got=str(number), remedy="Give a number that is not negative.")
+    (folder / sample).mkdir(parents=True, exist_ok=True)
+    (folder / TRUTH_FOLDER).mkdir(exist_ok=True)
+    rows, truths = [], []
+    for order, sequence in enumerate(_seed_sequence(seed, sample).spawn(n)):
+        micrograph = simulate_micrograph(spec, np.random.default_rng(sequence))
+        file, mask = f"{sample}/{order:04d}.tif", f"{TRUTH_FOLDER}/{sample}_{order:04d}.tif"
+        _write_tiff(folder / file, micrograph.pixels, spec.pixel_size_nm)
+        _write_tiff(folder / mask, micrograph.labels.astype(np.uint16), spec.pixel_size_nm)
+        rows.append({"file": file, "sample": sample, "group": f"{sample}-{order:04d}", "order": order, "mask": mask})
+        planted = micrograph.particles
+        planted.insert(0, "file", file)
+        planted.insert(0, "sample", sample)
+        truths.append(planted)
+    if truths:
+        _replace_rows(folder / "truth.csv", pd.concat(truths), sample)
+    _replace_rows(folder / "micrographs.csv", pd.DataFrame(rows, columns=_COLUMNS), sample)
+    return folder / "micrographs.csv"
+
+
+_COLUMNS = ["file", "sample", "group", "order", "mask"]
+
+
+def _seed_sequence(seed: int, sample: str) -> np.random.SeedSequence:
+    name = int.from_bytes(hashlib.sha256(sample.encode()).digest()[:8], "little")
+    return np.random.SeedSequence([seed, name])
+
+
+def _write_tiff(path: Path, image: UInt16[np.ndarray, "y x"], pixel_size_nm: float) -> None:
+    """Write a TIFF whose header says the pixel size as ImageJ does: pixels per unit, and the unit."""
+    tifffile.imwrite(
+        path, image, imagej=True, resolution=(1 / pixel_size_nm, 1 / pixel_size_nm), metadata={"unit": "nm"}
+    )
+
+
+def _replace_rows(path: Path, rows: pd.DataFrame, sample: str) -> None:
+    """Write a table, keeping the rows that other samples have in it."""
+    if path.exists():
+        earlier = pd.read_csv(path, dtype={"sample": str, "group": str})
+        rows = pd.concat([earlier[earlier["sample"] != sample], rows])
+    rows.to_csv(path, index=False, quoting=csv.QUOTE_MINIMAL, lineterminator="\n")
