@@ -43,7 +43,7 @@ schema: env
 	$(BIN)/nanocensus schema
 
 lock: env
-	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
+	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --custom-compile-command 'make lock' --python-version 3.11 \
 	  --extra dev --extra io --extra cluster --extra bench pyproject.toml -o requirements.lock
 
 clean:

@@ -9,6 +9,7 @@ The names live in `nanocensus.api` and are loaded when they are first used, so t
 """
 
 import importlib
+import importlib.util
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,7 +20,8 @@ __version__ = "0.1.0"
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401  any public name
     """Load a public name from `nanocensus.api`."""
-    if name.startswith("_"):
+    if name.startswith("_") or importlib.util.find_spec(f"nanocensus.{name}") is not None:
+        # A submodule that was not imported yet: the import system asks here first, and must not load the whole api.
         raise AttributeError(f"module 'nanocensus' has no attribute {name!r}")
     api = importlib.import_module("nanocensus.api")
     if name not in api.__all__:

@@ -156,8 +156,12 @@ MICROGRAPHS = Table(
         Column("micrograph", "string", "Identity: the first 16 hexadecimal digits of content_digest."),
         Column("name", "string", "File name relative to the folder it was found in, with forward slashes."),
         Column("sample", "string", "Name of the synthesis condition."),
-        Column("group", "string", "Field or grid square whose micrographs are alike; the micrograph itself if absent.",
-               nullable=True),
+        Column(
+            "group",
+            "string",
+            "Field or grid square whose micrographs are alike; the micrograph itself if absent.",
+            nullable=True,
+        ),
         Column("session", "string", "Sitting at the microscope.", nullable=True),
         Column("order", "int32", "Position in the order of acquisition within the sample.", minimum=0.0),
         Column("height_px", "int32", "Number of rows.", "px", minimum=1.0),
@@ -165,22 +169,34 @@ MICROGRAPHS = Table(
         Column("recorded_dtype", "string", "Type of the recorded values (numpy name)."),
         Column("pixel_size_nm", "float64", "Side of a (square) pixel.", "nm", minimum=1e-3, maximum=1e3),
         Column("pixel_size_source", "string", "Who says so: given, assumed, or the tag of the file it was read from."),
-        Column("pixel_size_uncertainty", "float64", "Relative standard uncertainty of the pixel size, where known.", "1",
-               nullable=True, minimum=0.0),
+        Column(
+            "pixel_size_uncertainty",
+            "float64",
+            "Relative standard uncertainty of the pixel size, where known.",
+            "1",
+            nullable=True,
+            minimum=0.0,
+        ),
         Column("model", "string", "Name of the network that predicted it.", nullable=True),
-        Column("truth", "string", "Where its true particles come from (a mask's file name), where they are known.",
-               nullable=True),
+        Column(
+            "truth",
+            "string",
+            "Where its true particles come from (a mask's file name), where they are known.",
+            nullable=True,
+        ),
         Column("content_digest", "string", "SHA-256 of the recorded values, their type and shape."),
         Column("segment_digest", "string", "Digest of all that the probability map depends on.", nullable=True),
         Column("measure_digest", "string", "Digest of all that its particles depend on.", nullable=True),
         Column("status", "string", "What became of it.", choices=("ingested", "done", "failed")),
         Column("reason", "string", "Why it failed, and what to do.", nullable=True),
-        Column("n_detected", "int32", "Number of particles detected, before any criterion.", nullable=True, minimum=0.0),
+        Column(
+            "n_detected", "int32", "Number of particles detected, before any criterion.", nullable=True, minimum=0.0
+        ),
         Column("part", "string", "File name of the Parquet part that holds its particles.", nullable=True),
         Column("part_digest", "string", "SHA-256 of that file.", nullable=True),
     ),
     open_prefix=CONDITION_PREFIX,
-)  # fmt: skip
+)
 
 REFUSALS = Table(
     "refusals",
@@ -192,9 +208,18 @@ REFUSALS = Table(
     ),
 )
 
-_SHAPE = {"unit": "1", "quantum": 2.0**-18, "minimum": 0.0}
-_LENGTH = {"unit": "nm", "quantum": 2.0**-12, "minimum": 0.0, "maximum": 2048.0}
-_AREA = {"unit": "nm2", "quantum": 2.0**-3, "minimum": 0.0, "maximum": 2.0**20}
+
+def _ratio(name: str, meaning: str, maximum: float, iso_name: str = "") -> Column:
+    return Column(name, "float64", meaning, "1", minimum=0.0, maximum=maximum, quantum=2.0**-18, iso_name=iso_name)
+
+
+def _length(name: str, meaning: str, iso_name: str = "") -> Column:
+    return Column(name, "float64", meaning, "nm", minimum=0.0, maximum=2048.0, quantum=2.0**-12, iso_name=iso_name)
+
+
+def _area(name: str, meaning: str, iso_name: str = "") -> Column:
+    return Column(name, "float64", meaning, "nm2", minimum=0.0, maximum=2.0**20, quantum=2.0**-3, iso_name=iso_name)
+
 
 PARTICLES = Table(
     "particles",
@@ -211,43 +236,70 @@ PARTICLES = Table(
         Column("bbox_bottom_px", "int32", "Row after the last of its bounding box.", "px", minimum=1.0),
         Column("bbox_right_px", "int32", "Column after the last of its bounding box.", "px", minimum=1.0),
         Column("pixel_count", "int32", "Number of its pixels.", "px", minimum=1.0),
-        Column("area_nm2", "float64", "Projected area inside the outer outline.", **_AREA, iso_name="A"),
-        Column("hole_area_nm2", "float64", "Area of the holes inside the outer outline.", **_AREA),
-        Column("perimeter_nm", "float64", "Length of the outer outline.", **_LENGTH, iso_name="P"),
-        Column("hull_area_nm2", "float64", "Area of the convex hull.", **_AREA, iso_name="A_C"),
-        Column("hull_perimeter_nm", "float64", "Perimeter of the convex hull.", **_LENGTH, iso_name="P_C"),
-        Column("edge_length_nm", "float64", "Side of the square of equal area, sqrt(area).", **_LENGTH),
-        Column("equivalent_diameter_nm", "float64", "Diameter of the disc of equal area, sqrt(4 area / pi).", **_LENGTH,
-               iso_name="area-equivalent diameter x_A"),
-        Column("circularity", "float64", "4 pi area / perimeter^2: 1 for a disc, 0.785 for a square.", **_SHAPE,
-               maximum=4.0, iso_name="form factor"),
-        Column("iso_circularity", "float64", "sqrt(4 pi area / perimeter^2).", **_SHAPE, maximum=2.0,
-               iso_name="circularity"),
-        Column("solidity", "float64", "area / hull area: 1 for a convex particle.", **_SHAPE, maximum=2.0,
-               iso_name="solidity"),
-        Column("convexity", "float64", "Hull perimeter / perimeter.", **_SHAPE, maximum=4.0, iso_name="convexity"),
-        Column("eccentricity", "float64", "Eccentricity of the ellipse of equal second moments: 0 for a disc.", **_SHAPE,
-               maximum=1.0),
-        Column("major_axis_nm", "float64", "Major axis of the ellipse of equal second moments.", **_LENGTH,
-               iso_name="Legendre ellipse major axis"),
-        Column("minor_axis_nm", "float64", "Minor axis of the ellipse of equal second moments.", **_LENGTH,
-               iso_name="Legendre ellipse minor axis"),
-        Column("orientation_rad", "float64", "Angle of the major axis from the x axis towards increasing y.", "rad",
-               minimum=-1.5707963267948966, maximum=1.5707963267948966, quantum=2.0**-18),
-        Column("feret_max_nm", "float64", "Largest distance between parallel tangents.", **_LENGTH, iso_name="x_Fmax"),
-        Column("feret_min_nm", "float64", "Smallest distance between parallel tangents.", **_LENGTH, iso_name="x_Fmin"),
-        Column("aspect_ratio", "float64", "Feret min / Feret max: 1 for a disc.", **_SHAPE, maximum=1.0,
-               iso_name="aspect ratio"),
-        Column("roundness", "float64", "4 area / (pi feret max^2).", **_SHAPE, maximum=2.0, iso_name="roundness"),
-        Column("compactness", "float64", "Equivalent diameter / feret max.", **_SHAPE, maximum=2.0,
-               iso_name="compactness"),
-        Column("mean_probability", "float64", "Mean of the probability map over its pixels.", "1", nullable=True,
-               minimum=0.0, maximum=1.0, quantum=2.0**-18),
+        _area("area_nm2", "Projected area inside the outer outline.", iso_name="A"),
+        _area("hole_area_nm2", "Area of the holes inside the outer outline."),
+        _length("perimeter_nm", "Length of the outer outline.", iso_name="P"),
+        _area("hull_area_nm2", "Area of the convex hull.", iso_name="A_C"),
+        _length("hull_perimeter_nm", "Perimeter of the convex hull.", iso_name="P_C"),
+        _length("edge_length_nm", "Side of the square of equal area, sqrt(area)."),
+        _length(
+            "equivalent_diameter_nm",
+            "Diameter of the disc of equal area, sqrt(4 area / pi).",
+            iso_name="area-equivalent diameter x_A",
+        ),
+        _ratio(
+            "circularity", "4 pi area / perimeter^2: 1 for a disc, 0.785 for a square.", 4.0, iso_name="form factor"
+        ),
+        _ratio("iso_circularity", "sqrt(4 pi area / perimeter^2).", 2.0, iso_name="circularity"),
+        _ratio("solidity", "area / hull area: 1 for a convex particle.", 2.0, iso_name="solidity"),
+        _ratio("convexity", "Hull perimeter / perimeter.", 4.0, iso_name="convexity"),
+        _ratio("eccentricity", "Eccentricity of the ellipse of equal second moments: 0 for a disc.", 1.0),
+        _length(
+            "major_axis_nm",
+            "Major axis of the ellipse of equal second moments.",
+            iso_name="Legendre ellipse major axis",
+        ),
+        _length(
+            "minor_axis_nm",
+            "Minor axis of the ellipse of equal second moments.",
+            iso_name="Legendre ellipse minor axis",
+        ),
+        Column(
+            "orientation_rad",
+            "float64",
+            "Angle of the major axis from the x axis towards increasing y.",
+            "rad",
+            minimum=-1.5707963267948966,
+            maximum=1.5707963267948966,
+            quantum=2.0**-18,
+        ),
+        _length("feret_max_nm", "Largest distance between parallel tangents.", iso_name="x_Fmax"),
+        _length("feret_min_nm", "Smallest distance between parallel tangents.", iso_name="x_Fmin"),
+        _ratio("aspect_ratio", "Feret min / Feret max: 1 for a disc.", 1.0, iso_name="aspect ratio"),
+        _ratio("roundness", "4 area / (pi feret max^2).", 2.0, iso_name="roundness"),
+        _ratio("compactness", "Equivalent diameter / feret max.", 2.0, iso_name="compactness"),
+        Column(
+            "mean_probability",
+            "float64",
+            "Mean of the probability map over its pixels.",
+            "1",
+            nullable=True,
+            minimum=0.0,
+            maximum=1.0,
+            quantum=2.0**-18,
+        ),
         Column("touches_border", "bool", "Whether a pixel of it lies on the micrograph's border."),
-        Column("border_weight", "float64", "Miles-Lantuejoul weight: 1 / chance that one of its size lies wholly "
-               "inside the micrograph; none for a particle on the border.", "1", nullable=True, minimum=1.0),
+        Column(
+            "border_weight",
+            "float64",
+            "Miles-Lantuejoul weight: 1 / chance that one of its size lies wholly "
+            "inside the micrograph; none for a particle on the border.",
+            "1",
+            nullable=True,
+            minimum=1.0,
+        ),
     ),
-)  # fmt: skip
+)
 
 TABLES: Mapping[str, Table] = {table.name: table for table in (MICROGRAPHS, REFUSALS, PARTICLES)}
 

@@ -6,6 +6,7 @@ import pytest
 
 from nanocensus.errors import InputError, TableError
 from nanocensus.measure.criteria import REASONS, Criteria, apply_criteria, count_rejections, failed_criteria
+from nanocensus.sections import parse_section, plain
 
 GOOD = {
     "touches_border": False,
@@ -131,16 +132,15 @@ def test_rejections_of_a_frame_without_criteria_are_refused():
 def test_criteria_survive_the_way_through_a_dictionary():
     criteria = Criteria(max_area_nm2=200.0, max_eccentricity=0.7, min_convexity=0.5, exclude_border=False, min_pixels=9)
 
-    assert Criteria.from_dict(criteria.to_dict()) == criteria
-    assert Criteria.from_dict({}) == Criteria()
-    assert None not in Criteria().to_dict().values()
+    assert parse_section(Criteria, plain(criteria), section="criteria") == criteria
+    assert parse_section(Criteria, {}, section="criteria") == Criteria()
 
 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
         ({"max_eccentricty": 0.5}, "Did you mean 'max_eccentricity'"),
-        ({"colour": 1}, "Leave it out"),
+        ({"colour": 1}, "Remove it"),
         ({"min_solidity": 1.5}, "from 0 to 1, got 1.5"),
         ({"min_solidity": float("nan")}, "got nan"),
         ({"min_area_nm2": -1}, "at least 0, got -1"),
@@ -153,4 +153,4 @@ def test_criteria_survive_the_way_through_a_dictionary():
 )
 def test_criteria_that_cannot_be_are_refused_as_they_are_read(values, message):
     with pytest.raises(InputError, match=message):
-        Criteria.from_dict(values)
+        parse_section(Criteria, values, section="criteria")

@@ -1,10 +1,9 @@
 """Which particles count: criteria that are applied to a table and never baked into it."""
 
-import difflib
 import math
 import operator
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -48,33 +47,6 @@ class Criteria:
             _parse(field.name, getattr(self, field.name))
         if self.min_area_nm2 is not None and self.max_area_nm2 is not None and self.max_area_nm2 < self.min_area_nm2:
             raise _refusal("max_area_nm2", f"at least min_area_nm2, {self.min_area_nm2:g}", self.max_area_nm2)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "Criteria":
-        """Read criteria from a job file's section, where a whole number may stand for a float.
-
-        Raises
-        ------
-        InputError
-            If a key is unknown, or a value out of bounds.
-        """
-        known = [field.name for field in fields(cls)]
-        for name in values:
-            if name not in known:
-                near = difflib.get_close_matches(name, known, n=1)
-                remedy = f"Did you mean {near[0]!r}?" if near else "Leave it out."
-                raise InputError("criteria", expected="one of " + ", ".join(known), got=repr(name), remedy=remedy)
-        return cls(**{name: _parse(name, value) for name, value in values.items()})
-
-    def to_dict(self) -> dict[str, float | bool | int]:
-        """Give what is switched on, as `from_dict` reads it and TOML can hold it.
-
-        Examples
-        --------
-        >>> Criteria.from_dict(Criteria(max_eccentricity=0.8).to_dict()).max_eccentricity
-        0.8
-        """
-        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 _BOUNDS: Mapping[str, tuple[float, float]] = {

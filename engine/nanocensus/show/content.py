@@ -22,6 +22,8 @@ class Picture:
     """As recorded, (y, x)."""
     pixel_size_nm: float
     """Side of a pixel, nm."""
+    assumed: bool = False
+    """Whether that was made up."""
     accepted: Sequence[np.ndarray] = ()
     """Outlines of the accepted particles: (k, 2) float64, (y, x) in pixels."""
     rejected: Sequence[np.ndarray] = ()

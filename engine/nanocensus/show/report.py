@@ -99,7 +99,7 @@ def _pictures(content: ReportContent) -> Iterator[_Figure]:
             rejected=picture.rejected,
             reasons=picture.reasons,
             truth=picture.truth,
-            assumed=content.assumed,
+            assumed=picture.assumed,
             width=_PICTURE_WIDTH,
         )
         counts = f"{len(picture.accepted)} particles accepted, {len(picture.rejected)} rejected"

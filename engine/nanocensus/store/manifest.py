@@ -94,7 +94,7 @@ def write_manifest(out: Path, manifest: Manifest) -> None:
             commit_bytes(path, content)
 
 
-def read_manifest(out: Path) -> Manifest:
+def read_manifest(out: str | os.PathLike[str]) -> Manifest:
     """Read the index of an output folder.
 
     Raises
@@ -106,7 +106,10 @@ def read_manifest(out: Path) -> Manifest:
     FormatVersionError
         If a newer nanocensus wrote it.
     """
-    return Manifest(_frame(_read(out / MICROGRAPHS_FILE, MICROGRAPHS)), _frame(_read(out / REFUSALS_FILE, REFUSALS)))
+    folder = Path(out)
+    return Manifest(
+        _frame(_read(folder / MICROGRAPHS_FILE, MICROGRAPHS)), _frame(_read(folder / REFUSALS_FILE, REFUSALS))
+    )
 
 
 @final

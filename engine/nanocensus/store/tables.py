@@ -6,6 +6,7 @@ against it. A part carries the index rows of its micrographs, so that the index 
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,7 +86,7 @@ def read_part_rows(path: Path) -> list[dict[str, Any]]:
         raise _damage(path, cause) from cause
 
 
-def read_particles(out: Path) -> "dd.DataFrame":
+def read_particles(out: str | os.PathLike[str]) -> "dd.DataFrame":
     """Open the particles of an output folder as a dask DataFrame; nothing is read until it is computed.
 
     Parameters
@@ -117,7 +118,7 @@ def read_particles(out: Path) -> "dd.DataFrame":
     return particles
 
 
-def read_micrographs(out: Path) -> pd.DataFrame:
+def read_micrographs(out: str | os.PathLike[str]) -> pd.DataFrame:
     """Read the micrographs table of an output folder, one row a micrograph whatever became of it.
 
     Raises
@@ -169,7 +170,7 @@ def load_part(part: Part, columns: Sequence[str] | None = None) -> pd.DataFrame:
         raise _damage(path, cause) from cause
 
 
-def _parts(out: Path) -> list[Part]:
+def _parts(out: str | os.PathLike[str]) -> list[Part]:
     index = read_manifest(out).micrographs
     measured = index[index["part_digest"].notna()]  # a planned part has a name before it has bytes
     folder = Path(out).absolute() / PARTICLES_FOLDER

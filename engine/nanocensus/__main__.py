@@ -1,0 +1,5 @@
+"""`python -m nanocensus` is the command line."""
+
+from nanocensus.cli import main
+
+main()

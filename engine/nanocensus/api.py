@@ -1,0 +1,166 @@
+"""The public names: what `import nanocensus as nc` offers."""
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import distributed
+
+from nanocensus.measure.criteria import Criteria, apply_criteria
+from nanocensus.measure.descriptors import measure_particles
+from nanocensus.pipeline.analyse import Analysis, analyse_run
+from nanocensus.pipeline.evaluate import Agreement, evaluate_run
+from nanocensus.pipeline.reporting import job_of_run, report_run
+from nanocensus.pipeline.runner import OnProgress, Progress, RunSummary, census, silent
+from nanocensus.pipeline.spec import Job, parse_job, read_job
+from nanocensus.segment.weights import Model, load_model, model_names
+from nanocensus.show import figures
+from nanocensus.statistics.binning import sample_statistics, size_statistics
+from nanocensus.statistics.cells import Cells, cells, size_bins
+from nanocensus.statistics.estimation import estimate
+from nanocensus.statistics.reductions import cv, mean, median, quantile, sd
+from nanocensus.store.ingest import ingest as _ingest
+from nanocensus.store.manifest import Manifest, read_manifest
+from nanocensus.store.sources import find_sources
+from nanocensus.store.tables import read_micrographs, read_particles
+
+StrPath = str | os.PathLike[str]
+
+__all__ = [
+    "Cells",
+    "Criteria",
+    "Job",
+    "Manifest",
+    "Model",
+    "Progress",
+    "RunSummary",
+    "analyse",
+    "apply_criteria",
+    "cells",
+    "cv",
+    "estimate",
+    "evaluate",
+    "figures",
+    "ingest",
+    "load_model",
+    "mean",
+    "measure_particles",
+    "median",
+    "model_names",
+    "quantile",
+    "read_job",
+    "read_manifest",
+    "read_micrographs",
+    "read_particles",
+    "report",
+    "run",
+    "sample_statistics",
+    "sd",
+    "size_bins",
+    "size_statistics",
+]
+
+
+def run(
+    job: StrPath | Mapping[str, Any] | Job,
+    client: distributed.Client | None = None,
+    *,
+    scheduler: str | None = None,
+    workers: int | None = None,
+    out: StrPath | None = None,
+    on_progress: OnProgress = silent,
+) -> RunSummary:
+    """Do a whole job, from files to the report, going on from what is already there.
+
+    Parameters
+    ----------
+    job : path, mapping or Job
+        A job file, or what one would say.
+    client : distributed.Client, optional
+        A client of any Dask cluster; it is left open.
+    scheduler : str, optional
+        Address of a running scheduler, instead of the job's.
+    workers : int, optional
+        Number of local worker processes, instead of the job's.
+    out : path, optional
+        Folder of the results, instead of the job's.
+    on_progress : callable, optional
+        Told how far each stage is.
+
+    Returns
+    -------
+    RunSummary
+        What was found and done; `out` holds the tables, statistics and report.html.
+
+    Raises
+    ------
+    NanocensusError
+        If the job cannot be done; what was finished before is kept.
+    """
+    job = job if isinstance(job, Job) else parse_job(job) if isinstance(job, Mapping) else read_job(job)
+    cluster = dataclasses.replace(
+        job.cluster, scheduler=scheduler or job.cluster.scheduler, workers=workers or job.cluster.workers
+    )
+    job = dataclasses.replace(job, cluster=cluster, out=Path(out) if out is not None else job.out)
+    summary = census(job, client=client, on_progress=on_progress)
+    report_run(job, analyse_run(job))
+    return summary
+
+
+def ingest(
+    folder: StrPath,
+    out: StrPath,
+    *,
+    pixel_size_nm: float | None = None,
+    pixel_size_assumed: bool = False,
+    table: StrPath | None = None,
+    pattern: str | None = None,
+) -> Manifest:
+    """Read micrographs into a store, refusing by name what cannot be measured.
+
+    Parameters
+    ----------
+    folder : path
+        Folder of the micrographs; its first level of folders are the samples, unless a table or pattern says otherwise.
+    out : path
+        Folder of the results.
+    pixel_size_nm : float, optional
+        Side of a pixel in nm, for all files; goes before what the files say.
+    pixel_size_assumed : bool
+        Whether that pixel size is made up.
+    table : path, optional
+        A samples.csv or micrographs.csv.
+    pattern : str, optional
+        Where names are in the paths, e.g. "{sample}/{group}/{order}_*.tif".
+
+    Returns
+    -------
+    Manifest
+        The index of micrographs, and the refused files with the reasons.
+    """
+    sources = find_sources(
+        Path(folder),
+        pattern=pattern,
+        table=Path(table) if table is not None else None,
+        pixel_size_nm=pixel_size_nm,
+        assumed=pixel_size_assumed,
+    )
+    return _ingest(sources, Path(out))
+
+
+def analyse(out: StrPath) -> Analysis:
+    """Compute and save the statistics of a finished run again."""
+    return analyse_run(job_of_run(Path(out)))
+
+
+def report(out: StrPath) -> Path:
+    """Write the report of a finished run again, and give its path."""
+    job = job_of_run(Path(out))
+    return report_run(job, analyse_run(job))
+
+
+def evaluate(out: StrPath) -> Agreement:
+    """Compare the particles of a run with the true ones, where they are known."""
+    return evaluate_run(Path(out))

@@ -1,0 +1,279 @@
+"""The command line: parse arguments, call, show progress, map errors to exit codes.
+
+Exit codes: 0 all well; 1 done, but some micrographs failed; 2 something given cannot be used; 3 what is on disk is not
+what it should be; 4 a device or an optional dependency is missing; 130 interrupted.
+"""
+
+import signal
+import sys
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import Progress as Bars
+from rich.table import Table
+from rich.text import Text
+
+from nanocensus.errors import JobError, NanocensusError
+
+if TYPE_CHECKING:
+    from nanocensus.pipeline.runner import OnProgress, RunSummary
+
+app = typer.Typer(
+    name="nanocensus",
+    help="Population statistics of nanocrystals from electron micrographs, with honest uncertainty.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+out_console = Console()
+error_console = Console(stderr=True)
+
+JobFile = Annotated[Path, typer.Argument(help="The job file (TOML); jobs/ holds examples to copy.")]
+OutFolder = Annotated[Path, typer.Argument(help="The folder of a run's results.")]
+
+INTERRUPTED = 130
+
+
+@app.command()
+def run(
+    job_file: JobFile,
+    scheduler: Annotated[str | None, typer.Option(help="Address of a running Dask scheduler.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Number of local worker processes.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the results, instead of the job's own.")] = None,
+) -> None:
+    """Do a whole job: from files to the report, going on from what is already there."""
+    from nanocensus import api
+
+    with _progress() as on_progress:
+        summary = api.run(job_file, scheduler=scheduler, workers=workers, out=out, on_progress=on_progress)
+    _say_summary(summary)
+    raise typer.Exit(1 if summary.n_failed else 0)
+
+
+def _say_summary(summary: "RunSummary") -> None:
+    say = out_console.print
+    say(f"[bold]{summary.n_detected:,}[/] particles detected in [bold]{summary.n_micrographs:,}[/] micrographs "
+        f"({summary.n_reused:,} were already done; {summary.device.name}, {summary.device.reason}).")  # fmt: skip
+    if summary.n_refused:
+        say(
+            f"[yellow]{summary.n_refused} files were refused[/]; the reasons are in the report and in refusals.parquet."
+        )
+    if summary.n_failed:
+        say(f"[red]{summary.n_failed} micrographs failed[/]; `nanocensus status {summary.out}` gives the reasons.")
+    say(f"Report: {summary.out / 'report.html'}", soft_wrap=True)
+
+
+@app.command()
+def status(out: OutFolder) -> None:
+    """Say what of a run is done, failed (and why) and left, sample by sample."""
+    from nanocensus.pipeline.inspection import progress_by_sample
+
+    found = progress_by_sample(out)
+    table = Table("sample", "done", "failed", "left", "particles", title=str(out))
+    for sample, row in found.by_sample.iterrows():
+        table.add_row(str(sample), *(f"{int(row[name]):,}" for name in ("done", "failed", "left", "n_detected")))
+    out_console.print(table)
+    for name, reason in found.failures:
+        out_console.print(f"[red]failed[/]  {escape(f'{name}: {reason}')}", soft_wrap=True)
+    for name, reason in found.refusals:
+        out_console.print(f"[yellow]refused[/] {escape(f'{name}: {reason}')}", soft_wrap=True)
+
+
+@app.command()
+def doctor(
+    out: Annotated[Path | None, typer.Argument(help="A run's results, to be read through and verified.")] = None,
+) -> None:
+    """Check this installation, and the results of a run if a folder is given."""
+    from nanocensus.pipeline.inspection import installation, verify
+
+    table = Table("what", "found", title="installation")
+    for what, found in installation().items():
+        table.add_row(what, found)
+    out_console.print(table)
+    if out is None:
+        return
+    troubles = verify(out)
+    for trouble in troubles:
+        error_console.print(f"[red]broken[/] {escape(trouble)}", soft_wrap=True)
+    if troubles:
+        error_console.print("Run the job again: what is broken is done again, and nothing else.")
+        raise typer.Exit(3)
+    out_console.print(f"{out}: everything that was written can be read, and is what was written.")
+
+
+@app.command()
+def ingest(
+    folder: Annotated[Path, typer.Argument(help="Folder of the micrographs.")],
+    out: OutFolder,
+    table: Annotated[Path | None, typer.Option(help="A samples.csv or micrographs.csv.")] = None,
+    pattern: Annotated[str | None, typer.Option(help='E.g. "{sample}/{group}/{order}_*.tif".')] = None,
+    pixel_size_nm: Annotated[float | None, typer.Option(help="Side of a pixel, nm, for all files.")] = None,
+    assumed: Annotated[bool, typer.Option(help="That pixel size is made up.")] = False,
+) -> None:
+    """Read micrographs into a store, refusing by name what cannot be measured."""
+    from nanocensus import api
+
+    manifest = api.ingest(
+        folder, out, table=table, pattern=pattern, pixel_size_nm=pixel_size_nm, pixel_size_assumed=assumed
+    )
+    out_console.print(f"{len(manifest.micrographs):,} micrographs, {len(manifest.refusals):,} files refused.")
+    for row in manifest.refusals.to_dict("records"):
+        out_console.print(f"[yellow]refused[/] {escape(row['name'])}: {escape(row['reason'])}", soft_wrap=True)
+
+
+@app.command()
+def analyse(out: OutFolder) -> None:
+    """Compute the statistics of a finished run again, as Zarr and CSV."""
+    from nanocensus import api
+
+    api.analyse(out)
+    out_console.print(f"Tables: {out / 'tables'}", soft_wrap=True)
+
+
+@app.command()
+def report(out: OutFolder) -> None:
+    """Write the report of a finished run again."""
+    from nanocensus import api
+
+    out_console.print(f"Report: {api.report(out)}", soft_wrap=True)
+
+
+@app.command()
+def evaluate(out: OutFolder) -> None:
+    """Compare the particles of a run with the true ones, where they are known."""
+    from nanocensus import api
+
+    agreement = api.evaluate(out)
+    for title, frame in (("pooled, with intervals over clusters", agreement.pooled), ("by micrograph", agreement.rows)):
+        table = Table(*map(str, frame.columns), title=title)
+        for values in frame.itertuples(index=False):
+            table.add_row(*(f"{value:.4g}" if isinstance(value, float) else str(value) for value in values))
+        out_console.print(table)
+
+
+@app.command()
+def train(job_file: JobFile) -> None:
+    """Train networks: one for each fold that is left out, and one on everything."""
+    from nanocensus.pipeline.runner import Progress
+    from nanocensus.segment.train import TrainingSpec
+    from nanocensus.segment.train import train as train_networks
+
+    with job_file_errors(job_file) as data:
+        spec = TrainingSpec.from_dict(data, base=job_file.parent)
+    with _progress() as on_progress:
+        results = train_networks(spec, progress=lambda at: on_progress(Progress(at.network, at.step, at.steps)))
+    for result in results:
+        out_console.print(result)
+
+
+@app.command()
+def simulate(
+    folder: Annotated[Path, typer.Argument(help="Where to write the micrographs, their masks and tables.")],
+    n: Annotated[int, typer.Option(help="Number of micrographs.")] = 4,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 0,
+    job_file: Annotated[Path | None, typer.Option("--job", help="A job file whose [simulate] section to use.")] = None,
+) -> None:
+    """Write simulated micrographs whose true particles are known."""
+    from nanocensus.pipeline.spec import SimulateSection, read_job
+    from nanocensus.simulate.rendering import write_simulated
+
+    section = read_job(job_file).simulate if job_file is not None else None
+    section = section or SimulateSection()
+    write_simulated(folder, section.micrograph, n=n, seed=seed, sample=section.sample)
+    out_console.print(f"{n} micrographs in {folder}; analyse them with table = {folder / 'micrographs.csv'}")
+
+
+@app.command()
+def schema(
+    folder: Annotated[Path, typer.Option(help="Where to write the contracts.")] = Path("schemas"),
+    page: Annotated[Path, typer.Option(help="The page that documents the columns.")] = Path(
+        "docs/reference/columns.md"
+    ),
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; fail if what is there differs.")] = False,
+) -> None:
+    """Write the published contracts (JSON Schema) and the page of columns from the code."""
+    from nanocensus.pipeline.contracts import published
+
+    drifted = []
+    for path, text in published(folder, page).items():
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            drifted.append(path)
+            if not check:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text, encoding="utf-8")
+    for path in drifted:
+        out_console.print(f"{'differs' if check else 'written'}: {path}", soft_wrap=True)
+    if check and drifted:
+        error_console.print("The contracts lag behind the code. Run `nanocensus schema` and review what changed.")
+        raise typer.Exit(1)
+
+
+@contextmanager
+def job_file_errors(path: Path) -> Iterator[dict[str, object]]:
+    """Read a TOML file whose sections are not those of a run."""
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise JobError(
+            str(path), expected="a TOML file", got=str(error), remedy="Check the path; jobs/ holds examples to copy."
+        ) from None
+    yield data
+
+
+class _Rate(ProgressColumn):
+    """Finished per second, or seconds for one when that is the larger number."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        if not speed:
+            return Text("")
+        return Text(f"{speed:.1f}/s" if speed >= 1 else f"{1 / speed:.1f} s each", style="progress.data.speed")
+
+
+@contextmanager
+def _progress() -> "Iterator[OnProgress]":
+    """Show one bar a stage, with rate and time left."""
+    from nanocensus.pipeline.runner import Progress
+
+    bars = Bars(
+        SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(),
+        TimeRemainingColumn(), console=error_console,
+    )  # fmt: skip
+    with bars:
+        tasks: dict[str, int] = {}
+
+        def show(progress: Progress) -> None:
+            if progress.stage not in tasks:
+                tasks[progress.stage] = bars.add_task(progress.stage, total=progress.total)
+            bars.update(tasks[progress.stage], completed=progress.done, total=progress.total)  # type: ignore[arg-type]
+
+        yield show
+
+
+def main() -> None:
+    """Run the command line and leave with an exit code that says what happened."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a batch system's polite stop is an interrupt
+    try:
+        app()
+    except NanocensusError as error:
+        error_console.print(f"[bold red]nanocensus:[/] {escape(str(error))}", soft_wrap=True, highlight=False)
+        sys.exit(error.exit_code)
+    except SystemExit as leaving:
+        if leaving.code == INTERRUPTED:
+            error_console.print("Stopped. What was finished is kept: the same command goes on from there.")
+        raise

@@ -1,0 +1,122 @@
+"""One block's work: every micrograph of it from recorded values to particles, and one Parquet part."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import UInt8
+
+from nanocensus.errors import InputError, NanocensusError
+from nanocensus.measure.descriptors import measure
+from nanocensus.pipeline.plan import Block, Task
+from nanocensus.pipeline.spec import MeasureSection
+from nanocensus.schema import PARTICLES, Estimator
+from nanocensus.segment.weights import load_model
+from nanocensus.store.ingest import STORE_FOLDER
+from nanocensus.store.micrographs import read_pixels, read_probability, write_labels, write_probability
+from nanocensus.store.tables import PARTICLES_FOLDER, write_part
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class BlockResult:
+    """What a worker says of a block: small, host-side values only."""
+
+    rows: tuple[Mapping[str, Any], ...]
+    """The rows of the index, completed."""
+    seconds: Mapping[str, float]
+    """Time spent in each stage, summed over its micrographs."""
+
+
+def process_block(block: Block, out: Path, tile_px: int, settings: MeasureSection) -> BlockResult:
+    """Predict and measure each micrograph of a block, and write its part.
+
+    A micrograph that fails becomes a row with the reason, and stops nobody. What the store already holds under the
+    right digest is not computed again.
+
+    Parameters
+    ----------
+    block : Block
+        The micrographs and the digests that their results will carry.
+    out : Path
+        Folder of the results.
+    tile_px : int
+        Side of the square of output that one pass of the network computes.
+    settings : MeasureSection
+        How particles are measured.
+
+    Returns
+    -------
+    BlockResult
+    """
+    seconds = {"segment": 0.0, "measure": 0.0}
+    tables: list[pa.Table] = []
+    rows: list[dict[str, Any]] = []
+    for task in block.tasks:
+        try:
+            table = _process_micrograph(task, out, tile_px, settings, seconds)
+            outcome = {"status": "done", "reason": None, "n_detected": table.num_rows, **_digests(task)}
+        except Exception as error:  # noqa: BLE001  one bad micrograph must not cost the others
+            table = PARTICLES.arrow().empty_table()
+            outcome = _failure(task, error)
+        tables.append(table)
+        rows.append({**task.row, "model": task.model, "part": block.part, **outcome})
+    part_digest = write_part(out / PARTICLES_FOLDER / block.part, tables, rows)
+    return BlockResult(tuple({**row, "part_digest": part_digest} for row in rows), seconds)
+
+
+def _digests(task: Task) -> dict[str, Any]:
+    return {"segment_digest": task.segment_digest, "measure_digest": task.measure_digest}
+
+
+def _failure(task: Task, error: Exception) -> dict[str, Any]:
+    """Describe a failure; one that is not the micrograph's own fault carries no digest, so the next run tries again."""
+    failed = {"status": "failed", "n_detected": None}
+    if isinstance(error, InputError):
+        return {**failed, "reason": str(error), **_digests(task)}
+    reason = str(error) if isinstance(error, NanocensusError) else f"{type(error).__name__}: {error}"
+    _log.error("micrograph %s (%s) failed: %s", task.row["micrograph"], task.row["name"], reason)
+    _log.debug("where it failed", exc_info=error)
+    return {**failed, "reason": reason, "segment_digest": None, "measure_digest": None}
+
+
+def _process_micrograph(
+    task: Task, out: Path, tile_px: int, settings: MeasureSection, seconds: dict[str, float]
+) -> pa.Table:
+    store, micrograph = out / STORE_FOLDER, str(task.row["micrograph"])
+    start = perf_counter()
+    probability = _probability(store, micrograph, task, tile_px)
+    seconds["segment"] += perf_counter() - start
+
+    start = perf_counter()
+    estimator: Estimator = settings.estimator
+    table, labels = measure(
+        probability,
+        pixel_size_nm=float(task.row["pixel_size_nm"]),
+        estimator=estimator,
+        threshold=settings.threshold,
+    )
+    write_labels(store, micrograph, labels)
+    seconds["measure"] += perf_counter() - start
+    identity = {"sample": task.row["sample"], "micrograph": micrograph}
+    columns = [pa.repeat(pa.scalar(identity[name]), table.num_rows) if name in identity else table[name]
+               for name in PARTICLES.names]  # fmt: skip
+    return pa.table(columns, schema=PARTICLES.arrow())
+
+
+def _probability(store: Path, micrograph: str, task: Task, tile_px: int) -> UInt8[np.ndarray, "y x"]:
+    stored = read_probability(store, micrograph)
+    if stored is not None and stored[1] == task.segment_digest:
+        return stored[0]
+    model = load_model(task.model)
+    probability = model.probability(
+        read_pixels(store, micrograph), pixel_size_nm=float(task.row["pixel_size_nm"]), tile=tile_px
+    )
+    write_probability(store, micrograph, probability, segment_digest=task.segment_digest)
+    return probability

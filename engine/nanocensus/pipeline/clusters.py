@@ -1,0 +1,98 @@
+"""Where the work is done: local worker processes, or a Dask cluster that is already there."""
+
+import contextlib
+import logging
+import os
+from collections.abc import Iterator, Mapping
+
+import dask
+import distributed
+import psutil
+
+from nanocensus.errors import InputError
+from nanocensus.pipeline.spec import ClusterSection
+
+CONNECT_TIMEOUT = "15s"
+"""How long a scheduler may take to answer."""
+
+WORKER_MEMORY = 2 * 1024**3
+"""Memory that a worker is given when the number of workers is left to us; a 4096 x 4096 micrograph takes under 1.5 GiB."""
+
+
+def worker_environment(cores: int) -> Mapping[str, str]:
+    """Give the environment that pins a worker to its cores; it has to be there before the process starts.
+
+    XLA takes all cores of the machine in every process unless NPROC says otherwise; the rest runs one thread each,
+    since the work is parallel over micrographs.
+    """
+    threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "BLOSC_NTHREADS")
+    return {"NPROC": str(cores)} | dict.fromkeys(threads, "1")
+
+
+@contextlib.contextmanager
+def open_client(section: ClusterSection, client: distributed.Client | None = None) -> Iterator[distributed.Client]:
+    """Give a client of the cluster that a job asks for, and close what was opened for it.
+
+    Parameters
+    ----------
+    section : ClusterSection
+        The [cluster] section of the job file.
+    client : distributed.Client, optional
+        A client of any other cluster; it is used as it is and left open.
+
+    Raises
+    ------
+    InputError
+        If the scheduler does not answer.
+    """
+    if client is not None:
+        yield client
+    elif section.scheduler is not None:
+        with _connect(section.scheduler) as connected:
+            yield connected
+    else:
+        with _local_cluster(section) as cluster, distributed.Client(cluster) as local:
+            yield local
+
+
+def _connect(address: str) -> distributed.Client:
+    try:
+        return distributed.Client(address, timeout=CONNECT_TIMEOUT)
+    except (OSError, ValueError) as error:  # distributed raises ValueError on an address that it cannot parse
+        raise InputError(
+            f"scheduler {address}",
+            expected="a running Dask scheduler of the same nanocensus",
+            got=str(error) or type(error).__name__,
+            remedy="Start one with `dask scheduler`, or leave the address out to work on this machine.",
+        ) from None
+
+
+@contextlib.contextmanager
+def _local_cluster(section: ClusterSection) -> Iterator[distributed.LocalCluster]:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    fitting = max(1, int(psutil.virtual_memory().available // WORKER_MEMORY))
+    workers = section.workers or max(1, min(cores // section.cores_per_worker, fitting))
+    settings = {
+        "distributed.nanny.pre-spawn-environ": dict(worker_environment(section.cores_per_worker)),
+        "distributed.scheduler.allowed-failures": section.retries,
+        "distributed.worker.memory.terminate": 0.95,
+    }
+    with (
+        dask.config.set(settings),
+        distributed.LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            host="127.0.0.1",
+            dashboard_address=None,
+            local_directory=None,
+            silence_logs=logging.WARNING,
+        ) as cluster,
+    ):
+        yield cluster
+
+
+def describe(client: distributed.Client) -> Mapping[str, object]:
+    """Describe the cluster by what a reader of the results may ask: how many workers and threads."""
+    workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    return {"workers": len(workers), "threads": sum(worker["nthreads"] for worker in workers)}

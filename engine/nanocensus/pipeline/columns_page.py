@@ -1,0 +1,65 @@
+"""The page of the documentation that lists every column, written from the declarations."""
+
+from collections.abc import Sequence
+
+from nanocensus.schema import Column, Table
+
+_HEAD = """# Every column of every table
+
+Written by `nanocensus schema` from `nanocensus.schema`; do not edit it by hand. Units: nm, nm2 (square nanometres), px,
+rad, 1 (a ratio). "May be missing" marks columns that can hold no value. The quantum is the step to which the statistics
+round a value before they add it up. [names.md](names.md) gives the names of other tools for the same quantities.
+"""
+
+
+def columns_markdown(tables: Sequence[Table]) -> str:
+    """Write the page.
+
+    Parameters
+    ----------
+    tables : sequence of Table
+        In the order of the page.
+
+    Returns
+    -------
+    str
+        Markdown, one newline at the end.
+
+    Examples
+    --------
+    >>> from nanocensus.schema import REFUSALS
+    >>> columns_markdown([REFUSALS]).splitlines()[6]
+    '## refusals'
+    """
+    return "\n".join([_HEAD, *(_section(table) for table in tables)])
+
+
+def _section(table: Table) -> str:
+    lines = [f"## {table.name}", "", table.meaning]
+    if table.open_prefix:
+        lines += ["", f"Columns that begin with `{table.open_prefix}` may be added: numbers or text of your own."]
+    lines += ["", "| column | type | unit | meaning | range | quantum | ISO 9276-6 |", "|---|---|---|---|---|---|---|"]
+    lines += [_row(column) for column in table.columns]
+    return "\n".join(lines) + "\n"
+
+
+def _row(column: Column) -> str:
+    meaning = column.meaning + (" May be missing." if column.nullable else "")
+    cells = (
+        f"`{column.name}`",
+        column.dtype,
+        column.unit,
+        meaning,
+        _range(column),
+        "" if column.quantum is None else f"{column.quantum:.6g}",
+        column.iso_name,
+    )
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _range(column: Column) -> str:
+    if column.choices:
+        return ", ".join(column.choices)
+    low = "" if column.minimum is None else f"from {column.minimum:.6g}"
+    high = "" if column.maximum is None else f"to {column.maximum:.6g}"
+    return f"{low} {high}".strip()

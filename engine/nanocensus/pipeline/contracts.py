@@ -1,0 +1,126 @@
+"""The published contracts: what a job file, the tables, the statistics and the store look like, as JSON Schema."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nanocensus.pipeline.spec import Job
+from nanocensus.schema import FORMAT_VERSION, TABLES, dumps
+from nanocensus.sections import json_schema
+
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def job_contract() -> dict[str, Any]:
+    """Give the contract of a job file."""
+    return {"$schema": _DIALECT, "title": "nanocensus job", "x-format-version": FORMAT_VERSION, **json_schema(Job)}
+
+
+def store_contract() -> dict[str, Any]:
+    """Give the contract of the attributes of one micrograph's group in micrographs.zarr (OME-NGFF 0.5)."""
+    axis = {
+        "type": "object",
+        "properties": {"name": {"enum": ["y", "x"]}, "type": {"const": "space"}, "unit": {"const": "nanometer"}},
+        "required": ["name", "type", "unit"],
+    }
+    scale = {
+        "type": "object",
+        "properties": {
+            "type": {"const": "scale"},
+            "scale": {
+                "description": "Side of a pixel, nm.",
+                "type": "array",
+                "items": {"type": "number", "exclusiveMinimum": 0},
+                "minItems": 2,
+                "maxItems": 2,
+            },
+        },
+        "required": ["type", "scale"],
+    }
+    dataset = {
+        "type": "object",
+        "properties": {
+            "path": {"type": "string"},
+            "coordinateTransformations": {"type": "array", "items": scale, "minItems": 1},
+        },
+        "required": ["path", "coordinateTransformations"],
+    }
+    multiscale = {
+        "type": "object",
+        "properties": {
+            "name": {"type": "string"},
+            "axes": {"type": "array", "items": axis, "minItems": 2, "maxItems": 2},
+            "datasets": {"type": "array", "items": dataset, "minItems": 1},
+        },
+        "required": ["axes", "datasets"],
+    }
+    return {
+        "$schema": _DIALECT,
+        "title": "nanocensus store",
+        "description": "Attributes of /<micrograph>, /<micrograph>/probability and /<micrograph>/labels/<name>.",
+        "x-format-version": FORMAT_VERSION,
+        "type": "object",
+        "properties": {
+            "ome": {
+                "type": "object",
+                "properties": {
+                    "version": {"const": "0.5"},
+                    "multiscales": {"type": "array", "items": multiscale, "minItems": 1, "maxItems": 1},
+                },
+                "required": ["version", "multiscales"],
+            }
+        },
+        "required": ["ome"],
+    }
+
+
+def statistics_contract() -> dict[str, Any]:
+    """Give the contract of one row of the statistics tables (tables/*.csv; statistics.zarr holds the same numbers)."""
+    number, count = {"type": ["number", "null"]}, {"type": "integer", "minimum": 0}
+    columns: Mapping[str, tuple[Mapping[str, Any], str]] = {
+        "sample": ({"type": "string"}, "Name of the synthesis condition."),
+        "size_bin": (number, "Centre of the size bin, nm; absent in the table by sample."),
+        "size_left": (number, "Lower edge of the size bin, nm, included."),
+        "size_right": (number, "Upper edge of the size bin, nm, excluded."),
+        "descriptor": ({"type": "string"}, "Column of the particles table."),
+        "statistic": ({"type": "string"}, "mean, sd, cv, or a quantile."),
+        "estimate": (number, "The statistic, in the unit of its column (sd, mean, quantiles) or as a ratio (cv)."),
+        "lower": (number, "Lower end of the confidence interval; absent where refused."),
+        "upper": (number, "Upper end of the confidence interval; absent where refused."),
+        "standard_error": (number, "Standard error of the estimate; absent where refused."),
+        "degrees_of_freedom": (number, "Degrees of freedom of the t distribution that was used."),
+        "n": (count, "Number of particles."),
+        "n_micrographs": (count, "Number of micrographs of the sample, those without such a particle too."),
+        "n_clusters": (count, "Number of clusters (groups) of the sample."),
+        "n_occupied_clusters": (count, "Number of clusters with at least one of these particles."),
+        "refusal": ({"type": "string"}, "Why there is no interval; empty where there is one."),
+    }
+    optional = {"size_bin", "size_left", "size_right"}
+    return {
+        "$schema": _DIALECT,
+        "title": "nanocensus statistics",
+        "description": "One row a sample, size bin, descriptor and statistic.",
+        "x-format-version": FORMAT_VERSION,
+        "type": "object",
+        "properties": {name: {**kind, "description": words} for name, (kind, words) in columns.items()},
+        "required": [name for name in columns if name not in optional],
+        "additionalProperties": False,
+    }
+
+
+def published(folder: Path, page: Path) -> dict[Path, str]:
+    """Give every published file and what has to stand in it.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of the JSON Schemas.
+    page : Path
+        The page of docs that lists every column.
+    """
+    from nanocensus.pipeline.columns_page import columns_markdown
+
+    contracts: dict[str, Mapping[str, Any]] = {name: table.json_schema() for name, table in TABLES.items()}
+    contracts |= {"job": job_contract(), "store": store_contract(), "statistics": statistics_contract()}
+    texts = {folder / f"{name}.json": dumps(contract) for name, contract in contracts.items()}
+    return texts | {page: columns_markdown(list(TABLES.values()))}

@@ -1,0 +1,127 @@
+"""How the work is cut into blocks, and which of them are already done.
+
+A block is an ordered run of micrographs of one sample and pixel size: one task, one Parquet part, one partition. The
+plan is written into the index before the work starts, so a run that was killed finds its parts again by name.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from nanocensus.errors import StoreError
+from nanocensus.pipeline.spec import MeasureSection
+from nanocensus.provenance import digest
+from nanocensus.store.tables import PARTICLES_FOLDER, read_part_rows
+
+SEGMENT_VERSION = 1
+"""Raise it when the same micrograph and network would give another probability map."""
+MEASURE_VERSION = 1
+"""Raise it when the same probability map would give another particle table."""
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One micrograph's share of a block: its row of the index, and the digests that its results must carry."""
+
+    row: Row
+    model: str
+    """Name or path of its network."""
+    segment_digest: str
+    """Digest of all that its probability map depends on."""
+    measure_digest: str
+    """Digest of all that its particles depend on."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Micrographs that are done together."""
+
+    part: str
+    """File name of its Parquet part: a function of the micrographs in it."""
+    tasks: tuple[Task, ...]
+
+
+def make_task(row: Row, *, model: str, model_digest: str, tile_px: int, measure: MeasureSection) -> Task:
+    """Name what a micrograph's results depend on, stage by stage."""
+    segment = digest("segment", SEGMENT_VERSION, row["content_digest"], model_digest, tile_px)
+    particles = digest(
+        "measure",
+        MEASURE_VERSION,
+        segment,
+        row["sample"],
+        row["pixel_size_nm"],
+        measure.estimator,
+        measure.threshold,
+    )
+    return Task(row, model, segment, particles)
+
+
+def assign_parts(micrographs: pd.DataFrame, size: int) -> pd.DataFrame:
+    """Give every micrograph its part.
+
+    Micrographs that have one keep it, as long as all of its micrographs are still there; new ones are cut into runs
+    of at most `size` that share sample and pixel size.
+
+    Parameters
+    ----------
+    micrographs : DataFrame
+        The index, in order of (sample, order).
+    size : int
+        Most micrographs in a new block.
+
+    Returns
+    -------
+    DataFrame
+        The index with the column `part` filled.
+    """
+    parts = micrographs["part"].astype("object").where(micrographs["part"].notna(), None)
+    for part, held in micrographs.groupby("part", sort=False)["micrograph"]:
+        if part != part_name(held):
+            parts[held.index] = None
+    new = micrographs[parts.isna()]
+    for _, alike in new.groupby(["sample", "pixel_size_nm"], sort=False)["micrograph"]:
+        for start in range(0, len(alike), size):
+            block = alike.iloc[start : start + size]
+            parts[block.index] = part_name(block)
+    return micrographs.assign(part=parts)
+
+
+def part_name(micrographs: "pd.Series[str]") -> str:
+    """Name the part of some micrographs, in order."""
+    return f"part-{digest('block', list(micrographs))[:16]}.parquet"
+
+
+def cut_blocks(micrographs: pd.DataFrame, tasks: Mapping[str, Task]) -> list[Block]:
+    """Gather the micrographs of each part, in the order of the index.
+
+    Parameters
+    ----------
+    micrographs : DataFrame
+        The index with the column `part` filled.
+    tasks : Mapping of str to Task
+        The task of each micrograph.
+    """
+    return [
+        Block(str(part), tuple(tasks[micrograph] for micrograph in members["micrograph"]))
+        for part, members in micrographs.groupby("part", sort=False)
+    ]
+
+
+def finished_rows(block: Block, out: Path) -> list[Row] | None:
+    """Give the rows that a finished part carries, or None if it has to be done (again).
+
+    A part counts as finished if it can be read and all of its rows carry the digests that are wanted now.
+    """
+    path = out / PARTICLES_FOLDER / block.part
+    try:
+        rows = read_part_rows(path)
+    except StoreError:
+        return None
+    found = [(row["micrograph"], row["measure_digest"]) for row in rows]
+    wanted = [(task.row["micrograph"], task.measure_digest) for task in block.tasks]
+    return list(rows) if found == wanted else None

@@ -1,0 +1,200 @@
+"""What the report of a run is made of, gathered from its results."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from nanocensus.errors import StoreError
+from nanocensus.measure.criteria import FAILED, REASONS, Criteria, apply_criteria
+from nanocensus.measure.outline import outlines
+from nanocensus.pipeline.analyse import Analysis
+from nanocensus.pipeline.evaluate import Agreement, evaluate_run
+from nanocensus.pipeline.runner import RECORD
+from nanocensus.pipeline.spec import Job
+from nanocensus.schema import PIXEL_SIZE_ASSUMED
+from nanocensus.sections import parse_section
+from nanocensus.show.content import Picture, ReportContent, ReportTable
+from nanocensus.show.report import render_report
+from nanocensus.store.commit import commit_bytes
+from nanocensus.store.ingest import STORE_FOLDER
+from nanocensus.store.manifest import read_manifest
+from nanocensus.store.micrographs import read_labels, read_pixels, read_probability
+from nanocensus.store.tables import read_particles
+
+REPORT = "report.html"
+
+
+def report_run(job: Job, analysis: Analysis) -> Path:
+    """Write the report of a run.
+
+    Parameters
+    ----------
+    job : Job
+        Names the results and says what to show.
+    analysis : Analysis
+        Their statistics.
+
+    Returns
+    -------
+    Path
+        The HTML file; it needs no other.
+
+    Raises
+    ------
+    StoreError
+        If there are no results, or they are damaged.
+    """
+    manifest = read_manifest(job.out)
+    micrographs = manifest.micrographs
+    counts = analysis.counts.set_index("sample")
+    agreement = evaluate_run(job.out, level=job.statistics.level)
+    assumed = bool((micrographs["pixel_size_source"] == PIXEL_SIZE_ASSUMED).any())
+    record = run_record(job.out)
+    content = ReportContent(
+        title=job.title,
+        samples=[str(sample) for sample in micrographs["sample"].drop_duplicates()],
+        assumed=assumed,
+        micrographs=micrographs,
+        refusals=manifest.refusals,
+        accepted={str(sample): int(number) for sample, number in counts["accepted"].items()},
+        rejected=_rejected(counts),
+        criteria=criteria_in_words(job.criteria, assumed=assumed),
+        estimates=analysis.by_sample,
+        size_resolved=analysis.by_size,
+        densities=analysis.densities,
+        pictures=list(_pictures(job, micrographs)),
+        agreement=agreement.rows if len(agreement.rows) else None,
+        tables=_agreement_table(agreement, job.statistics.level),
+        provenance={key: value for key, value in record.items() if key not in ("seconds", "n_reused")},
+    )
+    path = job.out / REPORT
+    commit_bytes(path, render_report(content).encode())
+    return path
+
+
+def run_record(out: Path) -> dict[str, Any]:
+    """Read run.json.
+
+    Raises
+    ------
+    StoreError
+        If there is none, or it cannot be read.
+    """
+    path = out / RECORD
+    try:
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise StoreError(
+            str(path), expected="the record of a run", got=str(error), remedy="Give the `out` folder of a finished run."
+        ) from None
+    return record
+
+
+def job_of_run(out: Path) -> Job:
+    """Give the job that made the results in a folder, wherever the folder lies now.
+
+    Raises
+    ------
+    StoreError
+        If there is no record of a run.
+    JobError
+        If it was written by a nanocensus whose jobs had other keys.
+    """
+    return parse_section(Job, run_record(out)["job"] | {"out": str(out.absolute())}, section="job")
+
+
+def criteria_in_words(criteria: Criteria, *, assumed: bool = False) -> list[str]:
+    """Say what a particle has to fulfil, one phrase a criterion.
+
+    Examples
+    --------
+    >>> criteria_in_words(Criteria(min_pixels=None, max_eccentricity=None, min_solidity=None))
+    ['not on the border of its micrograph', 'area of at least 6 nm²']
+    """
+    scale = " (assumed scale)" if assumed else ""
+    phrases = {
+        "min_pixels": "at least {} pixels",
+        "min_area_nm2": "area of at least {:g} nm²" + scale,
+        "max_area_nm2": "area of at most {:g} nm²" + scale,
+        "max_eccentricity": "eccentricity below {:g}",
+        "min_solidity": "solidity above {:g}",
+        "min_convexity": "convexity above {:g}",
+    }
+    set_ones = ((phrase, getattr(criteria, name)) for name, phrase in phrases.items())
+    border = ["not on the border of its micrograph"] if criteria.exclude_border else []
+    return border + [phrase.format(bound) for phrase, bound in set_ones if bound is not None]
+
+
+def _rejected(counts: pd.DataFrame) -> pd.DataFrame:
+    """Lay the rejections out with one row a sample and reason that occurred."""
+    long = counts[list(REASONS)].melt(ignore_index=False, var_name="reason", value_name="particles").reset_index()
+    long["reason"] = long["reason"].map(_reason_in_words)
+    return long[long["particles"] > 0].reset_index(drop=True)
+
+
+def _reason_in_words(reason: str) -> str:
+    return reason.replace("_", " ")
+
+
+def _agreement_table(agreement: Agreement, level: float) -> Sequence[ReportTable]:
+    if agreement.pooled.empty:
+        return ()
+    note = (
+        "Ratios of sums over all micrographs of a sample; the intervals are over fields (CR2, t). Particles of at least "
+        "20 pixels count, before any criterion, those on the border too."
+    )
+    caption = f"Agreement with the true particles, pooled, with {level:.0%} intervals"
+    return (ReportTable(caption, agreement.pooled.rename(columns={"n_clusters": "fields"}), note),)
+
+
+def _pictures(job: Job, micrographs: pd.DataFrame) -> Iterator[Picture]:
+    """Choose micrographs evenly over the samples, and draw what was found on them."""
+    done = micrographs[micrographs["status"] == "done"]
+    chosen = _spread(done, job.report.micrographs)
+    particles = apply_criteria(read_particles(job.out), job.criteria)
+    shown = particles[particles["micrograph"].isin(list(chosen["micrograph"]))].compute()
+    for row in chosen.itertuples():
+        yield _picture(job.out / STORE_FOLDER, row, shown[shown["micrograph"] == row.micrograph])
+
+
+def _spread(done: pd.DataFrame, number: int) -> pd.DataFrame:
+    """Take about equally many micrographs of each sample, evenly along its order of acquisition."""
+    turn = done.groupby("sample").cumcount()
+    size = done.groupby("sample")["micrograph"].transform("size")
+    share = -(-number // max(1, done["sample"].nunique()))
+    # The k-th of `share` places along n micrographs is taken by the micrograph at floor(k n / share).
+    taken = (turn * share) % size < share
+    return done[taken | (size <= share)].groupby("sample", sort=False).head(share).head(number)
+
+
+def _picture(store: Path, row: Any, particles: pd.DataFrame) -> Picture:  # noqa: ANN401  a row of pandas' own type
+    labels, stored = read_labels(store, row.micrograph), read_probability(store, row.micrograph)
+    if labels is None or stored is None:
+        raise StoreError(
+            f"micrograph {row.micrograph} ({row.name})",
+            expected="its labels and probability map",
+            got="none",
+            remedy="Run the job again: what is missing is done again.",
+        )
+    found = outlines(stored[0], labels)
+    failed = dict(zip(particles["label"], particles[FAILED], strict=True))
+    rejected = [(found[label - 1], bits) for label, bits in failed.items() if bits]
+    truth = read_labels(store, row.micrograph, name="truth")
+    return Picture(
+        name=row.name,
+        sample=row.sample,
+        pixels=read_pixels(store, row.micrograph),
+        pixel_size_nm=row.pixel_size_nm,
+        assumed=row.pixel_size_source == PIXEL_SIZE_ASSUMED,
+        accepted=[found[label - 1] for label, bits in failed.items() if not bits],
+        rejected=[outline for outline, _ in rejected],
+        reasons=[_reasons(int(bits)) for _, bits in rejected],
+        truth=None if truth is None else outlines(None, truth),
+    )
+
+
+def _reasons(bits: int) -> str:
+    return ", ".join(_reason_in_words(reason) for bit, reason in enumerate(REASONS) if bits >> bit & 1)

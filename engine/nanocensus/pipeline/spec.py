@@ -1,0 +1,259 @@
+"""The job file: what a run reads, does and writes, as frozen dataclasses."""
+
+import dataclasses
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from nanocensus.device import DeviceChoice
+from nanocensus.errors import JobError
+from nanocensus.measure.criteria import Criteria
+from nanocensus.schema import Estimator
+from nanocensus.sections import parse_section
+from nanocensus.segment.predict import DEFAULT_TILE
+from nanocensus.simulate.spec import SimulationSpec
+
+
+MODEL_SUFFIX = ".safetensors"
+
+
+@dataclasses.dataclass(frozen=True)
+class InputSection:
+    """Where the micrographs are, and which sample each belongs to."""
+
+    folder: Path
+    """Folder of the micrographs; its first level of folders are the samples, unless a table or pattern says otherwise."""
+    table: Path | None = None
+    """A samples.csv or micrographs.csv with sample, group, session, order, pixel_size_nm, mask, model and conditions."""
+    pattern: str | None = None
+    """Where names are in the paths, e.g. "{sample}/{group}/{order}_*.tif"."""
+    pixel_size_nm: float | None = None
+    """Side of a pixel in nm, for all files; goes before what the files say."""
+    pixel_size_assumed: bool = False
+    """Whether that pixel size is made up: every length in the results then says so."""
+
+
+@dataclasses.dataclass(frozen=True)
+class SimulateSection:
+    """Micrographs to simulate beside the recorded ones; their true particles are known."""
+
+    micrographs: int = 4
+    """How many."""
+    sample: str = "simulated"
+    """Name of their sample."""
+    micrograph: SimulationSpec = dataclasses.field(default_factory=SimulationSpec)
+    """What each looks like."""
+
+
+@dataclasses.dataclass(frozen=True)
+class SegmentSection:
+    """The network, and how a micrograph is cut for it."""
+
+    model: str = "default"
+    """Name of a shipped network or path of a .safetensors file; a `model` column of micrographs.csv goes before it."""
+    tile_px: int = DEFAULT_TILE
+    """Largest side of the windows that a micrograph is cut into, in pixels; it bounds a worker's memory."""
+
+
+@dataclasses.dataclass(frozen=True)
+class MeasureSection:
+    """How particles are measured on the probability map."""
+
+    estimator: Estimator = "outline"
+    """"outline": sub-pixel contour; "paper": scikit-image's pixel counts; "crofton": Crofton perimeter."""
+    threshold: float = 0.5
+    """Probability above which a pixel is particle."""
+
+    def __post_init__(self) -> None:
+        """Check the threshold."""
+        if not 0.0 < self.threshold < 1.0:
+            raise JobError(
+                "threshold", expected="a probability between 0 and 1", got=f"{self.threshold:g}", remedy="Try 0.5."
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class BlockSection:
+    """How the work is cut: a block is one task, one Parquet part and one partition."""
+
+    micrographs: int = 16
+    """Most micrographs in a block; results do not depend on it."""
+
+    def __post_init__(self) -> None:
+        """Check the size."""
+        if self.micrographs < 1:
+            raise JobError("micrographs", expected="at least 1", got=str(self.micrographs), remedy="The default is 16.")
+
+
+@dataclasses.dataclass(frozen=True)
+class ClusterSection:
+    """Where the work is done."""
+
+    scheduler: str | None = None
+    """Address of a running Dask scheduler (tcp://host:8786); processes of this machine if absent."""
+    workers: int | None = None
+    """Number of local worker processes; as many as cores and memory allow if absent."""
+    cores_per_worker: int = 1
+    """Cores that one worker owns; the network uses all of them."""
+    retries: int = 2
+    """How often a block is tried again after its worker was lost."""
+
+    def __post_init__(self) -> None:
+        """Check the numbers."""
+        for key, least in (("workers", 1), ("cores_per_worker", 1), ("retries", 0)):
+            value = getattr(self, key)
+            if value is not None and value < least:
+                raise JobError(
+                    key, expected=f"at least {least}", got=str(value), remedy="Leave it out for the default."
+                )
+
+
+@dataclasses.dataclass(frozen=True)
+class StatisticsSection:
+    """Which numbers are reported of each sample and size bin."""
+
+    bin_width_nm: float | None = None
+    """Width of the size bins in nm, with edges at its multiples; 0.2 if no other rule is given."""
+    bin_edges_nm: tuple[float, ...] | None = None
+    """Edges of the size bins in nm, instead of a width."""
+    bin_quantiles: int | None = None
+    """Number of size bins of equal count over all samples, instead of a width."""
+    descriptors: tuple[str, ...] = ("edge_length_nm", "circularity", "solidity")
+    """Columns of the particles table."""
+    cluster: Literal["group", "session", "micrograph"] = "group"
+    """What is alike and so counts as one in every interval; a micrograph without a group is its own."""
+    weight: Literal["border_weight", "none"] = "border_weight"
+    """Whether particles are weighted for the chance that the border cut them off."""
+    level: float = 0.95
+    """Confidence level of the intervals."""
+
+    def __post_init__(self) -> None:
+        """Check that one rule makes the bins."""
+        rules = [key for key in ("bin_width_nm", "bin_edges_nm", "bin_quantiles") if getattr(self, key) is not None]
+        if len(rules) > 1:
+            raise JobError("size bins", expected="one rule", got=" and ".join(rules), remedy="Keep one of them.")
+        if not 0.5 <= self.level < 1.0:
+            raise JobError("level", expected="0.5 or more, below 1", got=f"{self.level:g}", remedy="Try 0.95.")
+
+
+@dataclasses.dataclass(frozen=True)
+class ReportSection:
+    """What the report shows."""
+
+    micrographs: int = 8
+    """Most micrographs shown with outlines, spread evenly over the samples."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """One run, from files to report."""
+
+    out: Path
+    """Folder of the results; the run goes on from what is already there."""
+    title: str = "A census of nanocrystals"
+    """Title of the report."""
+    seed: int = 0
+    """Seed of everything random."""
+    device: DeviceChoice = "auto"
+    """"cpu", "gpu", or "auto", which may choose the CPU and says so."""
+    input: InputSection | None = None
+    """Where the micrographs are."""
+    simulate: SimulateSection | None = None
+    """Micrographs to simulate beside them."""
+    segment: SegmentSection = dataclasses.field(default_factory=SegmentSection)
+    """The network."""
+    measure: MeasureSection = dataclasses.field(default_factory=MeasureSection)
+    """How particles are measured."""
+    criteria: Criteria = dataclasses.field(default_factory=Criteria)
+    """Which particles count."""
+    blocks: BlockSection = dataclasses.field(default_factory=BlockSection)
+    """How the work is cut."""
+    cluster: ClusterSection = dataclasses.field(default_factory=ClusterSection)
+    """Where the work is done."""
+    statistics: StatisticsSection = dataclasses.field(default_factory=StatisticsSection)
+    """Which numbers are reported."""
+    report: ReportSection = dataclasses.field(default_factory=ReportSection)
+    """What the report shows."""
+
+    def __post_init__(self) -> None:
+        """Check that there is something to do."""
+        if self.input is None and self.simulate is None:
+            raise JobError(
+                "job",
+                expected="micrographs: [input] with a folder, or [simulate]",
+                got="neither",
+                remedy='Add [input] and below it folder = "path/to/micrographs".',
+            )
+
+
+def parse_job(data: Mapping[str, Any], *, base: Path | None = None) -> Job:
+    """Read a job from what its file says.
+
+    Parameters
+    ----------
+    data : Mapping
+        The tables and keys of the job file.
+    base : Path, optional
+        Folder to which the paths in it are relative; the working directory if absent.
+
+    Returns
+    -------
+    Job
+
+    Raises
+    ------
+    JobError
+        If a key is unknown or missing, or a value is none that it can have.
+
+    Examples
+    --------
+    >>> parse_job({"out": "results", "simulate": {"micrographs": 2}}).simulate.micrographs
+    2
+    """
+    job = parse_section(Job, data, section="job", base=base)
+    model = model_path(job.segment.model, base)
+    return dataclasses.replace(job, segment=dataclasses.replace(job.segment, model=model))
+
+
+def model_path(model: str, base: Path | None) -> str:
+    """Give a model's name as it is, and the path of one relative to the file that names it.
+
+    Examples
+    --------
+    >>> model_path("default", Path("jobs")), model_path("mine.safetensors", Path("jobs"))
+    ('default', 'jobs/mine.safetensors')
+    """
+    return str(base / model) if base is not None and model.endswith(MODEL_SUFFIX) else model
+
+
+def read_job(path: str | os.PathLike[str]) -> Job:
+    """Read a job file.
+
+    Parameters
+    ----------
+    path : path
+        A TOML file; the paths in it are relative to its own folder.
+
+    Returns
+    -------
+    Job
+
+    Raises
+    ------
+    JobError
+        If the file is not there, is not TOML, or says something that cannot be done.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise JobError(
+            str(path), expected="a job file", got=str(error), remedy="Check the path; jobs/ holds examples to copy."
+        ) from None
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise JobError(str(path), expected="TOML", got=str(error), remedy="Correct that line.") from None
+    return parse_job(data, base=path.parent)

@@ -1,0 +1,60 @@
+"""A small folder of micrographs with everything that a real one has: several samples, fields, and files to refuse."""
+
+import shutil
+
+import imageio.v3
+import numpy as np
+import pandas as pd
+import pytest
+
+from nanocensus.pipeline.clusters import open_client
+from nanocensus.pipeline.spec import ClusterSection
+from nanocensus.simulate.rendering import write_simulated
+from nanocensus.simulate.spec import SimulationSpec
+
+SPEC = SimulationSpec(shape=(256, 256), pixel_size_nm=0.1, mean_particles=10.0, mean_edge_length_nm=3.2)
+
+
+@pytest.fixture(scope="session")
+def raw(tmp_path_factory):
+    """Eight micrographs of two samples in five fields, a colour picture, a copy and a file that is no image."""
+    root = tmp_path_factory.mktemp("raw")
+    tables = []
+    for seed, sample in enumerate(("Co0.2", "Co0.8")):
+        folder = root / sample
+        write_simulated(folder, SPEC, n=4, seed=seed, sample="images")
+        table = pd.read_csv(folder / "micrographs.csv")
+        table["file"], table["mask"] = f"{sample}/" + table["file"], f"{sample}/" + table["mask"]
+        tables.append(table.assign(sample=sample, group=[f"f{i}" for i in (0, 0, 1, 2)], Co_mmol=float(sample[2:])))
+    colour = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+    imageio.v3.imwrite(root / "colour.png", colour)
+    shutil.copy(root / tables[0]["file"][0], root / "copy.tif")
+    (root / "broken.tif").write_bytes(b"II*\0 not a picture")
+    extra = pd.DataFrame({"file": ["colour.png", "copy.tif", "broken.tif"], "sample": "Co0.2", "order": [7, 8, 9]})
+    pd.concat([*tables, extra]).to_csv(root / "micrographs.csv", index=False)
+    return root
+
+
+@pytest.fixture(scope="session")
+def job_of(raw):
+    """Give the job that analyses the folder, as a job file would say it."""
+
+    def job(out, **sections):
+        return {
+            "out": str(out),
+            "seed": 1,
+            "input": {"folder": str(raw), "table": str(raw / "micrographs.csv")},
+            "criteria": {"min_area_nm2": 1.0},
+            "statistics": {"bin_quantiles": 3},
+            "report": {"micrographs": 2},
+            **sections,
+        }
+
+    return job
+
+
+@pytest.fixture(scope="session")
+def client():
+    """One worker process that several runs share, since most of a short run is the start of its workers."""
+    with open_client(ClusterSection(workers=1)) as connected:
+        yield connected

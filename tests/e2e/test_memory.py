@@ -1,0 +1,49 @@
+"""What a worker needs for a micrograph of the size that cameras record."""
+
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import tifffile
+
+LIMIT = 1.5 * 2**30
+
+WORKER = """
+    import resource, sys
+    from pathlib import Path
+    import nanocensus as nc
+    from nanocensus.pipeline.block import process_block
+    from nanocensus.pipeline.plan import Block, make_task
+    from nanocensus.pipeline.spec import MeasureSection, SegmentSection
+    from nanocensus.segment.weights import load_model
+
+    out, settings = Path(sys.argv[1]), MeasureSection()
+    row = nc.read_manifest(out).rows()[0]
+    tile = SegmentSection().tile_px
+    task = make_task(row, model="default", model_digest=load_model("default").digest, tile_px=tile, measure=settings)
+    done = process_block(Block("part-0.parquet", (task,)), out, tile, settings).rows[0]
+    assert done["status"] == "done", done["reason"]
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, done["n_detected"])
+"""
+
+
+def test_a_worker_stays_below_its_memory_for_a_micrograph_of_4096_pixels(tmp_path):
+    import nanocensus as nc
+
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:4096, :4096]
+    wells = (np.hypot(y % 160 - 80, x % 160 - 80) < 30).astype(np.float32)  # 676 dark discs
+    pixels = (2000 - 800 * wells + rng.normal(0, 150, wells.shape).astype(np.float32)).astype(np.uint16)
+    (tmp_path / "raw").mkdir()
+    tifffile.imwrite(tmp_path / "raw" / "large.tif", pixels)
+    nc.ingest(tmp_path / "raw", tmp_path / "out", pixel_size_nm=0.086)
+    ran = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(WORKER), str(tmp_path / "out")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    peak, detected = map(int, ran.stdout.split())
+    assert 600 < detected < 800
+    assert peak < LIMIT, f"{peak / 2**30:.2f} GiB"

@@ -1,0 +1,169 @@
+"""A whole run on real workers, and what must not change its results."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+
+import pandas as pd
+import pytest
+
+import nanocensus as nc
+from nanocensus.provenance import file_digest
+
+
+def contents(folder):
+    return {str(path.relative_to(folder)): file_digest(path) for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def results(out):
+    """Give everything that has to be equal: particles, index but for the parts, statistics and tables."""
+    index = nc.read_micrographs(out).drop(columns=["part", "part_digest"])
+    return (
+        nc.read_particles(out).compute().reset_index(drop=True),
+        index,
+        contents(out / "statistics.zarr"),
+        contents(out / "tables"),
+    )
+
+
+def assert_equal_results(one, other):
+    for mine, theirs in zip(results(one), results(other), strict=True):
+        if isinstance(mine, pd.DataFrame):
+            pd.testing.assert_frame_equal(mine, theirs)
+        else:
+            assert mine == theirs
+
+
+@pytest.fixture(scope="module")
+def finished(job_of, client, tmp_path_factory):
+    """A run with one worker and blocks of 16."""
+    out = tmp_path_factory.mktemp("finished")
+    return out, nc.run(job_of(out), client)
+
+
+@pytest.fixture
+def copied(finished, tmp_path):
+    """The same results in a folder that a test may change."""
+    return shutil.copytree(finished[0], tmp_path / "copied")
+
+
+def test_a_run_leaves_everything_that_was_promised(finished):
+    out, summary = finished
+    assert (summary.n_micrographs, summary.n_failed, summary.n_refused, summary.n_reused) == (8, 0, 3, 0)
+    for name in ("micrographs.zarr", "cells.zarr", "statistics.zarr", "particles", "run.json", "report.html"):
+        assert (out / name).exists()
+    assert {path.name for path in (out / "tables").iterdir()} == {"counts.csv", "by_sample.csv", "by_size.csv"}
+    assert len(list((out / "particles").iterdir())) == 2  # one block a sample
+
+
+def test_every_file_is_a_micrograph_or_refused_by_name(finished):
+    out, _ = finished
+    refusals = nc.read_manifest(out).refusals.set_index("name")["reason"]
+    assert sorted(refusals.index) == ["broken.tif", "colour.png", "copy.tif"]
+    assert "the same pixels as Co0.2/images" in refusals["copy.tif"]
+
+
+def test_detected_particles_are_the_planted_ones(finished):
+    out, summary = finished
+    agreement = nc.evaluate(out)
+    assert agreement.rows["dice"].min() > 0.8
+    truth = agreement.rows["n_true"].sum()
+    assert abs(summary.n_detected - truth) < 0.2 * truth
+
+
+def test_conditions_and_groups_reach_the_index(finished):
+    index = nc.read_micrographs(finished[0])
+    assert index.groupby("sample")["condition_Co_mmol"].first().to_dict() == {"Co0.2": 0.2, "Co0.8": 0.8}
+    assert index.groupby("sample")["group"].nunique().to_dict() == {"Co0.2": 3, "Co0.8": 3}
+
+
+def test_two_workers_and_blocks_of_one_give_the_same_results(finished, job_of, tmp_path):
+    nc.run(job_of(tmp_path, cluster={"workers": 2}, blocks={"micrographs": 1}))
+    assert len(list((tmp_path / "particles").iterdir())) == 8
+    assert_equal_results(finished[0], tmp_path)
+
+
+def test_a_finished_run_does_nothing_again(copied, job_of, client):
+    before = contents(copied)
+    assert nc.run(job_of(copied), client).n_reused == 8
+    after = contents(copied)
+    assert {name for name in after if after[name] != before.get(name)} <= {"run.json", "report.html"}
+
+
+def test_equal_results_make_an_equal_report(finished, job_of, client):
+    out, _ = finished
+    before = (out / "report.html").read_bytes()
+    assert nc.report(out).read_bytes() == before
+
+
+def test_other_criteria_redo_no_particle(copied, job_of, client):
+    parts = contents(copied / "particles")
+    accepted = pd.read_csv(copied / "tables/counts.csv")["accepted"].sum()
+    assert nc.run(job_of(copied, criteria={"min_area_nm2": 12.0}), client).n_reused == 8
+    assert contents(copied / "particles") == parts
+    assert pd.read_csv(copied / "tables/counts.csv")["accepted"].sum() < accepted
+
+
+def test_another_estimator_redoes_no_segmentation(copied, job_of, client):
+    maps = contents(copied / "micrographs.zarr")
+    assert nc.run(job_of(copied, measure={"estimator": "paper"}), client).n_reused == 0
+    assert contents(copied / "micrographs.zarr") == maps
+    assert set(nc.read_particles(copied)["estimator"].compute()) == {"paper"}
+
+
+def test_damage_is_found_and_the_next_run_mends_it(copied, job_of, client, finished):
+    from nanocensus.pipeline.inspection import verify
+
+    assert verify(copied) == []
+    part = next((copied / "particles").iterdir())
+    part.write_bytes(part.read_bytes()[:-9])
+    row = nc.read_micrographs(copied).iloc[0]
+    shard = next(path for path in (copied / "micrographs.zarr" / row["micrograph"] / "0").rglob("c/*/*"))
+    damaged = bytearray(shard.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    shard.write_bytes(damaged)
+    troubles = verify(copied)
+    assert len(troubles) == 2
+    assert any(part.name in trouble for trouble in troubles)
+    assert any(row["micrograph"] in trouble for trouble in troubles)
+    nc.run(job_of(copied), client)
+    assert verify(copied) == []
+    assert_equal_results(finished[0], copied)
+
+
+def write_job(job, path):
+    """Write a job as TOML; its values are texts, numbers and lists of such."""
+    import json
+
+    top = {key: value for key, value in job.items() if not isinstance(value, dict)}
+    lines = [f"{key} = {json.dumps(value)}" for key, value in top.items()]
+    for section, values in job.items():
+        if isinstance(values, dict):
+            lines += [f"[{section}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]
+    path.write_text("\n".join(lines))
+    assert tomllib.loads(path.read_text()) == job
+    return path
+
+
+def test_a_killed_run_goes_on_and_ends_with_the_same_results(finished, job_of, tmp_path):
+    out = tmp_path / "out"
+    job = write_job(job_of(out, blocks={"micrographs": 1}, cluster={"workers": 1}), tmp_path / "job.toml")
+    command = [sys.executable, "-m", "nanocensus", "run", str(job)]
+    process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        while not list(out.glob("particles/part-*.parquet")):
+            assert process.poll() is None, "the run ended before it could be killed"
+            time.sleep(0.01)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    left = len(list(out.glob("particles/part-*.parquet")))
+    assert 1 <= left < 8
+    again = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert again.returncode == 0, again.stderr
+    assert f"({left} were already done" in again.stdout.replace("\n", " ")
+    assert_equal_results(finished[0], out)

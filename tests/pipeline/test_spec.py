@@ -1,0 +1,61 @@
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from nanocensus.errors import JobError
+from nanocensus.pipeline.contracts import job_contract
+from nanocensus.pipeline.spec import Job, parse_job, read_job
+from nanocensus.sections import parse_section, plain
+
+JOBS = sorted((Path(__file__).parents[2] / "jobs").glob("*.toml"))
+RUN_JOBS = [path for path in JOBS if not path.name.startswith("train")]
+
+
+@pytest.mark.parametrize("path", RUN_JOBS, ids=lambda path: path.name)
+def test_every_job_file_is_a_job_and_fits_the_published_contract(path):
+    import tomllib
+
+    assert isinstance(read_job(path), Job)
+    jsonschema.validate(tomllib.loads(path.read_text()), job_contract())
+
+
+def test_paths_are_relative_to_the_job_file(tmp_path):
+    path = tmp_path / "job.toml"
+    path.write_text('out = "results"\n[input]\nfolder = "raw"\n')
+    job = read_job(path)
+    assert job.input.folder == tmp_path / "raw"
+    assert job.out == tmp_path / "results"
+
+
+def test_the_record_of_a_job_is_the_job():
+    job = parse_job({"out": "results", "input": {"folder": "raw"}, "criteria": {"min_solidity": 0.8}})
+    assert parse_section(Job, plain(job), section="job") == job
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("out = ", "expected TOML"),
+        ('out = "r"\n', r"\[input\]"),
+        ("[input]\nfolder = 'raw'\n", "the key 'out'"),
+        ('out = "r"\n[inptu]\nfolder = "x"\n', "Did you mean 'input'"),
+        ('out = "r"\n[input]\nfolder = "x"\npixel_size = 0.1\n', "Did you mean 'pixel_size_nm'"),
+        ('out = "r"\n[input]\nfolder = "x"\n[statistics]\nbin_width_nm = 0.2\nbin_quantiles = 5\n', "one rule"),
+        ('out = "r"\n[input]\nfolder = "x"\n[measure]\nthreshold = 1.5\n', "between 0 and 1"),
+        ('out = "r"\n[input]\nfolder = "x"\n[measure]\nestimator = "papre"\n', "'outline', 'paper', 'crofton'"),
+        ('out = "r"\n[input]\nfolder = "x"\n[blocks]\nmicrographs = 0\n', "at least 1"),
+        ('out = "r"\n[input]\nfolder = "x"\n[cluster]\nworkers = 0\n', "at least 1"),
+        ('out = "r"\n[simulate]\n[simulate.micrograph]\ncontrast = 7\n', "contrast"),
+    ],
+)
+def test_a_mistake_is_answered_with_what_was_expected(tmp_path, text, words):
+    path = tmp_path / "job.toml"
+    path.write_text(text)
+    with pytest.raises(JobError, match=words):
+        read_job(path)
+
+
+def test_a_missing_job_file_is_named():
+    with pytest.raises(JobError, match=r"nowhere\.toml"):
+        read_job("nowhere.toml")

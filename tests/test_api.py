@@ -1,0 +1,43 @@
+import subprocess
+import sys
+
+import pytest
+
+import nanocensus as nc
+
+PUBLIC = {
+    "Cells", "Criteria", "Job", "Manifest", "Model", "Progress", "RunSummary", "analyse", "apply_criteria", "cells",
+    "cv", "estimate", "evaluate", "figures", "ingest", "load_model", "mean", "measure_particles", "median",
+    "model_names", "quantile", "read_job", "read_manifest", "read_micrographs", "read_particles", "report", "run",
+    "sample_statistics", "sd", "size_bins", "size_statistics",
+}  # fmt: skip
+
+HEAVY = ("jax", "flax", "distributed", "dask", "holoviews", "bokeh", "cupy", "zarr", "pandas", "numba")
+
+
+def test_the_public_names_are_these():
+    assert set(nc.api.__all__ if hasattr(nc, "api") else dir(nc)) - {"__version__"} == PUBLIC
+    for name in PUBLIC:
+        assert getattr(nc, name) is not None
+
+
+def test_an_unknown_name_lists_the_known_ones():
+    with pytest.raises(AttributeError, match="public names: Cells, Criteria"):
+        _ = nc.onset
+
+
+def test_every_public_callable_is_documented():
+    for name in PUBLIC - {"figures"}:
+        assert (getattr(nc, name).__doc__ or "").strip(), name
+
+
+def test_importing_nanocensus_is_light():
+    code = f"import sys, nanocensus; print([name for name in {HEAVY!r} if name in sys.modules])"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert loaded.strip() == "[]"
+
+
+def test_the_version_is_the_installed_one():
+    import importlib.metadata
+
+    assert nc.__version__ == importlib.metadata.version("nanocensus")

@@ -1,0 +1,111 @@
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from nanocensus import cli
+from nanocensus.errors import LockedError
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def call(monkeypatch, capsys):
+    """Run the command line; give its exit code, what it printed, and what it complained of."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["nanocensus", *map(str, arguments)])
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        printed = capsys.readouterr()
+        return left.value.code or 0, printed.out, printed.err
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (None, "expected a job file"),
+        ("out = [", "expected TOML"),
+        ('out = "r"\n[input]\nfolder = "nowhere"\n', "nowhere"),
+        ('out = "r"\n[input]\nfodler = "raw"\n', "Did you mean 'folder'"),
+        ('out = "r"\n[input]\nfolder = "empty"\n', "expected micrographs"),
+        ('out = "r"\ndevice = "gpu"\n[simulate]\nmicrographs = 1\n', "cuda13"),
+        ('out = "r"\n[simulate]\nmicrographs = 1\n[cluster]\nscheduler = "tcp://127.0.0.1:1"\n', "dask scheduler"),
+        ('out = "r"\n[simulate]\nmicrographs = 1\n[cluster]\nscheduler = "nonsense"\n', "dask scheduler"),
+    ],
+)
+def test_a_users_mistake_is_answered_in_words_and_an_exit_code(call, tmp_path, text, words, monkeypatch):
+    monkeypatch.setattr("nanocensus.pipeline.clusters.CONNECT_TIMEOUT", "1s")
+    (tmp_path / "empty").mkdir()
+    job = tmp_path / "job.toml"
+    if text is not None:
+        job.write_text(text)
+    code, _, complaint = call("run", job)
+    assert code == (4 if "cuda13" in words else 2)
+    assert words in complaint
+    assert "expected" in complaint
+    assert "Traceback" not in complaint
+
+
+@pytest.mark.parametrize("command", ["status", "doctor", "report", "analyse", "evaluate"])
+def test_a_folder_without_results_is_named(call, tmp_path, command):
+    code, _, complaint = call(command, tmp_path)
+    assert code == 3
+    assert str(tmp_path) in complaint.replace("\n", "")
+    assert "Traceback" not in complaint
+
+
+def test_an_unknown_command_is_a_usage_error(call):
+    code, _, complaint = call("rnu")
+    assert code == 2
+    assert "rnu" in complaint
+
+
+def test_an_interrupt_says_that_nothing_is_lost(call, monkeypatch, tmp_path):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("nanocensus.api.run", interrupted)
+    code, _, complaint = call("run", tmp_path / "job.toml")
+    assert code == cli.INTERRUPTED
+    assert "goes on from there" in complaint
+
+
+def test_two_runs_on_one_output_are_refused(tmp_path):
+    from nanocensus import api
+    from nanocensus.store.manifest import OutputLock
+
+    with OutputLock(tmp_path), pytest.raises(LockedError, match="no other run"):
+        api.run({"out": str(tmp_path), "simulate": {"micrographs": 1}})
+
+
+def test_the_published_contracts_are_those_of_the_code(call, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    code, printed, _ = call("schema", "--check")
+    assert (code, printed) == (0, "")
+
+
+def test_a_drifted_contract_is_noticed(call, tmp_path):
+    call("schema", "--folder", tmp_path, "--page", tmp_path / "columns.md")
+    contract = json.loads((tmp_path / "particles.json").read_text())
+    del contract["properties"]["solidity"]
+    (tmp_path / "particles.json").write_text(json.dumps(contract))
+    code, printed, _ = call("schema", "--check", "--folder", tmp_path, "--page", tmp_path / "columns.md")
+    assert code == 1
+    assert "particles.json" in printed
+
+
+def test_doctor_names_what_is_installed_and_under_which_licence(call):
+    code, printed, _ = call("doctor")
+    assert code == 0
+    assert "numpy" in printed
+    assert "GPL-3.0" in printed
+
+
+def test_simulated_micrographs_can_be_ingested(call, tmp_path):
+    assert call("simulate", tmp_path / "raw", "--n", 1)[0] == 0
+    code, printed, _ = call("ingest", tmp_path / "raw", tmp_path / "out", "--table", tmp_path / "raw/micrographs.csv")
+    assert (code, "1 micrographs, 0 files refused" in printed) == (0, True)
