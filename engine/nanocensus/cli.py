@@ -178,7 +178,7 @@ def train(job_file: JobFile) -> None:
     with _progress() as on_progress:
         results = train_networks(spec, progress=lambda at: on_progress(Progress(at.network, at.step, at.steps)))
     for result in results:
-        out_console.print(result)
+        out_console.print(str(result), soft_wrap=True)
 
 
 @app.command()

@@ -84,7 +84,7 @@ def _local_cluster(section: ClusterSection) -> Iterator[distributed.LocalCluster
             threads_per_worker=1,
             processes=True,
             host="127.0.0.1",
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",  # any free port: two runs may work side by side
             local_directory=None,
             silence_logs=logging.WARNING,
         ) as cluster,

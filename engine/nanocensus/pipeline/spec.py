@@ -15,7 +15,6 @@ from nanocensus.sections import parse_section
 from nanocensus.segment.predict import DEFAULT_TILE
 from nanocensus.simulate.spec import SimulationSpec
 
-
 MODEL_SUFFIX = ".safetensors"
 
 

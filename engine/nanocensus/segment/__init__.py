@@ -1,0 +1,1 @@
+"""From a micrograph to the probability that each pixel is particle."""

@@ -1,0 +1,57 @@
+"""From recorded values to what the network was trained on."""
+
+import numpy as np
+from jaxtyping import Float32, Shaped
+
+from nanocensus.errors import ImageError
+
+
+def standardise(image: Shaped[np.ndarray, "y x"]) -> Float32[np.ndarray, "y x"]:
+    """Shift and scale a micrograph to mean 0 and standard deviation 1.
+
+    Statistics are those of the whole micrograph, so every tile of it is treated alike; exposure and gain of the
+    camera cancel.
+
+    Parameters
+    ----------
+    image : (y, x) ndarray
+        A whole micrograph of integers or real numbers.
+
+    Returns
+    -------
+    (y, x) ndarray of float32
+        Zero everywhere for an image of one value.
+
+    Raises
+    ------
+    ImageError
+        If it is not two-dimensional, empty, not numbers, or has values that are not finite.
+
+    Examples
+    --------
+    >>> standardise(np.array([[1, 3]], np.uint8))
+    array([[-1.,  1.]], dtype=float32)
+    """
+    if image.ndim != 2 or image.size == 0 or image.dtype.kind not in "uif":
+        raise ImageError(
+            "micrograph",
+            expected="rows and columns of integers or real numbers",
+            got=f"{image.dtype} of shape {image.shape}",
+            remedy="Give one channel of intensities.",
+        )
+    mean = float(image.mean(dtype=np.float64))
+    if not np.isfinite(mean):
+        raise ImageError(
+            "micrograph",
+            expected="finite values",
+            got=f"{int(np.count_nonzero(~np.isfinite(image)))} pixels that are infinite or not a number",
+            remedy="Replace dead pixels before segmenting, for example by the median of their neighbours.",
+        )
+    centred = np.empty(image.shape, np.float32)
+    if image.min() == image.max():
+        centred.fill(0.0)
+        return centred
+    # Computed in float64 through numpy's small buffers: a float64 copy of the micrograph would double the peak memory.
+    np.subtract(image, mean, out=centred, dtype=np.float64, casting="unsafe")
+    centred /= np.sqrt(np.mean(np.square(centred), dtype=np.float64)).astype(np.float32)
+    return centred

@@ -1,0 +1,101 @@
+"""What a network is worth on micrographs that it has not seen."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int32, UInt8
+from scipy import ndimage
+from skimage.measure import find_contours
+
+from nanocensus.segment.metrics import Matches, dice, match_particles
+
+SMALLEST_PARTICLE_PX = 20
+"""Smaller specks, drawn or predicted, are not counted as particles."""
+_MOST_PROFILES = 10_000
+"""Of one micrograph: more would only make a noisy map slow to judge."""
+_PROFILE_PX = np.arange(-8, 8.01, 0.25)
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Agreement with hand-drawn masks, pooled over micrographs."""
+
+    dice: float
+    """Of all pixels of all micrographs together."""
+    worst_dice: float
+    """The lowest of a single micrograph."""
+    precision: float
+    recall: float
+    f1: float
+    """Of particles, matched at an intersection over union above 0.5."""
+    n_true: int
+    n_predicted: int
+    """Particles of at least 20 pixels in the masks and in the maps."""
+    edge_sigma_px: float | None
+    """Softness of the maps' edges, pixels: the standard deviation of the Gaussian step that is as wide from 16 to 84 %
+    as the mean profile across the outlines at one half; None without outlines."""
+
+
+def judge(pairs: Iterable[tuple[Bool[np.ndarray, "y x"], UInt8[np.ndarray, "y x"]]]) -> Figures:
+    """Compare probability maps with masks.
+
+    Parameters
+    ----------
+    pairs : iterable of (mask, probability)
+        The (y, x) bool mask and the (y, x) uint8 probability map of each micrograph.
+
+    Returns
+    -------
+    Figures
+    """
+    matches, true_pixels, found_pixels, each, profiles = Matches(0, 0, 0), [], [], [], []
+    for mask, probability in pairs:
+        found = probability >= 128
+        matches += match_particles(_particles(mask), _particles(found))
+        true_pixels.append(mask.ravel())
+        found_pixels.append(found.ravel())
+        each.append(dice(mask, found))
+        profiles.append(_edge_profiles(probability))
+    return Figures(
+        dice=dice(np.concatenate(true_pixels), np.concatenate(found_pixels)),
+        worst_dice=min(each),
+        precision=matches.precision,
+        recall=matches.recall,
+        f1=matches.f1,
+        n_true=matches.true_positives + matches.false_negatives,
+        n_predicted=matches.true_positives + matches.false_positives,
+        edge_sigma_px=edge_sigma(np.concatenate(profiles)),
+    )
+
+
+def edge_sigma(profiles: Float[np.ndarray, "point place"]) -> float | None:
+    """Give half the 16-84 % width of the mean of some edge profiles, pixels; None without profiles."""
+    if len(profiles) == 0:
+        return None
+    mean = np.maximum.accumulate(profiles.mean(axis=0))
+    low, high = np.interp([0.1587, 0.8413], mean, _PROFILE_PX)
+    return float(high - low) / 2
+
+
+def _edge_profiles(probability: UInt8[np.ndarray, "y x"]) -> Float[np.ndarray, "point place"]:
+    """Sample the map across its outlines, from outside to inside, away from the border."""
+    values = probability / 255
+    uphill = np.stack([ndimage.gaussian_filter(values, 2, order=order) for order in ((1, 0), (0, 1))])
+    contours = find_contours(probability.astype(float), 127.5)  # type: ignore[no-untyped-call]  # no types there
+    points = np.concatenate([np.empty((0, 2)), *contours])
+    reach = _PROFILE_PX[-1] + 1
+    inside = ((points > reach) & (points < np.array(values.shape) - 1 - reach)).all(axis=1)
+    points = points[inside]
+    points = points[:: len(points) // _MOST_PROFILES + 1]
+    normals = np.stack([ndimage.map_coordinates(part, points.T, order=1) for part in uphill], axis=1)
+    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
+    places = points[:, None] + _PROFILE_PX[None, :, None] * normals[:, None]
+    sampled = ndimage.map_coordinates(values, places.reshape(-1, 2).T, order=3)
+    return sampled.reshape(len(points), _PROFILE_PX.size)
+
+
+def _particles(mask: Bool[np.ndarray, "y x"]) -> Int32[np.ndarray, "y x"]:
+    labels, _ = ndimage.label(mask, np.ones((3, 3)))
+    kept = np.bincount(labels.ravel()) >= SMALLEST_PARTICLE_PX
+    return np.where(kept[labels], labels, 0).astype(np.int32)

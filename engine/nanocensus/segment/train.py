@@ -1,0 +1,177 @@
+"""Training: one network on everything, and one for each fold of fields to say what it is worth."""
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from nanocensus.errors import ModelError
+from nanocensus.provenance import digest as digest_of
+from nanocensus.provenance import record
+from nanocensus.segment.fit import TrainingProgress, fit
+from nanocensus.segment.heldout import SMALLEST_PARTICLE_PX, judge
+from nanocensus.segment.patches import prepare
+from nanocensus.segment.training_data import TrainingImage, assign_folds, read_training_images
+from nanocensus.segment.training_spec import TrainingSpec
+from nanocensus.segment.unet import UNetConfig
+from nanocensus.segment.weights import Model, load_model, save_model
+
+__all__ = ["TrainingProgress", "TrainingResult", "TrainingSpec", "train"]
+
+STAGE_VERSION = 1
+"""Raised when the same spec and pixels would give other weights than before."""
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """A finished network."""
+
+    path: Path
+    """Its .safetensors file; the model card lies beside it as .json."""
+    model: Model
+    card: dict[str, Any]
+    """What the model card says; `held_out` are the figures on fields it was not trained on."""
+    reused: bool
+    """Whether it was there from an earlier run of the same training."""
+
+    def __str__(self) -> str:
+        """Say in a line what came of it."""
+        held_out = self.card["held_out"]
+        if held_out is None:
+            return f"{self.path.name}: no fields held out"
+        counted = f"{held_out['n_predicted']} particles for {held_out['n_true']}"
+        return (
+            f"{self.path.name}: Dice {held_out['dice']:.4f}, F1 {held_out['f1']:.4f}, {counted}, "
+            f"on {len(held_out['micrographs'])} micrographs of held-out fields"
+        )
+
+
+def train(spec: TrainingSpec, *, progress: Callable[[TrainingProgress], None] | None = None) -> list[TrainingResult]:
+    """Train the folds' networks, then the one on everything; each is saved as soon as it is finished.
+
+    Nothing is chosen by a look at held-out fields: all networks train for the same number of steps. A network that is
+    there from the same spec and pixels is kept. Equal specs, pixels and versions give equal bytes on one kind of CPU
+    with one number of threads.
+
+    Parameters
+    ----------
+    spec : TrainingSpec
+    progress : callable, optional
+        Called with a `TrainingProgress` every 20 steps.
+
+    Returns
+    -------
+    list of TrainingResult
+        The folds first, the network trained on everything last.
+
+    Raises
+    ------
+    JobError, ImageError
+        If the training data cannot be used.
+    """
+    images = read_training_images(spec)
+    spec.models.mkdir(parents=True, exist_ok=True)
+    fold_of = assign_folds([image.group for image in images], spec.folds) if spec.folds else []
+    results: list[TrainingResult] = []
+    unseen: list[_Unseen] = []
+    for number in range(spec.folds):
+        held_out = [image for image, fold in zip(images, fold_of, strict=True) if fold == number]
+        taught = [image for image, fold in zip(images, fold_of, strict=True) if fold != number]
+        results.append(_network(spec, f"{spec.name}-fold{number}", taught, [(None, held_out)], progress))
+        unseen.append((results[-1].model, held_out))
+    results.append(_network(spec, spec.name, images, unseen, progress))
+    return results
+
+
+_Unseen = tuple[Model | None, list[TrainingImage]]
+"""A network (None: the one in question) and micrographs of fields that it was not trained on."""
+
+
+def _network(
+    spec: TrainingSpec,
+    name: str,
+    taught: list[TrainingImage],
+    unseen: list[_Unseen],
+    progress: Callable[[TrainingProgress], None] | None,
+) -> TrainingResult:
+    path = spec.models / f"{name}.safetensors"
+    digest = digest_of("train", STAGE_VERSION, _causes(spec), [_pixel_digest(image) for image in taught])
+    finished = _finished(path, digest)
+    if finished is not None:
+        _LOG.info("%s is there from the same training", name)
+        return finished
+    crops = [prepare(image.pixels, image.mask) for image in taught]
+    parameters, losses = fit(spec, name, crops, progress)
+    model = save_model(path, UNetConfig(spec.base, spec.levels), parameters)
+    card = {
+        "name": name,
+        "digest": model.digest,
+        "attribution": spec.attribution,
+        "architecture": {"kind": "residual U-Net at half resolution", **model.config.to_dict()},
+        "trained_on": _listing(taught),
+        "held_out": _held_out(model, unseen),
+        "training": {**_causes(spec), "stage_version": STAGE_VERSION, "threads": _threads(), "final_loss": losses[-1]},
+        "training_digest": digest,
+        **record(),
+    }
+    path.with_suffix(".json").write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return TrainingResult(path, model, card, reused=False)
+
+
+def _finished(path: Path, digest: str) -> TrainingResult | None:
+    card_path = path.with_suffix(".json")
+    if not (path.exists() and card_path.exists()):
+        return None
+    try:
+        card, model = json.loads(card_path.read_text(encoding="utf-8")), load_model(path)
+    except (ValueError, ModelError):  # half-written or foreign: train it again
+        return None
+    same = isinstance(card, dict) and card.get("training_digest") == digest and card.get("digest") == model.digest
+    return TrainingResult(path, model, card, reused=True) if same else None
+
+
+def _causes(spec: TrainingSpec) -> dict[str, Any]:
+    """Give the part of a spec that decides the weights, once the pixels are known."""
+    elsewhere = ("images", "masks", "groups", "models", "attribution", "name", "folds")
+    return {key: value for key, value in spec.to_dict().items() if key not in elsewhere}
+
+
+def _pixel_digest(image: TrainingImage) -> str:
+    parts = (image.pixels, image.mask)
+    return digest_of(
+        [[str(part.dtype), list(part.shape), hashlib.sha256(part.tobytes()).hexdigest()] for part in parts]
+    )
+
+
+def _listing(images: list[TrainingImage]) -> dict[str, Any]:
+    groups = sorted({image.group for image in images}, key=lambda group: (len(group), group))
+    return {"micrographs": [image.name for image in images], "fields": groups}
+
+
+def _held_out(model: Model, unseen: list[_Unseen]) -> dict[str, Any] | None:
+    """Give the figures on fields that a network has not seen; None where there are none.
+
+    For the network trained on everything, they are those of the folds' networks, each on its own part.
+    """
+    if not unseen:
+        return None
+    judges = [(judging or model, images) for judging, images in unseen]
+    figures = judge((image.mask, judging.probability(image.pixels)) for judging, images in judges for image in images)
+    return {
+        "networks": [judging.name for judging, _ in judges],
+        **_listing([image for _, images in judges for image in images]),
+        **asdict(figures),
+        "iou": 0.5,
+        "smallest_particle_px": SMALLEST_PARTICLE_PX,
+    }
+
+
+def _threads() -> int:
+    """Give the number of threads that XLA takes on this process's CPU."""
+    return int(os.environ.get("NPROC", "0")) or os.cpu_count() or 1

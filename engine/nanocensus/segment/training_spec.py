@@ -1,0 +1,120 @@
+"""What to train, and on what: the job file of `nanocensus train`, checked at the door."""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from nanocensus.errors import JobError
+
+
+@dataclass(frozen=True)
+class TrainingSpec:
+    """Everything that decides the weights, but for the pixels themselves."""
+
+    images: Path
+    """Folder of micrographs."""
+    masks: Path
+    """Folder of masks with the micrographs' names; particle where a mask is not zero."""
+    groups: Path
+    """CSV file with the columns image and field: micrographs of one field overlap or are alike, and are never split
+    between training and held-out data."""
+    models: Path
+    """Folder to write the networks and their model cards into."""
+    attribution: str = ""
+    """Where the micrographs come from and under which licence; the model card repeats it."""
+    name: str = "default"
+    """Name of the network trained on everything; those of the folds are name-fold0, name-fold1, ..."""
+    folds: int = 3
+    """Networks that are each trained without a part of the fields, to be judged on it; 0 for none."""
+    steps: int = 1200
+    """Training steps of each network."""
+    batch: int = 8
+    """Patches a step."""
+    patch: int = 256
+    """Side of a patch, pixels."""
+    learning_rate: float = 3e-3
+    """Largest rate of AdamW; reached after a twentieth of the steps, then falling to zero along a cosine."""
+    weight_decay: float = 1e-3
+    """Weight decay of AdamW."""
+    ema_decay: float = 0.99
+    """Decay of the running average of the weights, which is what is kept."""
+    seed: int = 0
+    """Seed of the first weights and of every patch."""
+    base: int = 8
+    """Channels of the network at half resolution."""
+    levels: int = 4
+    """Number of times that the network halves the resolution below half resolution."""
+
+    @classmethod
+    def from_dict(cls, job: Mapping[str, Any], *, base: Path) -> "TrainingSpec":
+        """Check the fields of a job file.
+
+        Parameters
+        ----------
+        job : mapping of str to object
+            As `tomllib` reads it.
+        base : Path
+            Folder that relative paths start from: the job file's.
+
+        Returns
+        -------
+        TrainingSpec
+
+        Raises
+        ------
+        JobError
+            If a key is unknown or missing, or a value has the wrong type or cannot be.
+        """
+        known = {entry.name: entry for entry in fields(cls)}
+        for key in job:
+            if key not in known:
+                close = difflib.get_close_matches(key, known, 1)
+                hint = f"Did you mean {close[0]!r}?" if close else "Remove it."
+                raise JobError(f"key {key!r}", expected="one of " + ", ".join(known), got="an unknown key", remedy=hint)
+        missing = [name for name in ("images", "masks", "groups", "models") if name not in job]
+        if missing:
+            raise JobError(
+                "training job", expected="the key " + missing[0], got="none", remedy="See jobs/train-demo.toml."
+            )
+        values = {key: _parse(key, value, known[key].type, base) for key, value in job.items()}
+        spec = cls(**values)
+        spec._check()
+        return spec
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the fields as JSON values, folders by their last name only."""
+        return {key: value.name if isinstance(value, Path) else value for key, value in asdict(self).items()}
+
+    def _check(self) -> None:
+        stride = 2 ** (self.levels + 1)
+        rules = (
+            ("name", bool(self.name) and "/" not in self.name, "a file name"),
+            ("folds", self.folds == 0 or self.folds >= 2, "0, or at least 2"),
+            ("steps", self.steps >= 1, "at least 1"),
+            ("batch", self.batch >= 1, "at least 1"),
+            ("base", 1 <= self.base <= 256, "1 to 256"),
+            ("levels", 1 <= self.levels <= 8, "1 to 8"),
+            ("patch", self.patch >= stride and self.patch % stride == 0, f"a multiple of {stride}, the net's stride"),
+            ("learning_rate", 0 < self.learning_rate < 1, "between 0 and 1"),
+            ("weight_decay", 0 <= self.weight_decay < 1, "at least 0 and below 1"),
+            ("ema_decay", 0 <= self.ema_decay < 1, "at least 0 and below 1"),
+            ("seed", self.seed >= 0, "at least 0"),
+        )
+        for key, right, expected in rules:
+            if not right:
+                raise JobError(
+                    f"key {key!r}", expected=expected, got=repr(getattr(self, key)), remedy="See jobs/train-demo.toml."
+                )
+
+
+def _parse(key: str, value: object, kind: object, base: Path) -> Any:  # noqa: ANN401  of the kind asked for
+    if kind is Path and isinstance(value, str):
+        return base / value
+    if kind is float and type(value) is int:
+        return float(value)
+    if type(value) is not kind:
+        expected = {Path: "a path (text)", str: "text", int: "an integer", float: "a number"}[kind]  # type: ignore[index]  # the kinds that fields have
+        raise JobError(f"key {key!r}", expected=expected, got=repr(value), remedy="See jobs/train-demo.toml.")
+    return value

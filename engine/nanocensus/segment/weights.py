@@ -1,0 +1,218 @@
+"""Models: networks with a name and a digest, kept as safetensors with their architecture beside the tensors."""
+
+import functools
+import hashlib
+import importlib.resources
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+from jaxtyping import Shaped, UInt8
+
+from nanocensus.errors import ModelError
+from nanocensus.provenance import canonical_json
+from nanocensus.segment.parameters import parameter_shapes
+from nanocensus.segment.unet import UNetConfig
+
+_KEY, _FORMAT = "nanocensus", "nanocensus-unet/1"
+_SHIPPED = importlib.resources.files("nanocensus.segment") / "models"
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network that segments, and what names it in every result."""
+
+    name: str
+    """The shipped name, or the file's name without its suffix."""
+    digest: str
+    """SHA-256 of the tensors and the architecture: equal weights have equal digests, whatever their file."""
+    config: UNetConfig
+    """The architecture."""
+    parameters: Mapping[str, np.ndarray] = field(repr=False, compare=False)
+    """The weights by their dotted names, float32, BatchNorm folded."""
+
+    def probability(
+        self, image: Shaped[np.ndarray, "y x"], pixel_size_nm: float | None = None, *, tile: int | None = None
+    ) -> UInt8[np.ndarray, "y x"]:
+        """Give the probability that each pixel is particle.
+
+        Parameters
+        ----------
+        image : (y, x) ndarray
+            A whole micrograph of integers or real numbers, particles darker than their surroundings.
+        pixel_size_nm : float, optional
+            Side of a pixel. These networks were trained over a range of magnifications and do not use it.
+        tile : int, optional
+            Largest side of the windows that the micrograph is cut into, pixels. It bounds the memory; the probability
+            is the same to rounding.
+
+        Returns
+        -------
+        (y, x) ndarray of uint8
+            255 = surely particle; particle where >= 128.
+
+        Raises
+        ------
+        ImageError
+            If the image is not a micrograph, or the tile is too small for the network.
+        """
+        from nanocensus.segment.predict import predict
+
+        return predict(self.config, self.parameters, image, tile=tile)
+
+
+def model_names() -> tuple[str, ...]:
+    """Give the names of the shipped models, the default first."""
+    stems = (
+        entry.name.removesuffix(".safetensors") for entry in _SHIPPED.iterdir() if entry.name.endswith(".safetensors")
+    )
+    return tuple(sorted(stems))
+
+
+def load_model(name_or_path: str | Path) -> Model:
+    """Load a shipped model by its name, or any model from its file.
+
+    A process loads the same file once, as long as the file is not changed.
+
+    Parameters
+    ----------
+    name_or_path : str or Path
+        "default", another of `model_names`, or the path of a .safetensors file.
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    ModelError
+        If there is no such model, or its file holds something else.
+
+    Examples
+    --------
+    >>> load_model("default").name
+    'default'
+    """
+    if str(name_or_path) in model_names():
+        return _load_shipped(str(name_or_path))
+    path = Path(name_or_path)
+    if not path.is_file():
+        raise ModelError(
+            f"model {str(name_or_path)!r}",
+            expected="a shipped model (" + ", ".join(model_names()) + ") or the path of a .safetensors file",
+            got="neither",
+            remedy='Check the spelling, or say model = "default".',
+        )
+    return _load(path.resolve(), _identity(path))
+
+
+def save_model(path: Path, config: UNetConfig, parameters: Mapping[str, np.ndarray]) -> Model:
+    """Write a model's weights and architecture as safetensors.
+
+    Parameters
+    ----------
+    path : Path
+        File to write, named .safetensors; its folder exists.
+    config : UNetConfig
+    parameters : mapping of str to ndarray
+        Weights with BatchNorm folded (`nanocensus.segment.parameters.fold`), float32.
+
+    Returns
+    -------
+    Model
+        As `load_model` would give it.
+
+    Raises
+    ------
+    ModelError
+        If the weights are not those of the architecture.
+    """
+    _check(path, config, parameters)
+    # One key: safetensors writes several in any order, and equal weights shall give equal bytes.
+    metadata = {_KEY: canonical_json({"format": _FORMAT, "config": config.to_dict()})}
+    tensors = {name: np.ascontiguousarray(array) for name, array in sorted(parameters.items())}
+    partial = path.with_name(path.name + ".partial")
+    partial.write_bytes(safetensors.numpy.save(tensors, metadata))
+    partial.replace(path)
+    return load_model(path)
+
+
+def _load_shipped(name: str) -> Model:
+    with importlib.resources.as_file(_SHIPPED / f"{name}.safetensors") as path:
+        model = _load(path, _identity(path))
+    stated = json.loads((_SHIPPED / f"{name}.json").read_text(encoding="utf-8"))["digest"]
+    if model.digest != stated:
+        raise ModelError(
+            f"shipped model {name!r}",
+            expected=f"the digest {stated[:16]} of its model card",
+            got=model.digest[:16],
+            remedy="Its file was damaged or replaced: install nanocensus again, or give your own model by its path.",
+        )
+    return model
+
+
+def _identity(path: Path) -> tuple[int, int, int]:
+    """Give what changes when a file is replaced, even within the clock's resolution."""
+    status = path.stat()
+    return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+@functools.lru_cache(maxsize=8)
+def _load(path: Path, identity: tuple[int, int, int]) -> Model:
+    try:
+        with safetensors.safe_open(path, framework="numpy") as stream:
+            metadata = stream.metadata() or {}
+            parameters = {name: stream.get_tensor(name) for name in sorted(stream.keys())}
+        stated = json.loads(metadata.get(_KEY, "{}"))
+    except (safetensors.SafetensorError, json.JSONDecodeError, TypeError) as error:
+        raise ModelError(
+            path.name,
+            expected="a safetensors file written by nanocensus train",
+            got=f"{error}",
+            remedy="Train the model again, or copy its file again.",
+        ) from error
+    if not isinstance(stated, dict) or stated.get("format") != _FORMAT or not isinstance(stated.get("config"), dict):
+        raise ModelError(
+            path.name,
+            expected=f"weights of the format {_FORMAT} with their architecture",
+            got="none of it in the file's metadata",
+            remedy="Weights of other programs do not fit; train with nanocensus train.",
+        )
+    architecture = UNetConfig.from_dict(stated["config"])
+    _check(path, architecture, parameters)
+    for array in parameters.values():
+        array.flags.writeable = False
+    return Model(path.stem, _digest(architecture, parameters), architecture, parameters)
+
+
+def _check(path: Path, config: UNetConfig, parameters: Mapping[str, np.ndarray]) -> None:
+    """Refuse weights that are not exactly those of the architecture."""
+    shapes = parameter_shapes(config)
+    wrong = [f"no {name}" for name in shapes if name not in parameters]
+    wrong += [f"an unknown {name}" for name in parameters if name not in shapes]
+    wrong += [
+        f"{name} as {array.dtype}{list(array.shape)}"
+        for name, array in parameters.items()
+        if name in shapes and (array.shape != shapes[name] or array.dtype != np.float32)
+    ]
+    if not wrong and not all(np.isfinite(array).all() for array in parameters.values()):
+        wrong = ["values that are not finite"]
+    if wrong:
+        raise ModelError(
+            path.name,
+            expected=f"the float32 weights of a U-Net with {config.to_dict()}",
+            got=", ".join(wrong[:3]) + (f" and {len(wrong) - 3} more faults" if len(wrong) > 3 else ""),
+            remedy="Train the model again, or copy its file again.",
+        )
+
+
+def _digest(config: UNetConfig, parameters: Mapping[str, np.ndarray]) -> str:
+    digest = hashlib.sha256(canonical_json(config.to_dict()).encode())
+    for name, array in sorted(parameters.items()):
+        digest.update(f"\n{name} {array.dtype.str} {array.shape}\n".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()

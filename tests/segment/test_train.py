@@ -1,0 +1,163 @@
+"""Training teaches, repeats itself, and keeps what is finished."""
+
+import json
+from importlib.resources import files
+from pathlib import Path
+
+import imageio.v3
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nanocensus.segment.fit import loss
+from nanocensus.segment.heldout import judge
+from nanocensus.segment.metrics import dice
+from nanocensus.segment.train import TrainingSpec, train
+from nanocensus.segment.training_data import assign_folds, read_training_images
+from nanocensus.segment.weights import load_model
+
+DEMO = Path(__file__).parents[2] / "jobs" / "demo"
+CROPS = ("test_00.png", "test_03.png", "test_07.png", "train_10.png")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A tiny network, trained on four crops for a few seconds."""
+    folder = tmp_path_factory.mktemp("train")
+    groups = folder / "fields.csv"
+    groups.write_text("image,field\n" + "".join(f"{name},{number}\n" for number, name in enumerate(CROPS)))
+    job = {
+        "name": "tiny", "images": str(DEMO / "images"), "masks": str(DEMO / "masks"), "groups": str(groups),
+        "models": "models", "folds": 0, "steps": 80, "batch": 4, "patch": 96, "base": 4, "levels": 2,
+        "learning_rate": 1e-2, "ema_decay": 0.9,
+    }  # fmt: skip
+    spec, reports = TrainingSpec.from_dict(job, base=folder), []
+    (result,) = train(spec, progress=reports.append)
+    return spec, result, reports
+
+
+def test_the_loss_falls(trained):
+    _, _, reports = trained
+    assert [report.step for report in reports] == [20, 40, 60, 80]
+    assert reports[-1].loss < 0.5 * reports[0].loss
+
+
+def test_the_network_segments_what_it_was_taught(trained):
+    spec, result, _ = trained
+    images = read_training_images(spec)
+    masks = np.concatenate([image.mask.ravel() for image in images])
+    found = np.concatenate([result.model.probability(image.pixels).ravel() >= 128 for image in images])
+    assert dice(masks, found) > 0.93
+
+
+def test_a_finished_network_is_not_trained_again(trained):
+    spec, result, _ = trained
+    before = result.path.stat().st_mtime_ns
+    (again,) = train(spec)
+    assert again.reused
+    assert again.model.digest == result.model.digest
+    assert again.path.stat().st_mtime_ns == before
+
+
+def test_the_card_says_what_was_done(trained):
+    _, result, _ = trained
+    card = json.loads(result.path.with_suffix(".json").read_text())
+    assert card == result.card
+    assert card["digest"] == load_model(result.path).digest
+    assert card["trained_on"]["micrographs"] == list(CROPS)
+    assert card["held_out"] is None
+    assert card["training"]["steps"] == 80
+    assert "flax" in card["versions"]
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """A training job of two folds over four scraps, and its results."""
+    folder = tmp_path_factory.mktemp("folds")
+    for kind in ("images", "masks"):
+        (folder / kind).mkdir()
+        for name in CROPS:
+            imageio.v3.imwrite(folder / kind / name, imageio.v3.imread(DEMO / kind / name)[:96, :128])
+    (folder / "fields.csv").write_text("image,field\n" + "".join(f"{name},{name[:5]}{name[6]}\n" for name in CROPS))
+    job = {
+        "name": "small", "images": "images", "masks": "masks", "groups": "fields.csv", "models": "models", "folds": 2,
+        "steps": 2, "batch": 1, "patch": 32, "base": 1, "levels": 1,
+    }  # fmt: skip
+    return folder, job, train(TrainingSpec.from_dict(job, base=folder))
+
+
+def test_folds_are_trained_without_their_fields_and_judged_on_them(small):
+    _, _, results = small
+    assert [result.model.name for result in results] == ["small-fold0", "small-fold1", "small"]
+    for result in results[:2]:
+        taught, held_out = result.card["trained_on"], result.card["held_out"]
+        assert not set(taught["fields"]) & set(held_out["fields"])
+        assert {*taught["micrographs"], *held_out["micrographs"]} == set(CROPS)
+        assert held_out["networks"] == [result.model.name]
+    pooled = results[2].card["held_out"]
+    assert pooled["networks"] == ["small-fold0", "small-fold1"]
+    assert set(pooled["micrographs"]) == set(CROPS)
+    assert str(results[0]).startswith("small-fold0.safetensors: Dice ")
+    assert pooled["n_true"] == sum(result.card["held_out"]["n_true"] for result in results[:2])
+
+
+def test_the_same_training_gives_the_same_bytes(small):
+    folder, job, results = small
+    (again,) = train(TrainingSpec.from_dict({**job, "folds": 0, "models": "again"}, base=folder))
+    assert not again.reused
+    assert again.path.read_bytes() == results[2].path.read_bytes()
+
+
+def test_another_training_replaces_what_is_there(small):
+    folder, job, results = small
+    (other,) = train(TrainingSpec.from_dict({**job, "folds": 0, "models": "again", "seed": 1}, base=folder))
+    assert not other.reused
+    assert other.model.digest != results[2].model.digest
+
+
+def test_a_damaged_network_is_trained_again(small):
+    folder, job, results = small
+    spec = TrainingSpec.from_dict({**job, "folds": 0}, base=folder)
+    results[2].path.write_bytes(b"cut short")
+    (again,) = train(spec)
+    assert not again.reused
+    assert again.model.digest == results[2].model.digest
+
+
+def test_the_loss_is_least_where_the_probability_is_the_area_fraction():
+    rng = np.random.default_rng(0)
+    targets = rng.uniform(0.05, 0.95, (2, 8, 8))
+    best = np.log(targets / (1 - targets))
+    judged = jax.jit(jax.value_and_grad(lambda logits: loss(logits, jnp.asarray(targets, jnp.float32))))
+    least, slopes = judged(jnp.asarray(best, jnp.float32))
+    assert np.abs(slopes).max() < 1e-6
+    for _ in range(5):
+        assert judged(jnp.asarray(best + rng.normal(scale=0.5, size=best.shape), jnp.float32))[0] > least + 1e-3
+
+
+@pytest.fixture(scope="module")
+def demonstration():
+    """The micrographs of the demonstration, and the fold that each is held out of."""
+    job = {"images": "images", "masks": "masks", "groups": "fields.csv", "models": "unused"}
+    images = read_training_images(TrainingSpec.from_dict(job, base=DEMO))
+    return list(zip(images, assign_folds([image.group for image in images], 3), strict=True))
+
+
+@pytest.mark.parametrize("name", ["test_08.png", "test_13.png"])
+def test_a_shipped_fold_segments_a_micrograph_of_a_field_it_never_saw(name, demonstration):
+    image, fold = next((image, fold) for image, fold in demonstration if image.name == name)
+    found = load_model(f"default-fold{fold}").probability(image.pixels) >= 128
+    assert dice(image.mask, found) > 0.97
+
+
+@pytest.mark.slow
+def test_the_shipped_card_says_what_the_folds_reach_on_unseen_fields(demonstration):
+    models = [load_model(f"default-fold{fold}") for fold in range(3)]
+    figures = judge((image.mask, models[fold].probability(image.pixels)) for image, fold in demonstration)
+    assert figures.dice >= 0.985
+    assert figures.f1 >= 0.93
+    assert abs(figures.n_predicted / figures.n_true - 1) < 0.05
+    card = json.loads((files("nanocensus.segment") / "models" / "default.json").read_text())["held_out"]
+    assert figures.dice == pytest.approx(card["dice"], abs=1e-4)
+    assert figures.edge_sigma_px == pytest.approx(card["edge_sigma_px"], abs=1e-3)
