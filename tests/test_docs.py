@@ -17,7 +17,7 @@ from nanocensus.measure.criteria import REASONS
 from nanocensus.pipeline.columns_page import columns_markdown
 from nanocensus.pipeline.spec import Job, parse_job
 from nanocensus.schema import PARTICLES, TABLES
-from nanocensus.sections import plain
+from nanocensus.sections import parse_section, plain
 from nanocensus.segment.training_spec import TrainingSpec
 
 ROOT = Path(__file__).parents[1]
@@ -61,7 +61,7 @@ def test_toml_blocks_are_jobs(page):
     for source in blocks(page, "toml"):
         data = tomllib.loads(source)
         if page.name == "train.md" and "out" not in data:
-            assert TrainingSpec.from_dict(data, base=Path("/base")).name == data["name"]
+            assert parse_section(TrainingSpec, data, section="training", base=Path("/base")).name == data["name"]
         else:
             parse_job(data)
 

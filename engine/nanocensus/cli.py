@@ -170,11 +170,12 @@ def evaluate(out: OutFolder) -> None:
 def train(job_file: JobFile) -> None:
     """Train networks: one for each fold that is left out, and one on everything."""
     from nanocensus.pipeline.runner import Progress
+    from nanocensus.sections import parse_section
     from nanocensus.segment.train import TrainingSpec
     from nanocensus.segment.train import train as train_networks
 
     with job_file_errors(job_file) as data:
-        spec = TrainingSpec.from_dict(data, base=job_file.parent)
+        spec = parse_section(TrainingSpec, data, section="training", base=job_file.parent)
     with _progress() as on_progress:
         results = train_networks(spec, progress=lambda at: on_progress(Progress(at.network, at.step, at.steps)))
     for result in results:

@@ -94,7 +94,7 @@ def _parse(hint: Any, value: Any, where: str, base: Path | None) -> Any:  # noqa
             raise _mismatch(where, "one of " + ", ".join(map(repr, args)), value)
         return value
     if origin is tuple:
-        if not isinstance(value, list):
+        if not isinstance(value, list | tuple):
             raise _mismatch(where, "a list", value)
         return tuple(_parse(args[0], item, where, base) for item in value)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):

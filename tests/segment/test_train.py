@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from nanocensus.sections import parse_section
 from nanocensus.segment.fit import loss
 from nanocensus.segment.heldout import judge
 from nanocensus.segment.metrics import dice
@@ -32,7 +33,7 @@ def trained(tmp_path_factory):
         "models": "models", "folds": 0, "steps": 80, "batch": 4, "patch": 96, "base": 4, "levels": 2,
         "learning_rate": 1e-2, "ema_decay": 0.9,
     }  # fmt: skip
-    spec, reports = TrainingSpec.from_dict(job, base=folder), []
+    spec, reports = parse_section(TrainingSpec, job, section="training", base=folder), []
     (result,) = train(spec, progress=reports.append)
     return spec, result, reports
 
@@ -84,7 +85,7 @@ def small(tmp_path_factory):
         "name": "small", "images": "images", "masks": "masks", "groups": "fields.csv", "models": "models", "folds": 2,
         "steps": 2, "batch": 1, "patch": 32, "base": 1, "levels": 1,
     }  # fmt: skip
-    return folder, job, train(TrainingSpec.from_dict(job, base=folder))
+    return folder, job, train(parse_section(TrainingSpec, job, section="training", base=folder))
 
 
 def test_folds_are_trained_without_their_fields_and_judged_on_them(small):
@@ -104,21 +105,25 @@ def test_folds_are_trained_without_their_fields_and_judged_on_them(small):
 
 def test_the_same_training_gives_the_same_bytes(small):
     folder, job, results = small
-    (again,) = train(TrainingSpec.from_dict({**job, "folds": 0, "models": "again"}, base=folder))
+    (again,) = train(
+        parse_section(TrainingSpec, {**job, "folds": 0, "models": "again"}, section="training", base=folder)
+    )
     assert not again.reused
     assert again.path.read_bytes() == results[2].path.read_bytes()
 
 
 def test_another_training_replaces_what_is_there(small):
     folder, job, results = small
-    (other,) = train(TrainingSpec.from_dict({**job, "folds": 0, "models": "again", "seed": 1}, base=folder))
+    (other,) = train(
+        parse_section(TrainingSpec, {**job, "folds": 0, "models": "again", "seed": 1}, section="training", base=folder)
+    )
     assert not other.reused
     assert other.model.digest != results[2].model.digest
 
 
 def test_a_damaged_network_is_trained_again(small):
     folder, job, results = small
-    spec = TrainingSpec.from_dict({**job, "folds": 0}, base=folder)
+    spec = parse_section(TrainingSpec, {**job, "folds": 0}, section="training", base=folder)
     results[2].path.write_bytes(b"cut short")
     (again,) = train(spec)
     assert not again.reused
@@ -140,7 +145,7 @@ def test_the_loss_is_least_where_the_probability_is_the_area_fraction():
 def demonstration():
     """The micrographs of the demonstration, and the fold that each is held out of."""
     job = {"images": "images", "masks": "masks", "groups": "fields.csv", "models": "unused"}
-    images = read_training_images(TrainingSpec.from_dict(job, base=DEMO))
+    images = read_training_images(parse_section(TrainingSpec, job, section="training", base=DEMO))
     return list(zip(images, assign_folds([image.group for image in images], 3), strict=True))
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from nanocensus.errors import InputError, JobError
+from nanocensus.sections import parse_section
 from nanocensus.segment.training_data import assign_folds, read_training_images
 from nanocensus.segment.training_spec import TrainingSpec
 
@@ -28,7 +29,7 @@ def test_more_folds_than_fields_are_refused():
 
 
 def test_the_demonstration_lists_every_micrograph_once():
-    spec = TrainingSpec.from_dict(tomllib.loads(JOB.read_text()), base=JOB.parent)
+    spec = parse_section(TrainingSpec, tomllib.loads(JOB.read_text()), section="training", base=JOB.parent)
     images = read_training_images(spec)
     assert len(images) == 30
     assert {image.name for image in images} == {path.name for path in spec.images.iterdir()}
@@ -57,7 +58,7 @@ def folder(tmp_path):
     ],
 )
 def test_data_that_cannot_be_read_are_refused(folder, spoil, complaint):
-    spec = TrainingSpec.from_dict(PATHS, base=folder)
+    spec = parse_section(TrainingSpec, PATHS, section="training", base=folder)
     assert [image.group for image in read_training_images(spec)] == ["1"]
     spoil(folder)
     with pytest.raises(InputError, match=complaint):

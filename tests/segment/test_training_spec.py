@@ -5,13 +5,14 @@ from pathlib import Path
 import pytest
 
 from nanocensus.errors import JobError
+from nanocensus.sections import parse_section
 from nanocensus.segment.training_spec import TrainingSpec
 
 PATHS = {"images": "i", "masks": "m", "groups": "g.csv", "models": "out"}
 
 
 def test_paths_start_from_the_job_file():
-    spec = TrainingSpec.from_dict({**PATHS, "masks": "/elsewhere/m"}, base=Path("/jobs"))
+    spec = parse_section(TrainingSpec, {**PATHS, "masks": "/elsewhere/m"}, section="training", base=Path("/jobs"))
     assert (spec.images, spec.masks) == (Path("/jobs/i"), Path("/elsewhere/m"))
 
 
@@ -19,9 +20,9 @@ def test_paths_start_from_the_job_file():
     ("change", "complaint"),
     [
         ({"step": 5}, "Did you mean 'steps'"),
-        ({"steps": "5"}, "an integer"),
-        ({"steps": True}, "an integer"),
-        ({"steps": 1.0}, "an integer"),
+        ({"steps": "5"}, "a whole number"),
+        ({"steps": True}, "a whole number"),
+        ({"steps": 1.0}, "a whole number"),
         ({"images": 3}, "a path"),
         ({"learning_rate": "fast"}, "a number"),
         ({"steps": 0}, "at least 1"),
@@ -33,10 +34,12 @@ def test_paths_start_from_the_job_file():
 )
 def test_what_cannot_be_trained_is_refused(change, complaint):
     with pytest.raises(JobError, match=complaint):
-        TrainingSpec.from_dict({**PATHS, **change}, base=Path())
+        parse_section(TrainingSpec, {**PATHS, **change}, section="training", base=Path())
 
 
 @pytest.mark.parametrize("key", PATHS)
 def test_the_folders_must_be_given(key):
     with pytest.raises(JobError, match=key):
-        TrainingSpec.from_dict({name: path for name, path in PATHS.items() if name != key}, base=Path())
+        parse_section(
+            TrainingSpec, {name: path for name, path in PATHS.items() if name != key}, section="training", base=Path()
+        )

@@ -8,15 +8,16 @@ from scipy import ndimage
 from scipy.spatial.distance import cdist
 
 from nanocensus.errors import JobError
+from nanocensus.sections import parse_section, plain
 from nanocensus.simulate.placement import place_particles
-from nanocensus.simulate.rendering import SimulationSpec, simulate_micrograph, write_simulated
-from nanocensus.simulate.spec import FamilyWeights
+from nanocensus.simulate.rendering import simulate_micrograph, write_simulated
+from nanocensus.simulate.spec import FamilyWeights, SimulationSpec
 
 SMALL = {"shape": [192, 224], "mean_particles": 8, "mean_edge_length_nm": 2.0}
 
 
 def small(**changes):
-    return SimulationSpec.from_dict(SMALL | changes)
+    return parse_section(SimulationSpec, SMALL | changes, section="simulation")
 
 
 def generator(seed=0):
@@ -212,7 +213,7 @@ def test_negative_counts_and_seeds_are_refused(tmp_path, key, value):
 
 def test_an_unknown_key_is_refused_with_the_nearest_name():
     with pytest.raises(JobError, match="mean_particles"):
-        SimulationSpec.from_dict({"mean_particle": 3})
+        parse_section(SimulationSpec, {"mean_particle": 3}, section="simulation")
 
 
 @pytest.mark.parametrize(
@@ -235,12 +236,12 @@ def test_an_unknown_key_is_refused_with_the_nearest_name():
 )
 def test_what_cannot_be_simulated_is_refused(values):
     with pytest.raises(JobError):
-        SimulationSpec.from_dict(values)
+        parse_section(SimulationSpec, values, section="simulation")
 
 
 def test_a_specification_survives_its_dictionary():
     spec = small(families={"disc": 1.0, "lobed": 2.0}, touching_fraction=0.1)
-    assert SimulationSpec.from_dict(spec.to_dict()) == spec
+    assert parse_section(SimulationSpec, plain(spec), section="simulation") == spec
     assert spec.families == FamilyWeights(disc=1.0, lobed=2.0)
 
 

@@ -1,8 +1,6 @@
 """What to train, and on what: the job file of `nanocensus train`, checked at the door."""
 
-import difflib
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,47 +45,12 @@ class TrainingSpec:
     levels: int = 4
     """Number of times that the network halves the resolution below half resolution."""
 
-    @classmethod
-    def from_dict(cls, job: Mapping[str, Any], *, base: Path) -> "TrainingSpec":
-        """Check the fields of a job file.
-
-        Parameters
-        ----------
-        job : mapping of str to object
-            As `tomllib` reads it.
-        base : Path
-            Folder that relative paths start from: the job file's.
-
-        Returns
-        -------
-        TrainingSpec
-
-        Raises
-        ------
-        JobError
-            If a key is unknown or missing, or a value has the wrong type or cannot be.
-        """
-        known = {entry.name: entry for entry in fields(cls)}
-        for key in job:
-            if key not in known:
-                close = difflib.get_close_matches(key, known, 1)
-                hint = f"Did you mean {close[0]!r}?" if close else "Remove it."
-                raise JobError(f"key {key!r}", expected="one of " + ", ".join(known), got="an unknown key", remedy=hint)
-        missing = [name for name in ("images", "masks", "groups", "models") if name not in job]
-        if missing:
-            raise JobError(
-                "training job", expected="the key " + missing[0], got="none", remedy="See jobs/train-demo.toml."
-            )
-        values = {key: _parse(key, value, known[key].type, base) for key, value in job.items()}
-        spec = cls(**values)
-        spec._check()
-        return spec
-
     def to_dict(self) -> dict[str, Any]:
         """Give the fields as JSON values, folders by their last name only."""
         return {key: value.name if isinstance(value, Path) else value for key, value in asdict(self).items()}
 
-    def _check(self) -> None:
+    def __post_init__(self) -> None:
+        """Refuse what cannot be trained."""
         stride = 2 ** (self.levels + 1)
         rules = (
             ("name", bool(self.name) and "/" not in self.name, "a file name"),
@@ -107,14 +70,3 @@ class TrainingSpec:
                 raise JobError(
                     f"key {key!r}", expected=expected, got=repr(getattr(self, key)), remedy="See jobs/train-demo.toml."
                 )
-
-
-def _parse(key: str, value: object, kind: object, base: Path) -> Any:  # noqa: ANN401  of the kind asked for
-    if kind is Path and isinstance(value, str):
-        return base / value
-    if kind is float and type(value) is int:
-        return float(value)
-    if type(value) is not kind:
-        expected = {Path: "a path (text)", str: "text", int: "an integer", float: "a number"}[kind]  # type: ignore[index]  # the kinds that fields have
-        raise JobError(f"key {key!r}", expected=expected, got=repr(value), remedy="See jobs/train-demo.toml.")
-    return value

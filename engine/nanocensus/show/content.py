@@ -22,8 +22,6 @@ class Picture:
     """As recorded, (y, x)."""
     pixel_size_nm: float
     """Side of a pixel, nm."""
-    assumed: bool = False
-    """Whether that was made up."""
     accepted: Sequence[np.ndarray] = ()
     """Outlines of the accepted particles: (k, 2) float64, (y, x) in pixels."""
     rejected: Sequence[np.ndarray] = ()
@@ -32,6 +30,8 @@ class Picture:
     """Why each of `rejected` is."""
     truth: Sequence[np.ndarray] | None = None
     """Outlines of the true particles, where they are known."""
+    assumed: bool = False
+    """Whether the pixel size was made up."""
 
 
 @dataclass(frozen=True, eq=False)

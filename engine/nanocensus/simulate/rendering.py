@@ -18,8 +18,6 @@ from nanocensus.simulate.placement import Planted, place_particles
 from nanocensus.simulate.shapes import render_area_fraction
 from nanocensus.simulate.spec import SimulationSpec
 
-__all__ = ["SimulatedMicrograph", "SimulationSpec", "simulate_micrograph", "write_simulated"]
-
 TRUTH_FOLDER = "truth"
 """Where `write_simulated` puts the label images; not a sample's name."""
 

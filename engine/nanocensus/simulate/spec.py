@@ -3,10 +3,8 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from nanocensus.errors import JobError
-from nanocensus.sections import parse_section, plain
 
 LARGEST_COVERAGE = 0.4
 """Share of the area above which separate particles no longer find a place by chance."""
@@ -79,7 +77,7 @@ class SimulationSpec:
 
     Examples
     --------
-    >>> SimulationSpec.from_dict({"shape": [256, 256], "mean_particles": 8}).shape
+    >>> SimulationSpec(shape=(256, 256), mean_particles=8.0).shape
     (256, 256)
     """
 
@@ -159,22 +157,6 @@ class SimulationSpec:
     def mean_edge_length_px(self) -> float:
         """Mean edge length in pixels."""
         return self.mean_edge_length_nm / self.pixel_size_nm
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "SimulationSpec":
-        """Read the section of a job file.
-
-        Raises
-        ------
-        JobError
-            If a key is unknown or a value cannot be used.
-        """
-        lists = {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
-        return parse_section(cls, lists, section="simulation")
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give the section of a job file, ready for TOML or JSON."""
-        return dict(plain(self))
 
 
 def _wrong(name: str, expected: str, got: object) -> JobError:

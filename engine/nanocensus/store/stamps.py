@@ -30,7 +30,7 @@ def stamp(source: Source) -> Stamp:
 def read_stamps(out: Path) -> dict[str, Stamp]:
     """Read the stamps of an output folder by source name; none if they are missing or damaged."""
     try:
-        stamps: dict[str, Stamp] = json.loads((out / STAMPS_FILE).read_text(encoding="utf-8"))
+        stamps = json.loads((out / STAMPS_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return stamps if isinstance(stamps, dict) else {}
