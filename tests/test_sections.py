@@ -41,6 +41,7 @@ def test_values_are_read_and_paths_are_relative_to_the_file():
     read = parse(folder="raw", kind="b", count=3, names=["x"], inner={"width": 1})
     assert read == Outer(Path("/base/raw"), "b", 3, ("x",), Inner(1.0))
     assert isinstance(read.inner.width, float)
+    assert parse(folder="../raw").folder == Path("/raw")
 
 
 def test_what_was_read_can_be_written_and_read_again():

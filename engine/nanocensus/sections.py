@@ -8,6 +8,7 @@ import ast
 import dataclasses
 import difflib
 import inspect
+import os
 import textwrap
 import types
 from collections.abc import Mapping
@@ -101,7 +102,7 @@ def _parse(hint: Any, value: Any, where: str, base: Path | None) -> Any:  # noqa
         return float(value)
     if hint is Path and isinstance(value, str):
         path = Path(value).expanduser()
-        return path if path.is_absolute() or base is None else base / path
+        return Path(os.path.normpath(path if base is None else base / path))
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
         raise _mismatch(where, _NAMES[hint], value)
     return value

@@ -211,3 +211,14 @@ def test_a_listing_that_lies_there_unused_is_pointed_out(tmp_path, caplog):
     listing(root, "sample\nA\n", "samples.csv")
     find_sources(root)
     assert "not used" in caplog.text
+
+
+@pytest.mark.parametrize("way", ["raw", "other/../raw", "./raw"])
+def test_listed_files_are_found_whatever_the_way_to_the_folder(tmp_path, monkeypatch, way):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "other").mkdir()
+    listing(tree(tmp_path / "raw", "a/1.tif"), "file,sample\na/1.tif,A\n")
+    root = Path(way)
+    (source,) = find_sources(root, table=root / "micrographs.csv", pixel_size_nm=0.1)
+    assert source.name == "a/1.tif"
+    assert source.path.is_file()

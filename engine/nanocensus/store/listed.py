@@ -142,9 +142,10 @@ def _mask_file(root: Path, listing: Listing, i: int) -> Path | None:
 def _inside(root: Path, text: str) -> Path:
     path = root / text
     check_inside(root, path)
-    if Path(text).is_absolute():
+    inner = os.path.relpath(os.path.abspath(path), os.path.abspath(root))
+    if inner.startswith(os.pardir):  # inside all the same, by way of a link
         return root / path.resolve().relative_to(root.resolve())
-    return Path(os.path.normpath(path))
+    return root / inner
 
 
 def _missing(listing: Listing, names: Sequence[str], what: str, root: Path) -> TableError:
