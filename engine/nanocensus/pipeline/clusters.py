@@ -22,11 +22,11 @@ WORKER_MEMORY = 2 * 1024**3
 def worker_environment(cores: int) -> Mapping[str, str]:
     """Give the environment that pins a worker to its cores; it has to be there before the process starts.
 
-    XLA takes all cores of the machine in every process unless NPROC says otherwise; the rest runs one thread each,
-    since the work is parallel over micrographs.
+    XLA takes all cores of the machine in every process unless NPROC says otherwise, and a GPU that it finds; the rest
+    runs one thread each, since the work is parallel over micrographs.
     """
     threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "BLOSC_NTHREADS")
-    return {"NPROC": str(cores)} | dict.fromkeys(threads, "1")
+    return {"NPROC": str(cores), "JAX_PLATFORMS": "cpu"} | dict.fromkeys(threads, "1")
 
 
 @contextlib.contextmanager
@@ -86,7 +86,7 @@ def _local_cluster(section: ClusterSection) -> Iterator[distributed.LocalCluster
             host="127.0.0.1",
             dashboard_address="127.0.0.1:0",  # any free port: two runs may work side by side
             local_directory=None,
-            silence_logs=logging.WARNING,
+            silence_logs=logging.ERROR,  # a lost worker is told in our own words, in the index
         ) as cluster,
     ):
         yield cluster

@@ -12,8 +12,8 @@ import distributed
 import pandas as pd
 from distributed.scheduler import KilledWorker
 
-from nanocensus.device import Device, resolve_device
-from nanocensus.errors import InputError, StoreError
+from nanocensus.device import Device, DeviceChoice, resolve_device
+from nanocensus.errors import DeviceError, InputError, StoreError
 from nanocensus.pipeline.block import BlockResult, process_block
 from nanocensus.pipeline.clusters import describe, open_client
 from nanocensus.pipeline.plan import (
@@ -109,7 +109,7 @@ def census(job: Job, *, client: distributed.Client | None = None, on_progress: O
     NanocensusError
         If the input cannot be used at all, the device is not there, or another run holds the output.
     """
-    device = resolve_device(job.device)
+    device = _device(job.device)
     with OutputLock(job.out):
         clock = _Clock()
         sources = _sources(job)
@@ -137,6 +137,21 @@ def census(job: Job, *, client: distributed.Client | None = None, on_progress: O
         )
         _write_record(job, summary, cluster)
     return summary
+
+
+def _device(choice: DeviceChoice) -> Device:
+    """Settle on the device of a run, whose workers compute on the CPU."""
+    device = resolve_device(choice)
+    if device.kind == "cpu":
+        return device
+    if choice == "gpu":
+        raise DeviceError(
+            'device = "gpu"',
+            expected='"cpu" or "auto"',
+            got='"gpu"',
+            remedy="Workers of this version use the CPU only.",
+        )
+    return Device("cpu", "CPU", f"auto: {device.name} is there, but workers of this version use the CPU only")
 
 
 class _Clock:
