@@ -34,7 +34,7 @@ lint: env
 	$(BIN)/nanocensus schema --check
 
 bench: env
-	$(BIN)/python -m pytest -q benchmarks --benchmark-enable
+	$(BIN)/python -m pytest -q benchmarks --benchmark-enable --benchmark-json=results/benchmark.json
 
 docs: env
 	$(BIN)/python -m pytest -q tests/test_docs.py

@@ -11,9 +11,10 @@ import distributed
 from nanocensus.measure.criteria import Criteria, apply_criteria
 from nanocensus.measure.descriptors import measure_particles
 from nanocensus.pipeline.analyse import Analysis, analyse_run
+from nanocensus.pipeline.dispatch import OnProgress, Progress, silent
 from nanocensus.pipeline.evaluate import Agreement, evaluate_run
 from nanocensus.pipeline.reporting import job_of_run, report_run
-from nanocensus.pipeline.runner import OnProgress, Progress, RunSummary, census, silent
+from nanocensus.pipeline.runner import RunSummary, census
 from nanocensus.pipeline.spec import Job, parse_job, read_job
 from nanocensus.segment.weights import Model, load_model, model_names
 from nanocensus.show import figures
@@ -22,13 +23,15 @@ from nanocensus.statistics.cells import Cells, cells, size_bins
 from nanocensus.statistics.estimation import estimate
 from nanocensus.statistics.reductions import cv, mean, median, quantile, sd
 from nanocensus.store.ingest import ingest as _ingest
-from nanocensus.store.manifest import Manifest, read_manifest
+from nanocensus.store.manifest import Manifest, OutputLock, read_manifest
 from nanocensus.store.sources import find_sources
 from nanocensus.store.tables import read_micrographs, read_particles
 
 StrPath = str | os.PathLike[str]
 
 __all__ = [
+    "Agreement",
+    "Analysis",
     "Cells",
     "Criteria",
     "Job",
@@ -101,11 +104,14 @@ def run(
     """
     job = job if isinstance(job, Job) else parse_job(job) if isinstance(job, Mapping) else read_job(job)
     cluster = dataclasses.replace(
-        job.cluster, scheduler=scheduler or job.cluster.scheduler, workers=workers or job.cluster.workers
+        job.cluster,
+        scheduler=job.cluster.scheduler if scheduler is None else scheduler,
+        workers=job.cluster.workers if workers is None else workers,
     )
-    job = dataclasses.replace(job, cluster=cluster, out=Path(out) if out is not None else job.out)
-    summary = census(job, client=client, on_progress=on_progress)
-    report_run(job, analyse_run(job))
+    job = dataclasses.replace(job, cluster=cluster, out=job.out if out is None else Path(out).absolute())
+    with OutputLock(job.out):
+        summary = census(job, client=client, on_progress=on_progress)
+        report_run(job, analyse_run(job))
     return summary
 
 
@@ -147,18 +153,22 @@ def ingest(
         pixel_size_nm=pixel_size_nm,
         assumed=pixel_size_assumed,
     )
-    return _ingest(sources, Path(out))
+    with OutputLock(Path(out)):
+        return _ingest(sources, Path(out))
 
 
 def analyse(out: StrPath) -> Analysis:
     """Compute and save the statistics of a finished run again."""
-    return analyse_run(job_of_run(Path(out)))
+    job = job_of_run(Path(out))
+    with OutputLock(job.out):
+        return analyse_run(job)
 
 
 def report(out: StrPath) -> Path:
     """Write the report of a finished run again, and give its path."""
     job = job_of_run(Path(out))
-    return report_run(job, analyse_run(job))
+    with OutputLock(job.out):
+        return report_run(job, analyse_run(job))
 
 
 def evaluate(out: StrPath) -> Agreement:

@@ -6,7 +6,6 @@ what it should be; 4 a device or an optional dependency is missing; 130 interrup
 
 import signal
 import sys
-import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -28,10 +26,11 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
 
-from nanocensus.errors import JobError, NanocensusError
+from nanocensus.errors import NanocensusError
 
 if TYPE_CHECKING:
-    from nanocensus.pipeline.runner import OnProgress, RunSummary
+    from nanocensus.pipeline.dispatch import OnProgress
+    from nanocensus.pipeline.runner import RunSummary
 
 app = typer.Typer(
     name="nanocensus",
@@ -40,13 +39,19 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-out_console = Console()
-error_console = Console(stderr=True)
+# No markup: names and paths may hold brackets.
+out_console = Console(markup=False, highlight=False)
+error_console = Console(markup=False, highlight=False, stderr=True)
 
 JobFile = Annotated[Path, typer.Argument(help="The job file (TOML); jobs/ holds examples to copy.")]
 OutFolder = Annotated[Path, typer.Argument(help="The folder of a run's results.")]
 
 INTERRUPTED = 130
+
+
+def _say(text: str, word: str = "", style: str = "", *, console: Console = out_console) -> None:
+    """Print a line, a coloured word before it; long lines are left to the terminal, so that paths can be copied."""
+    console.print(Text.assemble((word, style), " " if word else "", text), soft_wrap=True)
 
 
 @app.command()
@@ -66,16 +71,15 @@ def run(
 
 
 def _say_summary(summary: "RunSummary") -> None:
-    say = out_console.print
-    say(f"[bold]{summary.n_detected:,}[/] particles detected in [bold]{summary.n_micrographs:,}[/] micrographs "
-        f"({summary.n_reused:,} were already done; {summary.device.name}, {summary.device.reason}).")  # fmt: skip
+    _say(
+        f"{summary.n_detected:,} particles detected in {summary.n_micrographs:,} micrographs "
+        f"({summary.n_reused:,} were already done; {summary.device.name}, {summary.device.reason})."
+    )
     if summary.n_refused:
-        say(
-            f"[yellow]{summary.n_refused} files were refused[/]; the reasons are in the report and in refusals.parquet."
-        )
+        _say("the reasons are in the report and in refusals.parquet.", f"{summary.n_refused} files refused:", "yellow")
     if summary.n_failed:
-        say(f"[red]{summary.n_failed} micrographs failed[/]; `nanocensus status {summary.out}` gives the reasons.")
-    say(f"Report: {summary.out / 'report.html'}", soft_wrap=True)
+        _say(f"`nanocensus status {summary.out}` gives the reasons.", f"{summary.n_failed} micrographs failed:", "red")
+    _say(f"Report: {summary.out / 'report.html'}")
 
 
 @app.command()
@@ -84,14 +88,14 @@ def status(out: OutFolder) -> None:
     from nanocensus.pipeline.inspection import progress_by_sample
 
     found = progress_by_sample(out)
-    table = Table("sample", "done", "failed", "left", "particles", title=str(out))
+    table = Table("sample", "done", "failed", "left", "particles", title=Text(str(out)))
     for sample, row in found.by_sample.iterrows():
         table.add_row(str(sample), *(f"{int(row[name]):,}" for name in ("done", "failed", "left", "n_detected")))
     out_console.print(table)
     for name, reason in found.failures:
-        out_console.print(f"[red]failed[/]  {escape(f'{name}: {reason}')}", soft_wrap=True)
+        _say(f"{name}: {reason}", "failed", "red")
     for name, reason in found.refusals:
-        out_console.print(f"[yellow]refused[/] {escape(f'{name}: {reason}')}", soft_wrap=True)
+        _say(f"{name}: {reason}", "refused", "yellow")
 
 
 @app.command()
@@ -109,11 +113,11 @@ def doctor(
         return
     troubles = verify(out)
     for trouble in troubles:
-        error_console.print(f"[red]broken[/] {escape(trouble)}", soft_wrap=True)
+        _say(trouble, "broken", "red", console=error_console)
     if troubles:
-        error_console.print("Run the job again: what is broken is done again, and nothing else.")
+        _say("Run the job again: what is broken is done again, and nothing else.", console=error_console)
         raise typer.Exit(3)
-    out_console.print(f"{out}: everything that was written can be read, and is what was written.")
+    _say(f"{out}: everything that was written can be read, and is what was written.")
 
 
 @app.command()
@@ -131,9 +135,9 @@ def ingest(
     manifest = api.ingest(
         folder, out, table=table, pattern=pattern, pixel_size_nm=pixel_size_nm, pixel_size_assumed=assumed
     )
-    out_console.print(f"{len(manifest.micrographs):,} micrographs, {len(manifest.refusals):,} files refused.")
+    _say(f"{len(manifest.micrographs):,} micrographs, {len(manifest.refusals):,} files refused.")
     for row in manifest.refusals.to_dict("records"):
-        out_console.print(f"[yellow]refused[/] {escape(row['name'])}: {escape(row['reason'])}", soft_wrap=True)
+        _say(f"{row['name']}: {row['reason']}", "refused", "yellow")
 
 
 @app.command()
@@ -142,7 +146,7 @@ def analyse(out: OutFolder) -> None:
     from nanocensus import api
 
     api.analyse(out)
-    out_console.print(f"Tables: {out / 'tables'}", soft_wrap=True)
+    _say(f"Tables: {out / 'tables'}")
 
 
 @app.command()
@@ -150,7 +154,7 @@ def report(out: OutFolder) -> None:
     """Write the report of a finished run again."""
     from nanocensus import api
 
-    out_console.print(f"Report: {api.report(out)}", soft_wrap=True)
+    _say(f"Report: {api.report(out)}")
 
 
 @app.command()
@@ -169,17 +173,16 @@ def evaluate(out: OutFolder) -> None:
 @app.command()
 def train(job_file: JobFile) -> None:
     """Train networks: one for each fold that is left out, and one on everything."""
-    from nanocensus.pipeline.runner import Progress
-    from nanocensus.sections import parse_section
+    from nanocensus.pipeline.dispatch import Progress
+    from nanocensus.sections import parse_section, read_toml
     from nanocensus.segment.train import TrainingSpec
     from nanocensus.segment.train import train as train_networks
 
-    with job_file_errors(job_file) as data:
-        spec = parse_section(TrainingSpec, data, section="training", base=job_file.parent)
+    spec = parse_section(TrainingSpec, read_toml(job_file), section="training", base=job_file.parent)
     with _progress() as on_progress:
         results = train_networks(spec, progress=lambda at: on_progress(Progress(at.network, at.step, at.steps)))
     for result in results:
-        out_console.print(str(result), soft_wrap=True)
+        _say(str(result))
 
 
 @app.command()
@@ -196,7 +199,7 @@ def simulate(
     section = read_job(job_file).simulate if job_file is not None else None
     section = section or SimulateSection()
     write_simulated(folder, section.micrograph, n=n, seed=seed, sample=section.sample)
-    out_console.print(f"{n} micrographs in {folder}; analyse them with table = {folder / 'micrographs.csv'}")
+    _say(f"{n} micrographs in {folder}; analyse them with table = {folder / 'micrographs.csv'}")
 
 
 @app.command()
@@ -218,22 +221,12 @@ def schema(
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(text, encoding="utf-8")
     for path in drifted:
-        out_console.print(f"{'differs' if check else 'written'}: {path}", soft_wrap=True)
+        _say(f"{'differs' if check else 'written'}: {path}")
     if check and drifted:
-        error_console.print("The contracts lag behind the code. Run `nanocensus schema` and review what changed.")
+        _say(
+            "The contracts lag behind the code. Run `nanocensus schema` and review what changed.", console=error_console
+        )
         raise typer.Exit(1)
-
-
-@contextmanager
-def job_file_errors(path: Path) -> Iterator[dict[str, object]]:
-    """Read a TOML file whose sections are not those of a run."""
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise JobError(
-            str(path), expected="a TOML file", got=str(error), remedy="Check the path; jobs/ holds examples to copy."
-        ) from None
-    yield data
 
 
 class _Rate(ProgressColumn):
@@ -249,7 +242,7 @@ class _Rate(ProgressColumn):
 @contextmanager
 def _progress() -> "Iterator[OnProgress]":
     """Show one bar a stage, with rate and time left."""
-    from nanocensus.pipeline.runner import Progress
+    from nanocensus.pipeline.dispatch import Progress
 
     bars = Bars(
         SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(),
@@ -272,9 +265,9 @@ def main() -> None:
     try:
         app()
     except NanocensusError as error:
-        error_console.print(f"[bold red]nanocensus:[/] {escape(str(error))}", soft_wrap=True, highlight=False)
+        _say(str(error), "nanocensus:", "bold red", console=error_console)
         sys.exit(error.exit_code)
     except SystemExit as leaving:
         if leaving.code == INTERRUPTED:
-            error_console.print("Stopped. What was finished is kept: the same command goes on from there.")
+            _say("Stopped. What was finished is kept: the same command goes on from there.", console=error_console)
         raise

@@ -4,7 +4,6 @@ import hashlib
 import importlib.metadata
 import json
 import platform
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +65,3 @@ def _processor() -> str:
             if line.startswith("model name"):
                 return line.split(":", 1)[1].strip()
     return platform.processor() or "unknown"
-
-
-def record(**facts: Any) -> Mapping[str, Any]:  # noqa: ANN401  any JSON values
-    """Put versions and machine beside the facts of a run: what goes into run.json."""
-    return {"versions": versions(), "machine": machine(), **facts}

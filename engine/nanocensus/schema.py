@@ -293,10 +293,11 @@ PARTICLES = Table(
             "border_weight",
             "float64",
             "Miles-Lantuejoul weight: 1 / chance that one of its size lies wholly "
-            "inside the micrograph; none for a particle on the border.",
+            "inside the micrograph, at most 64; none for a particle on the border.",
             "1",
             nullable=True,
             minimum=1.0,
+            maximum=LARGEST_WEIGHT,
         ),
     ),
 )

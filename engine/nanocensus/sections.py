@@ -10,6 +10,7 @@ import difflib
 import inspect
 import os
 import textwrap
+import tomllib
 import types
 from collections.abc import Mapping
 from itertools import pairwise
@@ -36,7 +37,7 @@ def parse_section(kind: type[Section], data: Mapping[str, Any], *, section: str,
     section : str
         Name of the section, for messages.
     base : Path, optional
-        Folder to which paths in the section are relative; the working directory if absent.
+        Folder to which paths in the section are relative; the working directory if absent. They become absolute.
 
     Returns
     -------
@@ -80,6 +81,23 @@ def parse_section(kind: type[Section], data: Mapping[str, Any], *, section: str,
         ) from None
 
 
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises
+    ------
+    JobError
+        If it is not there, is no text, or is not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        remedy = "Check the path; jobs/ holds examples to copy."
+        raise JobError(str(path), expected="a job file", got=str(error), remedy=remedy) from None
+    except tomllib.TOMLDecodeError as error:
+        raise JobError(str(path), expected="TOML", got=str(error), remedy="Correct that line.") from None
+
+
 def _parse(hint: Any, value: Any, where: str, base: Path | None) -> Any:  # noqa: ANN401  any annotation, any TOML value
     origin, args = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
@@ -101,8 +119,12 @@ def _parse(hint: Any, value: Any, where: str, base: Path | None) -> Any:  # noqa
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if hint is Path and isinstance(value, str):
-        path = Path(value).expanduser()
-        return Path(os.path.normpath(path if base is None else base / path))
+        try:
+            path = Path(value).expanduser()
+        except RuntimeError:
+            raise _mismatch(where, "a path", value) from None
+        # Absolute, since workers may have another working directory.
+        return Path(os.path.abspath(path if base is None else base / path))
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
         raise _mismatch(where, _NAMES[hint], value)
     return value

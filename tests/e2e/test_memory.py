@@ -21,7 +21,8 @@ WORKER = """
     out, settings = Path(sys.argv[1]), MeasureSection()
     row = nc.read_manifest(out).rows()[0]
     tile = SegmentSection().tile_px
-    task = make_task(row, model="default", model_digest=load_model("default").digest, tile_px=tile, measure=settings)
+    digest = load_model("default").digest
+    task = make_task(row, model="default", model_name="default", model_digest=digest, tile_px=tile, measure=settings)
     done = process_block(Block("part-0.parquet", (task,)), out, tile, settings).rows[0]
     assert done["status"] == "done", done["reason"]
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, done["n_detected"])

@@ -109,10 +109,42 @@ def test_other_criteria_redo_no_particle(copied, job_of, client):
 
 
 def test_another_estimator_redoes_no_segmentation(copied, job_of, client):
-    maps = contents(copied / "micrographs.zarr")
+    def maps():
+        return {name: digest for name, digest in contents(copied / "micrographs.zarr").items() if "probability" in name}
+
+    before, parts = maps(), contents(copied / "particles")
     assert nc.run(job_of(copied, measure={"estimator": "paper"}), client).n_reused == 0
-    assert contents(copied / "micrographs.zarr") == maps
+    assert maps() == before
     assert set(nc.read_particles(copied)["estimator"].compute()) == {"paper"}
+    nc.run(job_of(copied), client)
+    assert contents(copied / "particles") == parts  # bytes do not tell what was there in between
+
+
+def test_labels_and_maps_that_are_gone_are_made_again(copied, finished, job_of, client):
+    first, second = nc.read_micrographs(copied)["micrograph"].iloc[[0, 1]]
+    labels = copied / "micrographs.zarr" / first / "labels" / "particles"
+    shutil.rmtree(labels)
+    shard = next((copied / "micrographs.zarr" / second / "probability" / "0").rglob("c/*/*"))
+    shard.write_bytes(shard.read_bytes()[:-4])
+    assert nc.run(job_of(copied), client).n_reused == 4  # one of the two blocks
+    assert contents(copied / "micrographs.zarr") == contents(finished[0] / "micrographs.zarr")
+    assert_equal_results(finished[0], copied)
+
+
+def test_nothing_accepted_leaves_no_statistics_of_an_earlier_run(copied, job_of, client):
+    nc.run(job_of(copied, criteria={"min_area_nm2": 1e5}), client)
+    assert (pd.read_csv(copied / "tables/counts.csv")["accepted"] == 0).all()
+    assert not (copied / "statistics.zarr").exists()
+    assert not (copied / "tables/by_size.csv").exists()
+
+
+def test_a_run_without_a_single_micrograph_is_an_error(tmp_path, raw, client):
+    from nanocensus.errors import InputError
+
+    (tmp_path / "raw").mkdir()
+    shutil.copy(raw / "colour.png", tmp_path / "raw")
+    with pytest.raises(InputError, match=r"all refused; the first: colour\.png"):
+        nc.run({"out": str(tmp_path / "out"), "input": {"folder": str(tmp_path / "raw")}}, client)
 
 
 def test_damage_is_found_and_the_next_run_mends_it(copied, job_of, client, finished):

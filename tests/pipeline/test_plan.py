@@ -23,7 +23,7 @@ def test_blocks_hold_every_micrograph_once_and_never_two_samples(samples, size):
     assert planned["part"].notna().all()
     assert planned["part"].value_counts().max() <= size
     assert (planned.groupby("part")["sample"].nunique() == 1).all()
-    blocks = cut_blocks(planned, {m: Task({"micrograph": m}, "m", "s", "p") for m in planned["micrograph"]})
+    blocks = cut_blocks(planned, {m: Task({"micrograph": m}, "m", "m", "s", "p") for m in planned["micrograph"]})
     assert [task.row["micrograph"] for block in blocks for task in block.tasks] == list(planned["micrograph"])
 
 
@@ -46,7 +46,7 @@ def test_a_block_that_lost_a_micrograph_becomes_another_block():
 
 def test_each_cause_changes_the_digests_behind_it_and_no_other():
     row = {"content_digest": "c", "sample": "a", "pixel_size_nm": 0.1}
-    known = {"model": "m", "model_digest": "d", "tile_px": 64, "measure": MeasureSection()}
+    known = {"model": "m", "model_name": "m", "model_digest": "d", "tile_px": 64, "measure": MeasureSection()}
     task = make_task(row, **known)
     other_weights = make_task(row, **known | {"model_digest": "e"})
     assert other_weights.segment_digest != task.segment_digest

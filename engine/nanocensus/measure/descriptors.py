@@ -19,7 +19,7 @@ from nanocensus.measure.parse import (
 from nanocensus.measure.regions._cpu import label_extents, outline_level, particle_mask, trace_outlines
 from nanocensus.measure.regions._properties import Extents, Regions
 from nanocensus.measure.regions._skimage import pixel_regions
-from nanocensus.schema import PARTICLES, Estimator
+from nanocensus.schema import LARGEST_WEIGHT, PARTICLES, Estimator
 
 Values = Float64[np.ndarray, " n"]
 
@@ -194,11 +194,13 @@ def border_weight(
     """Give the Miles-Lantuejoul weight of particles: 1 / chance of one of that size to lie wholly inside.
 
     With Z the sides of the micrograph and F those of the bounding box it is Z1 Z2 / ((Z1 - F1)(Z2 - F2)). Particles
-    on the border get 1, as a place-holder: they have no weight.
+    on the border get 1, as a place-holder: they have no weight. A particle nearly as large as the micrograph would stand
+    for hundreds; it counts for 64 at most, as one of that size cannot speak for so many.
     """
     room_y = np.where(touching, image_height, image_height - height_px.astype(np.float64))
     room_x = np.where(touching, image_width, image_width - width_px.astype(np.float64))
-    return np.asarray(image_height * image_width / (room_y * room_x), np.float64)
+    weight = image_height * image_width / (room_y * room_x)
+    return np.minimum(weight, LARGEST_WEIGHT).astype(np.float64)
 
 
 def _in_nanometres(regions: Regions, pixel_size_nm: float) -> dict[str, object]:

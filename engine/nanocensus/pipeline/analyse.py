@@ -1,6 +1,7 @@
 """From the particle table to the statistics of samples and size bins, saved beside it."""
 
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,18 +9,19 @@ import pandas as pd
 import xarray as xr
 
 from nanocensus.measure.criteria import FAILED, REASONS, apply_criteria, count_rejections
-from nanocensus.pipeline.spec import Job, StatisticsSection
+from nanocensus.pipeline.spec import Job
 from nanocensus.statistics import binning
-from nanocensus.statistics.cells import SizeBins, cells, size_bins
+from nanocensus.statistics.cells import cells
 from nanocensus.statistics.density import densities
 from nanocensus.statistics.estimation import estimate
 from nanocensus.statistics.partitions import Particles
 from nanocensus.statistics.reductions import cv, mean, median
+from nanocensus.statistics.size_bins import SizeBins
 from nanocensus.store.commit import commit_bytes
 from nanocensus.store.tables import read_micrographs, read_particles
 
 BY_SAMPLE, BY_SIZE = "by_sample", "by_size"
-TABLES_FOLDER = "tables"
+TABLES_FOLDER, STATISTICS_STORE, CELLS_STORE = "tables", "statistics.zarr", "cells.zarr"
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +38,7 @@ class Analysis:
 
 def statistics_store(out: Path, which: str) -> Path:
     """Give the path of saved statistics: `which` is BY_SAMPLE or BY_SIZE."""
-    return out / "statistics.zarr" / which
+    return out / STATISTICS_STORE / which
 
 
 def analyse_run(job: Job) -> Analysis:
@@ -62,14 +64,15 @@ def analyse_run(job: Job) -> Analysis:
     weight = None if section.weight == "none" else section.weight
     micrographs = read_micrographs(job.out)
     flagged = apply_criteria(read_particles(job.out), job.criteria)
-    counts = _counts(flagged)
+    counts = _counts(flagged, micrographs["sample"].unique())
     tables = {"counts": counts}
     accepted = flagged[flagged[FAILED] == 0]
     if not int(counts["accepted"].sum()):
         analysis = Analysis(None, None, {}, counts)
+        _remove_statistics(job.out)  # those of an earlier run would stand beside counts that deny them
     else:
         by_sample = _statistics(accepted, micrographs, job, weight, None)
-        by_size = _statistics(accepted, micrographs, job, weight, chosen_bins(section))
+        by_size = _statistics(accepted, micrographs, job, weight, section.bins())
         shapes = {name: densities(accepted, name, weight=weight) for name in section.descriptors}
         analysis = Analysis(by_sample, by_size, shapes, counts)
         for which, dataset in ((BY_SAMPLE, by_sample), (BY_SIZE, by_size)):
@@ -80,15 +83,6 @@ def analyse_run(job: Job) -> Analysis:
     return analysis
 
 
-def chosen_bins(section: StatisticsSection) -> SizeBins:
-    """Give the size bins that a job asks for: 0.2 nm wide unless it says otherwise."""
-    if section.bin_quantiles is not None:
-        return size_bins(quantiles=section.bin_quantiles)
-    if section.bin_edges_nm is not None:
-        return size_bins(edges=section.bin_edges_nm)
-    return size_bins(section.bin_width_nm or 0.2)
-
-
 def _statistics(
     accepted: Particles, micrographs: pd.DataFrame, job: Job, weight: str | None, bins: SizeBins | None
 ) -> xr.Dataset:
@@ -97,17 +91,25 @@ def _statistics(
     by: list[str | SizeBins] = ["sample"] if bins is None else ["sample", bins]
     made = cells(accepted, micrographs, by=by, of=section.descriptors, weight=weight)
     if bins is not None:
-        made.save(job.out / "cells.zarr")
+        made.save(job.out / CELLS_STORE)
     wanted = {name: (mean, median, cv) for name in section.descriptors}
     return estimate(made, wanted, cluster=section.cluster, level=section.level)
 
 
-def _counts(flagged: Particles) -> pd.DataFrame:
-    """Count detected, accepted and rejected particles by sample and reason."""
+def _remove_statistics(out: Path) -> None:
+    for folder in (out / CELLS_STORE, out / STATISTICS_STORE):
+        shutil.rmtree(folder, ignore_errors=True)
+    for which in (BY_SAMPLE, BY_SIZE):
+        (out / TABLES_FOLDER / f"{which}.csv").unlink(missing_ok=True)
+
+
+def _counts(flagged: Particles, samples: Iterable[str]) -> pd.DataFrame:
+    """Count detected, accepted and rejected particles by reason, one row a sample, those without particles too."""
     frame = flagged[["sample", FAILED]]
     frame = frame if isinstance(frame, pd.DataFrame) else frame.compute()
-    rows = [
-        {"sample": sample, "detected": len(rows), "accepted": int((rows[FAILED] == 0).sum()), **count_rejections(rows)}
-        for sample, rows in frame.groupby("sample", sort=True)
-    ]
-    return pd.DataFrame(rows, columns=["sample", "detected", "accepted", *REASONS])
+    counted = []
+    for sample in samples:
+        rows = frame[frame["sample"] == sample]
+        accepted = int((rows[FAILED] == 0).sum())
+        counted.append({"sample": sample, "detected": len(rows), "accepted": accepted, **count_rejections(rows)})
+    return pd.DataFrame(counted, columns=["sample", "detected", "accepted", *REASONS])

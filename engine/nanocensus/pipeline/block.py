@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import UInt8
 
-from nanocensus.errors import InputError, NanocensusError
+from nanocensus.errors import DamageError, ImageError, NanocensusError
 from nanocensus.measure.descriptors import measure
-from nanocensus.pipeline.plan import Block, Task
+from nanocensus.pipeline.plan import Block, Task, planned_row
 from nanocensus.pipeline.spec import MeasureSection
 from nanocensus.schema import PARTICLES, Estimator
 from nanocensus.segment.weights import load_model
@@ -61,29 +61,24 @@ def process_block(block: Block, out: Path, tile_px: int, settings: MeasureSectio
     for task in block.tasks:
         try:
             table = _process_micrograph(task, out, tile_px, settings, seconds)
-            outcome = {"status": "done", "reason": None, "n_detected": table.num_rows, **_digests(task)}
+            outcome = {"status": "done", "n_detected": table.num_rows}
         except Exception as error:  # noqa: BLE001  one bad micrograph must not cost the others
             table = PARTICLES.arrow().empty_table()
             outcome = _failure(task, error)
         tables.append(table)
-        rows.append({**task.row, "model": task.model, "part": block.part, **outcome})
+        rows.append({**planned_row(task, block.part), **outcome})
     part_digest = write_part(out / PARTICLES_FOLDER / block.part, tables, rows)
     return BlockResult(tuple({**row, "part_digest": part_digest} for row in rows), seconds)
 
 
-def _digests(task: Task) -> dict[str, Any]:
-    return {"segment_digest": task.segment_digest, "measure_digest": task.measure_digest}
-
-
 def _failure(task: Task, error: Exception) -> dict[str, Any]:
     """Describe a failure; one that is not the micrograph's own fault carries no digest, so the next run tries again."""
-    failed = {"status": "failed", "n_detected": None}
-    if isinstance(error, InputError):
-        return {**failed, "reason": str(error), **_digests(task)}
+    if isinstance(error, ImageError):
+        return {"status": "failed", "reason": str(error)}
     reason = str(error) if isinstance(error, NanocensusError) else f"{type(error).__name__}: {error}"
     _log.error("micrograph %s (%s) failed: %s", task.row["micrograph"], task.row["name"], reason)
     _log.debug("where it failed", exc_info=error)
-    return {**failed, "reason": reason, "segment_digest": None, "measure_digest": None}
+    return {"status": "failed", "reason": reason, "segment_digest": None, "measure_digest": None}
 
 
 def _process_micrograph(
@@ -102,7 +97,7 @@ def _process_micrograph(
         estimator=estimator,
         threshold=settings.threshold,
     )
-    write_labels(store, micrograph, labels)
+    write_labels(store, micrograph, labels, measure_digest=task.measure_digest)
     seconds["measure"] += perf_counter() - start
     identity = {"sample": task.row["sample"], "micrograph": micrograph}
     columns = [pa.repeat(pa.scalar(identity[name]), table.num_rows) if name in identity else table[name]
@@ -111,7 +106,10 @@ def _process_micrograph(
 
 
 def _probability(store: Path, micrograph: str, task: Task, tile_px: int) -> UInt8[np.ndarray, "y x"]:
-    stored = read_probability(store, micrograph)
+    try:
+        stored = read_probability(store, micrograph)
+    except DamageError:  # it can be computed again
+        stored = None
     if stored is not None and stored[1] == task.segment_digest:
         return stored[0]
     model = load_model(task.model)

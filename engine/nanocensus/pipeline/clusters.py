@@ -71,25 +71,34 @@ def _connect(address: str) -> distributed.Client:
 def _local_cluster(section: ClusterSection) -> Iterator[distributed.LocalCluster]:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     fitting = max(1, int(psutil.virtual_memory().available // WORKER_MEMORY))
-    workers = section.workers or max(1, min(cores // section.cores_per_worker, fitting))
+    affordable = max(1, min(cores // section.cores_per_worker, fitting))
+    workers = affordable if section.workers is None else section.workers
     settings = {
         "distributed.nanny.pre-spawn-environ": dict(worker_environment(section.cores_per_worker)),
         "distributed.scheduler.allowed-failures": section.retries,
         "distributed.worker.memory.terminate": 0.95,
     }
-    with (
-        dask.config.set(settings),
-        distributed.LocalCluster(
+    with dask.config.set(settings), _start(workers) as cluster:
+        yield cluster
+
+
+def _start(workers: int) -> distributed.LocalCluster:
+    try:
+        return distributed.LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
             processes=True,
             host="127.0.0.1",
             dashboard_address="127.0.0.1:0",  # any free port: two runs may work side by side
-            local_directory=None,
             silence_logs=logging.ERROR,  # a lost worker is told in our own words, in the index
-        ) as cluster,
-    ):
-        yield cluster
+        )
+    except RuntimeError as error:
+        raise InputError(
+            "local workers",
+            expected=f"{workers} processes to start",
+            got=str(error).splitlines()[0],
+            remedy='In a script, put the call under `if __name__ == "__main__":`, since each worker imports the script.',
+        ) from error
 
 
 def describe(client: distributed.Client) -> Mapping[str, object]:

@@ -34,15 +34,16 @@ class Agreement:
     rows: pd.DataFrame
     """One row a micrograph: sample, name, group, n_true, n_detected, dice, f1."""
     pooled: pd.DataFrame
-    """One row a sample and figure of merit: sample, figure, estimate, lower, upper, n_clusters; the interval is of the
-    ratio of sums over clusters (micrographs of one group count as one), CR2 with a t distribution."""
+    """One row a sample and figure of merit: sample, figure, estimate, lower, upper, n_clusters, refusal; the interval is of
+    the     ratio of sums over clusters (micrographs of one group count as one), CR2 with a t distribution; `refusal` says why
+    there is none."""
 
 
 def evaluate_run(out: Path, *, level: float = 0.95) -> Agreement:
     """Compare the particles of a run with the true ones.
 
-    Particles below 20 pixels do not count on either side; all others do, those on the border too, before any
-    criterion.
+    Dice counts every pixel. Particles below 20 pixels do not count on either side; all others do, those on the border
+    too, before any criterion.
 
     Parameters
     ----------
@@ -81,7 +82,7 @@ def evaluate_run(out: Path, *, level: float = 0.95) -> Agreement:
         for sample, members in counts.groupby(known["sample"], sort=False)
         for figure, columns in _RATIOS.items()
     ]
-    columns = ["sample", "figure", "estimate", "lower", "upper", "n_clusters"]
+    columns = ["sample", "figure", "estimate", "lower", "upper", "n_clusters", "refusal"]
     return Agreement(rows.reset_index(drop=True), pd.DataFrame(pooled, columns=columns))
 
 
@@ -107,7 +108,9 @@ def _large(labels: Int32[np.ndarray, "y x"]) -> Int32[np.ndarray, "y x"]:
     return np.where(kept[labels], labels, 0).astype(np.int32)
 
 
-def _ratio(clusters: pd.DataFrame, above: str, below: str, largest: float, level: float) -> dict[str, float | int]:
+def _ratio(
+    clusters: pd.DataFrame, above: str, below: str, largest: float, level: float
+) -> dict[str, float | int | str]:
     """Give a ratio of sums over clusters with its interval: a mean whose weights are what is below the line."""
     first = clusters[[above]].to_numpy(np.float64)
     weight = clusters[[below]].to_numpy(np.float64)
@@ -122,4 +125,5 @@ def _ratio(clusters: pd.DataFrame, above: str, below: str, largest: float, level
         "lower": float(result.lower[0]),
         "upper": min(float(result.upper[0]), largest),
         "n_clusters": len(clusters),
+        "refusal": str(result.refusal[0]),
     }

@@ -13,8 +13,8 @@ from nanocensus.errors import DamageError, StoreError
 from nanocensus.provenance import file_digest, machine, versions
 from nanocensus.segment.weights import load_model, model_names
 from nanocensus.store.ingest import STORE_FOLDER
-from nanocensus.store.manifest import read_manifest
-from nanocensus.store.micrographs import content_digest, read_labels, read_pixels, read_probability
+from nanocensus.store.manifest import OutputLock, read_manifest
+from nanocensus.store.micrographs import content_digest, discard_results, read_labels, read_pixels, read_probability
 from nanocensus.store.stamps import forget
 from nanocensus.store.tables import PARTICLES_FOLDER, read_part_rows
 
@@ -56,9 +56,10 @@ def progress_by_sample(out: Path) -> RunStatus:
     for part in micrographs.loc[micrographs["status"] == "ingested", "part"].dropna().unique():
         path = out / PARTICLES_FOLDER / str(part)
         for row in read_part_rows(path) if path.exists() else ():
-            micrographs.loc[row["micrograph"], ["status", "reason", "n_detected"]] = [
-                row["status"], row["reason"], row["n_detected"],
-            ]  # fmt: skip
+            # The index holds the digest that is wanted: a part that carries another is of an earlier job.
+            if row["measure_digest"] == micrographs.at[row["micrograph"], "measure_digest"]:
+                for name in ("status", "reason", "n_detected"):
+                    micrographs.at[row["micrograph"], name] = row[name]
     counts = pd.DataFrame(
         {
             "done": micrographs["status"] == "done",
@@ -93,7 +94,8 @@ def installation() -> dict[str, str]:
 def verify(out: Path) -> list[str]:
     """Read through everything that a run wrote, and say what is not what was written.
 
-    The next run reads damaged micrographs from their files again, and measures damaged parts anew.
+    What is derived and broken is removed, so that the next run computes it again; a micrograph whose recorded values
+    are broken is marked to be read from its file again.
 
     Parameters
     ----------
@@ -104,11 +106,13 @@ def verify(out: Path) -> list[str]:
     -------
     list of str
         One sentence for each trouble; empty if all is well.
+
+    Raises
+    ------
+    StoreError
+        If there is no index, it is damaged, or a run is writing.
     """
-    try:
-        micrographs = read_manifest(out).micrographs
-    except StoreError as error:
-        return [str(error)]
+    micrographs = read_manifest(out).micrographs
     troubles = []
     done = micrographs[micrographs["status"] == "done"]
     for part, digests in done.groupby("part")["part_digest"]:
@@ -117,9 +121,10 @@ def verify(out: Path) -> list[str]:
             troubles.append(f"{PARTICLES_FOLDER}/{part} is missing.")
         elif {file_digest(path)} != set(digests):
             troubles.append(f"{PARTICLES_FOLDER}/{part} is not the file that the index names (its digest differs).")
-    store, damaged = out / STORE_FOLDER, []
+    store, unread, broken = out / STORE_FOLDER, [], []
     for row in micrographs.itertuples():
         identity = str(row.micrograph)
+        recorded = False
         try:
             if content_digest(read_pixels(store, identity)) != row.content_digest:
                 raise DamageError(
@@ -128,13 +133,21 @@ def verify(out: Path) -> list[str]:
                     got="other values",
                     remedy="Run the job again.",
                 )
+            recorded = True
             if row.status == "done":
                 stored = read_probability(store, identity)
                 if stored is None or read_labels(store, identity) is None:
                     troubles.append(f"The probability map or labels of {row.name} ({identity}) are missing.")
+                    broken.append(identity)
         except StoreError as error:
             troubles.append(str(error))
-            damaged.append(str(row.name))
-    if damaged:
-        forget(out, damaged)
+            if recorded:
+                broken.append(identity)
+            else:
+                unread.append(str(row.name))
+    if unread or broken:
+        with OutputLock(out):
+            forget(out, unread)
+            for identity in broken:
+                discard_results(store, identity)
     return troubles

@@ -13,13 +13,18 @@ import pandas as pd
 
 from nanocensus.errors import StoreError
 from nanocensus.pipeline.spec import MeasureSection
-from nanocensus.provenance import digest
+from nanocensus.provenance import digest, file_digest
+from nanocensus.store.ingest import STORE_FOLDER
+from nanocensus.store.micrographs import stored_digests
 from nanocensus.store.tables import PARTICLES_FOLDER, read_part_rows
 
 SEGMENT_VERSION = 1
 """Raise it when the same micrograph and network would give another probability map."""
 MEASURE_VERSION = 1
 """Raise it when the same probability map would give another particle table."""
+
+RESULT_COLUMNS = ("model", "segment_digest", "measure_digest", "status", "reason", "n_detected", "part", "part_digest")
+"""Columns of the index that say what became of a micrograph; the others say what it is."""
 
 Row = Mapping[str, Any]
 
@@ -29,8 +34,11 @@ class Task:
     """One micrograph's share of a block: its row of the index, and the digests that its results must carry."""
 
     row: Row
+    """What the index says of the micrograph, nothing of earlier results: a part's bytes must not depend on history."""
     model: str
     """Name or path of its network."""
+    model_name: str
+    """Its name in the results."""
     segment_digest: str
     """Digest of all that its probability map depends on."""
     measure_digest: str
@@ -46,7 +54,9 @@ class Block:
     tasks: tuple[Task, ...]
 
 
-def make_task(row: Row, *, model: str, model_digest: str, tile_px: int, measure: MeasureSection) -> Task:
+def make_task(
+    row: Row, *, model: str, model_name: str, model_digest: str, tile_px: int, measure: MeasureSection
+) -> Task:
     """Name what a micrograph's results depend on, stage by stage."""
     segment = digest("segment", SEGMENT_VERSION, row["content_digest"], model_digest, tile_px)
     particles = digest(
@@ -58,7 +68,21 @@ def make_task(row: Row, *, model: str, model_digest: str, tile_px: int, measure:
         measure.estimator,
         measure.threshold,
     )
-    return Task(row, model, segment, particles)
+    identity = {name: value for name, value in row.items() if name not in RESULT_COLUMNS}
+    return Task(identity, model, model_name, segment, particles)
+
+
+def planned_row(task: Task, part: str) -> Row:
+    """Give the row of a micrograph that is still to be done: its digests are those that its results will carry."""
+    return {
+        **task.row,
+        **dict.fromkeys(RESULT_COLUMNS),
+        "model": task.model_name,
+        "segment_digest": task.segment_digest,
+        "measure_digest": task.measure_digest,
+        "status": "ingested",
+        "part": part,
+    }
 
 
 def assign_parts(micrographs: pd.DataFrame, size: int) -> pd.DataFrame:
@@ -115,7 +139,8 @@ def cut_blocks(micrographs: pd.DataFrame, tasks: Mapping[str, Task]) -> list[Blo
 def finished_rows(block: Block, out: Path) -> list[Row] | None:
     """Give the rows that a finished part carries, or None if it has to be done (again).
 
-    A part counts as finished if it can be read and all of its rows carry the digests that are wanted now.
+    A part counts as finished if it can be read and all of its rows, and the maps and labels of those that did not
+    fail, carry the digests that are wanted now.
     """
     path = out / PARTICLES_FOLDER / block.part
     try:
@@ -124,4 +149,12 @@ def finished_rows(block: Block, out: Path) -> list[Row] | None:
         return None
     found = [(row["micrograph"], row["measure_digest"]) for row in rows]
     wanted = [(task.row["micrograph"], task.measure_digest) for task in block.tasks]
-    return list(rows) if found == wanted else None
+    if found != wanted:
+        return None
+    for row, task in zip(rows, block.tasks, strict=True):
+        digests = (task.segment_digest, task.measure_digest)
+        if row["status"] == "done" and stored_digests(out / STORE_FOLDER, row["micrograph"]) != digests:
+            return None
+    part_digest = file_digest(path)
+    return [{**task.row, **{name: row.get(name) for name in RESULT_COLUMNS}, "part_digest": part_digest}
+            for row, task in zip(rows, block.tasks, strict=True)]  # fmt: skip

@@ -143,8 +143,8 @@ def _agreement_table(agreement: Agreement, level: float) -> Sequence[ReportTable
     if agreement.pooled.empty:
         return ()
     note = (
-        "Ratios of sums over all micrographs of a sample; the intervals are over fields (CR2, t). Particles of at least "
-        "20 pixels count, before any criterion, those on the border too."
+        "Ratios of sums over all micrographs of a sample; the intervals are over fields (CR2, t). Dice counts every "
+        "pixel; particles count from 20 pixels on, before any criterion, those on the border too."
     )
     caption = f"Agreement with the true particles, pooled, with {level:.0%} intervals"
     return (ReportTable(caption, agreement.pooled.rename(columns={"n_clusters": "fields"}), note),)
@@ -157,32 +157,38 @@ def _pictures(job: Job, micrographs: pd.DataFrame) -> Iterator[Picture]:
     particles = apply_criteria(read_particles(job.out), job.criteria)
     shown = particles[particles["micrograph"].isin(list(chosen["micrograph"]))].compute()
     for row in chosen.itertuples():
-        yield _picture(job.out / STORE_FOLDER, row, shown[shown["micrograph"] == row.micrograph])
+        found = shown[shown["micrograph"] == row.micrograph]
+        yield _picture(job.out / STORE_FOLDER, row, found, job.measure.threshold)
 
 
 def _spread(done: pd.DataFrame, number: int) -> pd.DataFrame:
-    """Take about equally many micrographs of each sample, evenly along its order of acquisition."""
-    turn = done.groupby("sample").cumcount()
-    size = done.groupby("sample")["micrograph"].transform("size")
-    share = -(-number // max(1, done["sample"].nunique()))
-    # The k-th of `share` places along n micrographs is taken by the micrograph at floor(k n / share).
-    taken = (turn * share) % size < share
-    return done[taken | (size <= share)].groupby("sample", sort=False).head(share).head(number)
+    """Deal micrographs out over the samples, evenly along each one's order of acquisition."""
+    sizes = done["sample"].value_counts(sort=False)
+    shares = dict.fromkeys(sizes.index, 0)
+    while sum(shares.values()) < min(number, len(done)):
+        for sample in shares:
+            if shares[sample] < sizes[sample] and sum(shares.values()) < number:
+                shares[sample] += 1
+    chosen: list[int] = []
+    for sample, share in shares.items():
+        rows = done.index[done["sample"] == sample]
+        chosen += [int(rows[place * len(rows) // share]) for place in range(share)]
+    return done.loc[chosen]
 
 
-def _picture(store: Path, row: Any, particles: pd.DataFrame) -> Picture:  # noqa: ANN401  a row of pandas' own type
+def _picture(store: Path, row: Any, particles: pd.DataFrame, threshold: float) -> Picture:  # noqa: ANN401  a row of pandas
     labels, stored = read_labels(store, row.micrograph), read_probability(store, row.micrograph)
     if labels is None or stored is None:
         raise StoreError(
             f"micrograph {row.micrograph} ({row.name})",
             expected="its labels and probability map",
             got="none",
-            remedy="Run the job again: what is missing is done again.",
+            remedy=f"Run `nanocensus doctor {store.parent}`, then the job again: what is missing is done again.",
         )
-    found = outlines(stored[0], labels)
+    found = outlines(stored[0], labels, threshold=threshold)
     failed = dict(zip(particles["label"], particles[FAILED], strict=True))
     rejected = [(found[label - 1], bits) for label, bits in failed.items() if bits]
-    truth = read_labels(store, row.micrograph, name="truth")
+    truth = read_labels(store, row.micrograph, name="truth") if isinstance(row.truth, str) else None
     return Picture(
         name=row.name,
         sample=row.sample,

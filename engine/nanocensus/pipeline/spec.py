@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -10,10 +9,11 @@ from typing import Any, Literal
 from nanocensus.device import DeviceChoice
 from nanocensus.errors import JobError
 from nanocensus.measure.criteria import Criteria
-from nanocensus.schema import Estimator
-from nanocensus.sections import parse_section
+from nanocensus.schema import PARTICLES, Estimator
+from nanocensus.sections import parse_section, read_toml
 from nanocensus.segment.predict import DEFAULT_TILE
 from nanocensus.simulate.spec import SimulationSpec
+from nanocensus.statistics.size_bins import SizeBins, size_bins
 
 MODEL_SUFFIX = ".safetensors"
 
@@ -33,6 +33,16 @@ class InputSection:
     pixel_size_assumed: bool = False
     """Whether that pixel size is made up: every length in the results then says so."""
 
+    def __post_init__(self) -> None:
+        """Check that an assumption is stated."""
+        if self.pixel_size_assumed and self.pixel_size_nm is None and self.table is None:
+            raise JobError(
+                "pixel_size_assumed",
+                expected="a pixel size that is assumed",
+                got="no pixel_size_nm",
+                remedy="Add pixel_size_nm = ... to [input].",
+            )
+
 
 @dataclasses.dataclass(frozen=True)
 class SimulateSection:
@@ -44,6 +54,10 @@ class SimulateSection:
     """Name of their sample."""
     micrograph: SimulationSpec = dataclasses.field(default_factory=SimulationSpec)
     """What each looks like."""
+
+    def __post_init__(self) -> None:
+        """Check that there is something to simulate."""
+        _at_least("micrographs", self.micrographs, 1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,8 +96,7 @@ class BlockSection:
 
     def __post_init__(self) -> None:
         """Check the size."""
-        if self.micrographs < 1:
-            raise JobError("micrographs", expected="at least 1", got=str(self.micrographs), remedy="The default is 16.")
+        _at_least("micrographs", self.micrographs, 1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,11 +115,7 @@ class ClusterSection:
     def __post_init__(self) -> None:
         """Check the numbers."""
         for key, least in (("workers", 1), ("cores_per_worker", 1), ("retries", 0)):
-            value = getattr(self, key)
-            if value is not None and value < least:
-                raise JobError(
-                    key, expected=f"at least {least}", got=str(value), remedy="Leave it out for the default."
-                )
+            _at_least(key, getattr(self, key), least)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,9 +127,9 @@ class StatisticsSection:
     bin_edges_nm: tuple[float, ...] | None = None
     """Edges of the size bins in nm, instead of a width."""
     bin_quantiles: int | None = None
-    """Number of size bins of equal count over all samples, instead of a width."""
+    """Number of size bins with equal shares of all particles (by weight), instead of a width."""
     descriptors: tuple[str, ...] = ("edge_length_nm", "circularity", "solidity")
-    """Columns of the particles table."""
+    """Columns of the particles table that hold lengths, areas or ratios."""
     cluster: Literal["group", "session", "micrograph"] = "group"
     """What is alike and so counts as one in every interval; a micrograph without a group is its own."""
     weight: Literal["border_weight", "none"] = "border_weight"
@@ -129,12 +138,36 @@ class StatisticsSection:
     """Confidence level of the intervals."""
 
     def __post_init__(self) -> None:
-        """Check that one rule makes the bins."""
+        """Check the descriptors, and that one rule makes bins."""
         rules = [key for key in ("bin_width_nm", "bin_edges_nm", "bin_quantiles") if getattr(self, key) is not None]
         if len(rules) > 1:
             raise JobError("size bins", expected="one rule", got=" and ".join(rules), remedy="Keep one of them.")
         if not 0.5 <= self.level < 1.0:
             raise JobError("level", expected="0.5 or more, below 1", got=f"{self.level:g}", remedy="Try 0.95.")
+        known = [column.name for column in PARTICLES.columns if column.quantum is not None]
+        unknown = [name for name in self.descriptors if name not in known]
+        if unknown or not self.descriptors:
+            raise JobError(
+                "descriptors",
+                expected="some of: " + ", ".join(known),
+                got=", ".join(unknown) or "none",
+                remedy="See docs/reference/columns.md for what each means.",
+            )
+        self.bins()
+
+    def bins(self) -> SizeBins:
+        """Give the size bins: 0.2 nm wide unless another rule is given.
+
+        Raises
+        ------
+        StatisticsError
+            If the rule makes no bins.
+        """
+        if self.bin_quantiles is not None:
+            return size_bins(quantiles=self.bin_quantiles)
+        if self.bin_edges_nm is not None:
+            return size_bins(edges=self.bin_edges_nm)
+        return size_bins(0.2 if self.bin_width_nm is None else self.bin_width_nm)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,7 +175,11 @@ class ReportSection:
     """What the report shows."""
 
     micrographs: int = 8
-    """Most micrographs shown with outlines, spread evenly over the samples."""
+    """Most micrographs shown with outlines, dealt out over the samples."""
+
+    def __post_init__(self) -> None:
+        """Check the number."""
+        _at_least("micrographs", self.micrographs, 0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -177,7 +214,15 @@ class Job:
     """What the report shows."""
 
     def __post_init__(self) -> None:
-        """Check that there is something to do."""
+        """Check that there is something to do, and what no section can check alone."""
+        _at_least("seed", self.seed, 0)
+        if self.statistics.weight == "border_weight" and not self.criteria.exclude_border:
+            raise JobError(
+                "[criteria] exclude_border",
+                expected='true, since particles on the border have no weight (or [statistics] weight = "none")',
+                got="false",
+                remedy="Change one of the two.",
+            )
         if self.input is None and self.simulate is None:
             raise JobError(
                 "job",
@@ -185,6 +230,11 @@ class Job:
                 got="neither",
                 remedy='Add [input] and below it folder = "path/to/micrographs".',
             )
+
+
+def _at_least(key: str, value: int | None, least: int) -> None:
+    if value is not None and value < least:
+        raise JobError(key, expected=f"at least {least}", got=str(value), remedy="Leave it out for the default.")
 
 
 def parse_job(data: Mapping[str, Any], *, base: Path | None = None) -> Job:
@@ -221,10 +271,10 @@ def model_path(model: str, base: Path | None) -> str:
 
     Examples
     --------
-    >>> model_path("default", Path("jobs")), model_path("mine.safetensors", Path("jobs"))
-    ('default', 'jobs/mine.safetensors')
+    >>> model_path("default", Path("/jobs")), model_path("mine.safetensors", Path("/jobs"))
+    ('default', '/jobs/mine.safetensors')
     """
-    return str(base / model) if base is not None and model.endswith(MODEL_SUFFIX) else model
+    return os.path.abspath((base or Path()) / model) if model.endswith(MODEL_SUFFIX) else model
 
 
 def read_job(path: str | os.PathLike[str]) -> Job:
@@ -245,14 +295,4 @@ def read_job(path: str | os.PathLike[str]) -> Job:
         If the file is not there, is not TOML, or says something that cannot be done.
     """
     path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise JobError(
-            str(path), expected="a job file", got=str(error), remedy="Check the path; jobs/ holds examples to copy."
-        ) from None
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise JobError(str(path), expected="TOML", got=str(error), remedy="Correct that line.") from None
-    return parse_job(data, base=path.parent)
+    return parse_job(read_toml(path), base=path.parent)

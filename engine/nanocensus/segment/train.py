@@ -11,7 +11,7 @@ from typing import Any
 
 from nanocensus.errors import ModelError
 from nanocensus.provenance import digest as digest_of
-from nanocensus.provenance import record
+from nanocensus.provenance import machine, versions
 from nanocensus.segment.fit import TrainingProgress, fit
 from nanocensus.segment.heldout import SMALLEST_PARTICLE_PX, judge
 from nanocensus.segment.patches import prepare
@@ -118,7 +118,8 @@ def _network(
         "held_out": _held_out(model, unseen),
         "training": {**_causes(spec), "stage_version": STAGE_VERSION, "threads": _threads(), "final_loss": losses[-1]},
         "training_digest": digest,
-        **record(),
+        "versions": versions(),
+        "machine": machine(),
     }
     path.with_suffix(".json").write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return TrainingResult(path, model, card, reused=False)

@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import io
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from nanocensus.errors import JobError
 from nanocensus.simulate.placement import Planted, place_particles
 from nanocensus.simulate.shapes import render_area_fraction
 from nanocensus.simulate.spec import SimulationSpec
+from nanocensus.store.commit import commit_bytes, writing
 
 TRUTH_FOLDER = "truth"
 """Where `write_simulated` puts the label images; not a sample's name."""
@@ -214,6 +216,8 @@ def write_simulated(folder: Path, spec: SimulationSpec, *, n: int, seed: int, sa
     ------
     JobError
         If `sample` cannot be a folder's name, or `n` or `seed` is negative.
+    StoreError
+        If the disk refuses.
     """
     if not sample or sample in (TRUTH_FOLDER, ".", "..") or any(mark in sample for mark in "/\\"):
         raise JobError(
@@ -222,6 +226,11 @@ def write_simulated(folder: Path, spec: SimulationSpec, *, n: int, seed: int, sa
     for name, number in (("n", n), ("seed", seed)):
         if number < 0:
             raise JobError(name, expected="0 or more", got=str(number), remedy="Give a number that is not negative.")
+    with writing(folder):
+        return _write_simulated(folder, spec, n=n, seed=seed, sample=sample)
+
+
+def _write_simulated(folder: Path, spec: SimulationSpec, *, n: int, seed: int, sample: str) -> Path:
     (folder / sample).mkdir(parents=True, exist_ok=True)
     (folder / TRUTH_FOLDER).mkdir(exist_ok=True)
     rows, truths = [], []
@@ -251,9 +260,12 @@ def _seed_sequence(seed: int, sample: str) -> np.random.SeedSequence:
 
 def _write_tiff(path: Path, image: UInt16[np.ndarray, "y x"], pixel_size_nm: float) -> None:
     """Write a TIFF whose header says the pixel size as ImageJ does: pixels per unit, and the unit."""
-    tifffile.imwrite(
-        path, image, imagej=True, resolution=(1 / pixel_size_nm, 1 / pixel_size_nm), metadata={"unit": "nm"}
-    )
+    stream = io.BytesIO()
+    resolution = (1 / pixel_size_nm, 1 / pixel_size_nm)
+    tifffile.imwrite(stream, image, imagej=True, resolution=resolution, metadata={"unit": "nm"})
+    content = stream.getvalue()
+    if not path.exists() or path.read_bytes() != content:  # a file that is left alone need not be read again
+        commit_bytes(path, content)
 
 
 def _replace_rows(path: Path, rows: pd.DataFrame, sample: str) -> None:

@@ -1,6 +1,5 @@
 """Results on disk: one Zarr group (version 3) a dataset, replaced whole or not at all."""
 
-import os
 import shutil
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import xarray as xr
 
 from nanocensus.errors import StoreError
 from nanocensus.schema import FORMAT_VERSION, check_format_version
+from nanocensus.store.commit import commit_tree, partial_path, writing
 
 
 def save_dataset(dataset: xr.Dataset, path: Path, *, kind: str) -> None:
@@ -21,18 +21,22 @@ def save_dataset(dataset: xr.Dataset, path: Path, *, kind: str) -> None:
         Of the Zarr group.
     kind : str
         What it is ("cells", "statistics"), so that nothing else is read as it.
+
+    Raises
+    ------
+    StoreError
+        If the disk refuses.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh, old = (path.with_name(f".{path.name}.{state}") for state in ("new", "old"))
-    for leftover in (fresh, old):
-        shutil.rmtree(leftover, ignore_errors=True)
     marked = _with_text(dataset, kinds="U").assign_attrs(format_version=FORMAT_VERSION, kind=kind)
-    marked.to_zarr(fresh, mode="w", zarr_format=3, consolidated=False)
-    if path.exists():
-        os.replace(path, old)
-    os.replace(fresh, path)
-    shutil.rmtree(old, ignore_errors=True)
+    partial = partial_path(path)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            marked.to_zarr(partial, mode="w", zarr_format=3, consolidated=False)
+            commit_tree(partial, path)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
 
 
 def open_dataset(path: Path, *, kind: str) -> xr.Dataset:

@@ -188,7 +188,7 @@ def ingest_one(task: IngestTask) -> Ingested:
         if source.mask is not None:  # written only when it is known which of equal contents stays
             read_truth(source.mask, (image.pixels.shape[0], image.pixels.shape[1]))
     except ImageError as error:
-        return Ingested({}, str(error))
+        return Ingested({}, _by_name(error, source))
     digest = content_digest(image.pixels)
     write_micrograph(task.store, digest[:16], image.pixels, name=source.name, pixel_size_nm=side)
     facts = {
@@ -270,6 +270,12 @@ def _row(source: Source, facts: Mapping[str, Any], before: Mapping[str, Any] | N
     return row
 
 
+def _by_name(error: ImageError, source: Source) -> str:
+    """Say what an error says, but with names instead of paths, which no table holds."""
+    text = str(error).replace(str(source.path), source.name)
+    return text if source.mask is None else text.replace(str(source.mask), source.mask.name)
+
+
 def _refused(source: Source, reason: str) -> dict[str, str]:
     return {"name": source.name, "sample": source.sample, "reason": reason}
 
@@ -277,10 +283,10 @@ def _refused(source: Source, reason: str) -> dict[str, str]:
 def _taken(source: Source, first: Source) -> str:
     return str(
         ImageError(
-            str(source.path),
+            source.name,
             expected="a name of its own",
-            got=f"{source.name!r}, which is the name of {first.path}",
-            remedy="Start from the folder that holds both, so that their relative paths differ.",
+            got=f"the name of another file of the sample {first.sample!r}",
+            remedy="Start from the folder that holds both, so that their relative paths differ, or rename one.",
         )
     )
 
@@ -288,7 +294,7 @@ def _taken(source: Source, first: Source) -> str:
 def _duplicate(source: Source, owner: str) -> str:
     return str(
         ImageError(
-            str(source.path),
+            source.name,
             expected="a micrograph that is not counted yet",
             got=f"the same pixels as {owner}",
             remedy="Remove the copy; if the file was renamed or moved, start with a new output folder.",

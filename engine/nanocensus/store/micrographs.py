@@ -191,7 +191,14 @@ def read_probability(store: Path, micrograph: str) -> tuple[UInt8[np.ndarray, "y
     return read_array(folder / "0", subject, np.dtype("uint8")), segment_digest
 
 
-def write_labels(store: Path, micrograph: str, labels: Int32[np.ndarray, "y x"], *, name: str = "particles") -> None:
+def write_labels(
+    store: Path,
+    micrograph: str,
+    labels: Int32[np.ndarray, "y x"],
+    *,
+    name: str = "particles",
+    measure_digest: str | None = None,
+) -> None:
     """Write a label image of a micrograph, replacing another of that name.
 
     Parameters
@@ -202,6 +209,8 @@ def write_labels(store: Path, micrograph: str, labels: Int32[np.ndarray, "y x"],
         0 = background.
     name : str
         "particles", "truth", ...
+    measure_digest : str, optional
+        Digest of all that the labels depend on, where they were computed.
 
     Raises
     ------
@@ -212,7 +221,7 @@ def write_labels(store: Path, micrograph: str, labels: Int32[np.ndarray, "y x"],
     """
     ome = _ome_of(store, micrograph, name) | {"image-label": {"source": {"image": "../../"}}}
     with _made_beside(store, store / micrograph / "labels" / name) as folder:
-        write_image(folder, labels, ome, {"format_version": FORMAT_VERSION})
+        write_image(folder, labels, ome, {"format_version": FORMAT_VERSION, "measure_digest": measure_digest})
     parent = store / micrograph / "labels"
     names = sorted({path.parent.name for path in parent.glob("*/zarr.json")})
     with writing(parent):
@@ -232,6 +241,32 @@ def read_labels(store: Path, micrograph: str, *, name: str = "particles") -> Int
         return None
     open_image(folder, subject)
     return read_array(folder / "0", subject, np.dtype("int32"))
+
+
+def stored_digests(store: Path, micrograph: str) -> tuple[str | None, str | None]:
+    """Give the digests of what made the probability map and the labels of the particles, reading neither.
+
+    None stands for one that is not there, was not completed, or cannot be opened.
+    """
+    places = (("probability", "segment_digest"), ("labels/particles", "measure_digest"))
+    segment, measure = (_stored_digest(store / micrograph / place, name) for place, name in places)
+    return segment, measure
+
+
+def _stored_digest(folder: Path, name: str) -> str | None:
+    if not (folder / "zarr.json").exists():
+        return None
+    try:
+        found = attributes(open_image(folder, str(folder)), FACTS).get(name)
+    except DamageError:
+        return None
+    return found if isinstance(found, str) else None
+
+
+def discard_results(store: Path, micrograph: str) -> None:
+    """Remove the probability map and the labels of the particles; the recorded values and the truth stay."""
+    for place in ("probability", "labels/particles"):
+        shutil.rmtree(store / micrograph / place, ignore_errors=True)
 
 
 def _ome_of(store: Path, micrograph: str, name: str) -> dict[str, Any]:

@@ -39,9 +39,7 @@ def image_files(root: Path) -> list[str]:
         If a link leads out of it.
     """
     if not root.is_dir():
-        raise JobError(
-            str(root), expected="a folder of micrographs", got="no folder there", remedy="Check `raw` in the job file."
-        )
+        raise JobError(str(root), expected="a folder of micrographs", got="no folder there", remedy="Check the path.")
     found, others = [], 0
     for folder, subfolders, files in os.walk(root):
         here = Path(folder)

@@ -1,0 +1,127 @@
+"""What a job takes in: its files and simulated micrographs, the network of each, and their way into the store."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import distributed
+
+from nanocensus.errors import ImageError, InputError, JobError, StoreError
+from nanocensus.pipeline.dispatch import Failure, OnProgress, spread
+from nanocensus.pipeline.spec import Job, model_path
+from nanocensus.segment.predict import plan_windows
+from nanocensus.segment.weights import load_model
+from nanocensus.simulate.rendering import write_simulated
+from nanocensus.store.ingest import Ingested, ingest, ingest_one, write_truth
+from nanocensus.store.manifest import Manifest
+from nanocensus.store.sources import Source, find_sources
+
+SIMULATED_FOLDER = "simulated"
+_STAGES: Mapping[Callable[..., Any], str] = {ingest_one: "ingest", write_truth: "truth"}
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network that a job uses."""
+
+    place: str
+    """Its shipped name, or the path of its file."""
+    name: str
+    """What the results call it."""
+    digest: str
+
+
+def find_micrographs(job: Job) -> list[Source]:
+    """Find the micrographs of a job, those to be simulated included.
+
+    Raises
+    ------
+    InputError
+        If there is none, or the listing is wrong.
+    """
+    sources: list[Source] = []
+    if job.input is not None:
+        sources += find_sources(
+            job.input.folder,
+            pattern=job.input.pattern,
+            table=job.input.table,
+            pixel_size_nm=job.input.pixel_size_nm,
+            assumed=job.input.pixel_size_assumed,
+        )
+    if job.simulate is not None:
+        folder, sample = job.out / SIMULATED_FOLDER, job.simulate.sample
+        number = job.simulate.micrographs
+        table = write_simulated(folder, job.simulate.micrograph, n=number, seed=job.seed, sample=sample)
+        # Other samples in the folder are those of an earlier version of the job.
+        sources += [source for source in find_sources(folder, table=table) if source.sample == sample]
+    return sources
+
+
+def networks(sources: Iterable[Source], job: Job) -> dict[str, Network]:
+    """Give the network of each source by the source's name: its own if its listing names one, else the job's.
+
+    Raises
+    ------
+    ModelError
+        If there is no such network, or its file holds something else.
+    JobError
+        If the tiles are too small for it.
+    """
+    listing = job.input.table.parent if job.input is not None and job.input.table is not None else None
+    loaded: dict[str, Network] = {}
+    chosen: dict[str, Network] = {}
+    for source in sources:
+        place = job.segment.model if source.model is None else model_path(source.model, listing)
+        if place not in loaded:
+            loaded[place] = _load(place, job.segment.tile_px)
+        chosen.setdefault(source.name, loaded[place])  # of two files of one name, the first becomes the micrograph
+    return chosen
+
+
+def _load(place: str, tile_px: int) -> Network:
+    model = load_model(place)
+    try:
+        plan_windows(tile_px + model.config.stride, tile_px, model.config)
+    except ImageError as error:
+        raise JobError("[segment] tile_px", expected=error.expected, got=str(tile_px), remedy=error.remedy) from None
+    return Network(place, model.name, model.digest)
+
+
+def take_in(sources: list[Source], out: Path, client: distributed.Client, on_progress: OnProgress) -> Manifest:
+    """Bring the micrographs into the store, spread over a cluster.
+
+    Raises
+    ------
+    InputError
+        If every file was refused.
+    """
+    # A file that is gone leaves the census too; its micrograph stays in the store, where it costs only room.
+    manifest = ingest(sources, out, map=partial(_in_order, client, on_progress), complete=True)
+    if manifest.micrographs.empty:
+        reasons = manifest.refusals["reason"]
+        raise InputError(
+            "micrographs",
+            expected="at least one that can be measured",
+            got=f"{len(reasons)} files, all refused; the first: {reasons.iloc[0]}" if len(reasons) else "no files",
+            remedy=f"`nanocensus status {out}` gives every reason.",
+        )
+    return manifest
+
+
+def _in_order(
+    client: distributed.Client, on_progress: OnProgress, function: Callable[[Any], Any], tasks: Iterable[Any]
+) -> list[Any]:
+    calls = [(task,) for task in tasks]
+    results: dict[int, Any] = {}
+    for number, result in spread(client, function, calls, stage=_STAGES[function], on_progress=on_progress):
+        if isinstance(result, Failure) and function is ingest_one:
+            results[number] = Ingested({}, result.reason)  # a file that kills its worker is refused like any other
+        elif isinstance(result, Failure):
+            raise StoreError(
+                _STAGES[function], expected="a result", got=result.reason, remedy="Run again: it goes on from here."
+            )
+        else:
+            results[number] = result
+    return [results[number] for number in range(len(calls))]
