@@ -1,4 +1,4 @@
-# Every target does its own set-up: a fresh machine needs python3 (>= 3.11, with venv) and make.
+# Every target does its own set-up: a fresh machine needs python3 (3.11 to 3.13, with venv) and make.
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.complete
@@ -8,8 +8,8 @@ STAMP := .venv/.complete
 env: $(STAMP)
 
 $(STAMP): requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "nanocensus needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) -V 2>&1). Name another: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
+	  { echo "nanocensus needs Python 3.11, 3.12 or 3.13; '$(PYTHON)' is $$($(PYTHON) -V 2>&1). Name another: make PYTHON=python3.12"; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
 	  { echo "'$(PYTHON)' lacks the venv module. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
 	$(PYTHON) -m venv .venv

@@ -35,10 +35,14 @@ def call(monkeypatch, capsys):
         ('out = "r"\ndevice = "gpu"\n[simulate]\nmicrographs = 1\n', "cuda13"),
         ('out = "r"\n[simulate]\nmicrographs = 1\n[cluster]\nscheduler = "tcp://127.0.0.1:1"\n', "dask scheduler"),
         ('out = "r"\n[simulate]\nmicrographs = 1\n[cluster]\nscheduler = "nonsense"\n', "dask scheduler"),
+        ('out = "empty/r"\n[input]\nfolder = "empty"\n', "[job] out"),
+        ('out = "r"\n[simulate]\n[simulate.micrograph]\ncontrast = 7.0\n', "[simulate.micrograph] contrast"),
+        ('out = "r"\n[simulate]\n[segment]\ntile_px = 16\n', "[segment] tile_px"),
+        ('out = "r"\n[simulate]\n[segment]\nmodel = "defualt"\n', "default-fold0"),
     ],
 )
 def test_a_users_mistake_is_answered_in_words_and_an_exit_code(call, tmp_path, text, words, monkeypatch):
-    monkeypatch.setattr("nanocensus.pipeline.clusters.CONNECT_TIMEOUT", "1s")
+    monkeypatch.setattr("nanocensus.pipeline.clusters.CONNECT_TIMEOUT", 1.0)
     (tmp_path / "empty").mkdir()
     job = tmp_path / "job.toml"
     if text is not None:

@@ -60,7 +60,7 @@ def test_what_was_read_can_be_written_and_read_again():
         ({"folder": "raw", "count": 1.5}, "a whole number, got 1.5"),
         ({"folder": "raw", "names": "x"}, "expected a list"),
         ({"folder": "raw", "inner": 3}, "expected a table"),
-        ({"folder": "raw", "inner": {"width": "wide"}}, r"\[inner\] width: expected a number"),
+        ({"folder": "raw", "inner": {"width": "wide"}}, r"\[outer.inner\] width: expected a number"),
     ],
 )
 def test_mistakes_are_named_with_what_was_expected(data, words):

@@ -13,8 +13,9 @@ from nanocensus.measure.descriptors import measure_particles
 from nanocensus.pipeline.analyse import Analysis, analyse_run
 from nanocensus.pipeline.dispatch import OnProgress, Progress, silent
 from nanocensus.pipeline.evaluate import Agreement, evaluate_run
-from nanocensus.pipeline.reporting import job_of_run, report_run
-from nanocensus.pipeline.runner import RunSummary, census
+from nanocensus.pipeline.record import RunSummary, job_of_run
+from nanocensus.pipeline.reporting import report_run
+from nanocensus.pipeline.runner import census
 from nanocensus.pipeline.spec import Job, parse_job, read_job
 from nanocensus.segment.weights import Model, load_model, model_names
 from nanocensus.show import figures

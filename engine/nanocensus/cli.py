@@ -4,6 +4,7 @@ Exit codes: 0 all well; 1 done, but some micrographs failed; 2 something given c
 what it should be; 4 a device or an optional dependency is missing; 130 interrupted.
 """
 
+import logging
 import signal
 import sys
 from collections.abc import Iterator
@@ -26,11 +27,12 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
 
+from nanocensus import __version__
 from nanocensus.errors import NanocensusError
 
 if TYPE_CHECKING:
     from nanocensus.pipeline.dispatch import OnProgress
-    from nanocensus.pipeline.runner import RunSummary
+    from nanocensus.pipeline.record import RunSummary
 
 app = typer.Typer(
     name="nanocensus",
@@ -38,9 +40,13 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # or [simulate] in a help text would be taken for markup
 )
+PIPED_WIDTH = 160
+"""Columns of tables that no terminal shows: names are not to be cut."""
+
 # No markup: names and paths may hold brackets.
-out_console = Console(markup=False, highlight=False)
+out_console = Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
 error_console = Console(markup=False, highlight=False, stderr=True)
 
 JobFile = Annotated[Path, typer.Argument(help="The job file (TOML); jobs/ holds examples to copy.")]
@@ -52,6 +58,14 @@ INTERRUPTED = 130
 def _say(text: str, word: str = "", style: str = "", *, console: Console = out_console) -> None:
     """Print a line, a coloured word before it; long lines are left to the terminal, so that paths can be copied."""
     console.print(Text.assemble((word, style), " " if word else "", text), soft_wrap=True)
+
+
+@app.callback(invoke_without_command=True)
+def about(version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False) -> None:
+    """Say which nanocensus this is, or go on to a command."""
+    if version:
+        _say(__version__)
+        raise typer.Exit
 
 
 @app.command()
@@ -75,10 +89,15 @@ def _say_summary(summary: "RunSummary") -> None:
         f"{summary.n_detected:,} particles detected in {summary.n_micrographs:,} micrographs "
         f"({summary.n_reused:,} were already done; {summary.device.name}, {summary.device.reason})."
     )
-    if summary.n_refused:
-        _say("the reasons are in the report and in refusals.parquet.", f"{summary.n_refused} files refused:", "yellow")
-    if summary.n_failed:
-        _say(f"`nanocensus status {summary.out}` gives the reasons.", f"{summary.n_failed} micrographs failed:", "red")
+    where = f"`nanocensus status {summary.out}` gives the reasons."
+    for number, what, style in (
+        (summary.n_refused, "refused (files)", "yellow"),
+        (summary.n_failed, "failed (micrographs)", "red"),
+    ):
+        if number:
+            _say(f"{number:,}. {where}", f"{what}:", style)
+    if summary.n_gone:
+        _say(f"{summary.n_gone:,} of the last run, renamed or removed since.", "gone (files):", "yellow")
     _say(f"Report: {summary.out / 'report.html'}")
 
 
@@ -163,6 +182,9 @@ def evaluate(out: OutFolder) -> None:
     from nanocensus import api
 
     agreement = api.evaluate(out)
+    if agreement.rows.empty:
+        _say("No micrograph of this run has known particles: give masks in the column `mask` of micrographs.csv.")
+        return
     for title, frame in (("pooled, with intervals over clusters", agreement.pooled), ("by micrograph", agreement.rows)):
         table = Table(*map(str, frame.columns), title=title)
         for values in frame.itertuples(index=False):
@@ -261,6 +283,7 @@ def _progress() -> "Iterator[OnProgress]":
 
 def main() -> None:
     """Run the command line and leave with an exit code that says what happened."""
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what it cannot read is refused in our own words
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a batch system's polite stop is an interrupt
     try:
         app()

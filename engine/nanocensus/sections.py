@@ -73,12 +73,9 @@ def parse_section(kind: type[Section], data: Mapping[str, Any], *, section: str,
     values = {key: _parse(hints[key], value, f"[{section}] {key}", base) for key, value in data.items()}
     try:
         return kind(**values)
-    except JobError:
-        raise
     except InputError as error:  # the section's own check of a value
-        raise JobError(
-            f"[{section}] {error.subject}", expected=error.expected, got=error.got, remedy=error.remedy
-        ) from None
+        subject = error.subject if error.subject.startswith("[") else f"[{section}] {error.subject}"
+        raise JobError(subject, expected=error.expected, got=error.got, remedy=error.remedy) from None
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -107,7 +104,8 @@ def _parse(hint: Any, value: Any, where: str, base: Path | None) -> Any:  # noqa
     if dataclasses.is_dataclass(hint):
         if not isinstance(value, Mapping):
             raise _mismatch(where, "a table", value)
-        return parse_section(cast(type[Any], hint), value, section=where.split()[-1], base=base)
+        inner = where.replace("[job] ", "").replace("[", "").replace("] ", ".")
+        return parse_section(cast(type[Any], hint), value, section=inner, base=base)
     if origin is Literal:
         if value not in args:
             raise _mismatch(where, "one of " + ", ".join(map(repr, args)), value)

@@ -8,6 +8,7 @@ import sys
 import time
 import tomllib
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -136,6 +137,33 @@ def test_nothing_accepted_leaves_no_statistics_of_an_earlier_run(copied, job_of,
     assert (pd.read_csv(copied / "tables/counts.csv")["accepted"] == 0).all()
     assert not (copied / "statistics.zarr").exists()
     assert not (copied / "tables/by_size.csv").exists()
+
+
+def test_a_micrograph_without_particles_is_a_row_with_none(tmp_path, client):
+    blank = np.random.default_rng(0).normal(2000, 100, (256, 256)).astype(np.uint16)
+    (tmp_path / "raw").mkdir()
+    np.save(tmp_path / "raw" / "blank.npy", blank)
+    summary = nc.run(
+        {
+            "out": str(tmp_path / "out"),
+            "input": {"folder": str(tmp_path / "raw"), "pixel_size_nm": 0.1},
+            "measure": {"threshold": 0.999},
+        },
+        client,
+    )
+    assert (summary.n_micrographs, summary.n_failed, summary.n_detected) == (1, 0, 0)
+    assert nc.read_micrographs(summary.out)["n_detected"].tolist() == [0]
+    assert pd.read_csv(summary.out / "tables/counts.csv")["detected"].tolist() == [0]
+
+
+def test_files_that_are_gone_are_counted(copied, job_of, client, raw, tmp_path):
+    table = pd.read_csv(raw / "micrographs.csv").iloc[1:]
+    job = job_of(copied)
+    table.to_csv(tmp_path / "fewer.csv", index=False)
+    job["input"] = {"folder": str(raw), "table": str(tmp_path / "fewer.csv")}
+    summary = nc.run(job, client)
+    assert (summary.n_gone, summary.n_micrographs) == (1, 8)  # the copy of the one that is gone takes its place
+    assert len(list((copied / "particles").iterdir())) == len(set(nc.read_micrographs(copied)["part"]))
 
 
 def test_a_run_without_a_single_micrograph_is_an_error(tmp_path, raw, client):

@@ -40,7 +40,7 @@ def test_the_demonstration_lists_every_micrograph_once():
 def folder(tmp_path):
     for name, value in (("i", 7), ("m", 255)):
         (tmp_path / name).mkdir()
-        imageio.v3.imwrite(tmp_path / name / "a.png", np.diag(np.full(8, value, np.uint8)))
+        imageio.v3.imwrite(tmp_path / name / "a.png", np.diag(np.full(32, value, np.uint8)))
     (tmp_path / "g.csv").write_text("image,field\na.png,1\n")
     return tmp_path
 
@@ -54,12 +54,18 @@ def folder(tmp_path):
         (lambda folder: (folder / "g.csv").write_bytes(b"\xff\xfe\x00\x01"), "a CSV file"),
         (lambda folder: (folder / "m" / "a.png").unlink(), "nothing there"),
         (lambda folder: (folder / "i" / "a.png").write_bytes(b"no image"), "a readable"),
-        (lambda folder: imageio.v3.imwrite(folder / "m" / "a.png", np.zeros((4, 8), np.uint8)), "8 x 8"),
+        (lambda folder: imageio.v3.imwrite(folder / "m" / "a.png", np.zeros((4, 8), np.uint8)), "32 x 32"),
     ],
 )
 def test_data_that_cannot_be_read_are_refused(folder, spoil, complaint):
-    spec = parse_section(TrainingSpec, PATHS, section="training", base=folder)
+    spec = parse_section(TrainingSpec, {**PATHS, "patch": 32}, section="training", base=folder)
     assert [image.group for image in read_training_images(spec)] == ["1"]
     spoil(folder)
     with pytest.raises(InputError, match=complaint):
+        read_training_images(spec)
+
+
+def test_patches_larger_than_a_micrograph_are_refused(folder):
+    spec = parse_section(TrainingSpec, {**PATHS, "patch": 64}, section="training", base=folder)
+    with pytest.raises(JobError, match="at most 32"):
         read_training_images(spec)

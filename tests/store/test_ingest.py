@@ -349,7 +349,7 @@ def test_a_damaged_micrograph_is_healed_by_ingesting_again(raw, tmp_path):
 
 
 def test_refusals_are_logged(raw, tmp_path, caplog):
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.INFO):
         ingest(find_sources(raw), tmp_path / "out")
     assert caplog.text.count("refused: ") == 5
 

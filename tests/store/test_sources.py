@@ -222,3 +222,17 @@ def test_listed_files_are_found_whatever_the_way_to_the_folder(tmp_path, monkeyp
     (source,) = find_sources(root, table=root / "micrographs.csv", pixel_size_nm=0.1)
     assert source.name == "a/1.tif"
     assert source.path.is_file()
+
+
+@pytest.mark.parametrize("header", ["file,sampel", "file,Sample", "file,sample,pixel size", "file,sample,gruop"])
+def test_a_misspelt_column_is_not_taken_for_a_condition(tmp_path, header):
+    root = tree(tmp_path / "raw", "a/1.tif")
+    path = listing(root, header + "\n" + ",".join(["a/1.tif", "1", "1"][: header.count(",") + 1]) + "\n")
+    with pytest.raises(TableError, match="Did you mean"):
+        find_sources(root, table=path)
+
+
+def test_a_misspelt_field_of_a_pattern_is_not_taken_for_a_condition(tmp_path):
+    root = tree(tmp_path / "raw", "a/1.tif")
+    with pytest.raises(JobError, match=r"did you mean \{sample\}"):
+        find_sources(root, pattern="{smaple}/{order}.tif")

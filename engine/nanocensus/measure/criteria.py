@@ -225,4 +225,4 @@ def _parse(name: str, value: object) -> Any:  # noqa: ANN401  each criterion has
 
 
 def _refusal(name: str, expected: str, got: object) -> InputError:
-    return InputError(f"criteria.{name}", expected=expected, got=repr(got), remedy="Correct it, or leave it out.")
+    return InputError(name, expected=expected, got=repr(got), remedy="Correct it, or leave it out.")

@@ -40,7 +40,7 @@ def outlines(
     extents = label_extents(labels, probability)
     _, traced = trace_outlines(labels, probability, outline_level(threshold), extents)
     contours = [np.empty((0, 2)) for _ in range(int(extents.label.max(initial=0)))]
-    starts = np.concatenate(([0], traced.stops[:-1]))
+    starts = np.concatenate(([0], traced.stops))[:-1]
     for label, start, stop in zip(extents.label, starts, traced.stops, strict=True):
         contours[label - 1] = traced.points[start:stop]
     return contours

@@ -12,8 +12,8 @@ import psutil
 from nanocensus.errors import InputError
 from nanocensus.pipeline.spec import ClusterSection
 
-CONNECT_TIMEOUT = "15s"
-"""How long a scheduler may take to answer."""
+CONNECT_TIMEOUT = 15.0
+"""How long a scheduler, and then its first worker, may take to answer, seconds."""
 
 WORKER_MEMORY = 2 * 1024**3
 """Memory that a worker is given when the number of workers is left to us; a 4096 x 4096 micrograph takes under 1.5 GiB."""
@@ -57,13 +57,20 @@ def open_client(section: ClusterSection, client: distributed.Client | None = Non
 
 def _connect(address: str) -> distributed.Client:
     try:
-        return distributed.Client(address, timeout=CONNECT_TIMEOUT)
+        client = distributed.Client(address, timeout=CONNECT_TIMEOUT)
+        try:
+            client.wait_for_workers(1, timeout=CONNECT_TIMEOUT)
+        except BaseException:
+            client.close()
+            raise
+        return client
     except (OSError, ValueError) as error:  # distributed raises ValueError on an address that it cannot parse
         raise InputError(
             f"scheduler {address}",
-            expected="a running Dask scheduler of the same nanocensus",
+            expected="a running Dask scheduler with workers",
             got=str(error) or type(error).__name__,
-            remedy="Start one with `dask scheduler`, or leave the address out to work on this machine.",
+            remedy="Start it with `dask scheduler` and its workers with `dask worker`, or leave the address out to work "
+            "on this machine.",
         ) from None
 
 

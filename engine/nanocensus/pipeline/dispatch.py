@@ -71,6 +71,8 @@ def spread(
     ------
     int, result or Failure
     """
+    if not calls:
+        return
     sizes = sizes or [1] * len(calls)
     total, done = already + sum(sizes), already
     on_progress(Progress(stage, done, total))

@@ -10,6 +10,7 @@ import psutil
 
 from nanocensus.device import resolve_device
 from nanocensus.errors import DamageError, StoreError
+from nanocensus.pipeline.record import run_record
 from nanocensus.provenance import file_digest, machine, versions
 from nanocensus.segment.weights import load_model, model_names
 from nanocensus.store.ingest import STORE_FOLDER
@@ -114,6 +115,10 @@ def verify(out: Path) -> list[str]:
     """
     micrographs = read_manifest(out).micrographs
     troubles = []
+    try:
+        run_record(out)
+    except StoreError as error:
+        troubles.append(str(error))
     done = micrographs[micrographs["status"] == "done"]
     for part, digests in done.groupby("part")["part_digest"]:
         path = out / PARTICLES_FOLDER / str(part)

@@ -1,6 +1,5 @@
 """What the report of a run is made of, gathered from its results."""
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,9 @@ from nanocensus.measure.criteria import FAILED, REASONS, Criteria, apply_criteri
 from nanocensus.measure.outline import outlines
 from nanocensus.pipeline.analyse import Analysis
 from nanocensus.pipeline.evaluate import Agreement, evaluate_run
-from nanocensus.pipeline.runner import RECORD
+from nanocensus.pipeline.record import run_record
 from nanocensus.pipeline.spec import Job
 from nanocensus.schema import PIXEL_SIZE_ASSUMED
-from nanocensus.sections import parse_section
 from nanocensus.show.content import Picture, ReportContent, ReportTable
 from nanocensus.show.report import render_report
 from nanocensus.store.commit import commit_bytes
@@ -73,37 +71,6 @@ def report_run(job: Job, analysis: Analysis) -> Path:
     path = job.out / REPORT
     commit_bytes(path, render_report(content).encode())
     return path
-
-
-def run_record(out: Path) -> dict[str, Any]:
-    """Read run.json.
-
-    Raises
-    ------
-    StoreError
-        If there is none, or it cannot be read.
-    """
-    path = out / RECORD
-    try:
-        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise StoreError(
-            str(path), expected="the record of a run", got=str(error), remedy="Give the `out` folder of a finished run."
-        ) from None
-    return record
-
-
-def job_of_run(out: Path) -> Job:
-    """Give the job that made the results in a folder, wherever the folder lies now.
-
-    Raises
-    ------
-    StoreError
-        If there is no record of a run.
-    JobError
-        If it was written by a nanocensus whose jobs had other keys.
-    """
-    return parse_section(Job, run_record(out)["job"] | {"out": str(out.absolute())}, section="job")
 
 
 def criteria_in_words(criteria: Criteria, *, assumed: bool = False) -> list[str]:

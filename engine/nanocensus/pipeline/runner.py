@@ -1,6 +1,5 @@
 """A run: from files to a finished index, going on from whatever is already there."""
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,34 +16,12 @@ from nanocensus.pipeline.clusters import describe, open_client
 from nanocensus.pipeline.dispatch import Failure, OnProgress, silent, spread
 from nanocensus.pipeline.intake import Network, find_micrographs, networks, take_in
 from nanocensus.pipeline.plan import Block, Row, Task, assign_parts, cut_blocks, finished_rows, make_task, planned_row
+from nanocensus.pipeline.record import RunSummary, write_record
 from nanocensus.pipeline.spec import Job
-from nanocensus.provenance import machine, versions
-from nanocensus.sections import plain
-from nanocensus.store.commit import commit_bytes
 from nanocensus.store.manifest import MICROGRAPHS_FILE, Manifest, read_manifest, rows_of, write_manifest
 from nanocensus.store.tables import PARTICLES_FOLDER
 
 _log = logging.getLogger(__name__)
-
-RECORD = "run.json"
-
-
-@dataclass(frozen=True)
-class RunSummary:
-    """What a run found and did."""
-
-    out: Path
-    device: Device
-    n_micrographs: int
-    n_failed: int
-    n_refused: int
-    n_reused: int
-    """Micrographs whose results were already there."""
-    n_detected: int
-    models: Mapping[str, str]
-    """Digest of each network that was used, by its name."""
-    seconds: Mapping[str, float]
-    """Wall time of the stages of the client, and summed time of the workers' stages."""
 
 
 @dataclass(frozen=True)
@@ -84,11 +61,13 @@ def census(job: Job, *, client: distributed.Client | None = None, on_progress: O
     clock.lap("find")
     with open_client(job.cluster, client) as connected:
         clock.lap("cluster")
-        parts_before = _parts(job.out)
+        before = _index(job.out)
         manifest = take_in(sources, job.out, connected, on_progress)
         clock.lap("ingest")
         outcome = _process(manifest, chosen, job, connected, on_progress)
-        for part in parts_before - set(outcome.micrographs["part"]):  # superseded, and no longer in the index
+        for part in set(before["part"].dropna()) - set(
+            outcome.micrographs["part"]
+        ):  # superseded, and no longer in the index
             (job.out / PARTICLES_FOLDER / part).unlink(missing_ok=True)
         clock.lap("process")
         cluster = describe(connected)
@@ -101,10 +80,11 @@ def census(job: Job, *, client: distributed.Client | None = None, on_progress: O
         n_refused=len(manifest.refusals),
         n_reused=outcome.n_reused,
         n_detected=int(complete["n_detected"].fillna(0).sum()),
+        n_gone=len(set(before["name"]) - {source.name for source in sources}),
         models={network.name: network.digest for network in chosen.values()},
         seconds={**clock.laps, **outcome.seconds},
     )
-    _write_record(job, summary, cluster)
+    write_record(job, summary, cluster)
     return summary
 
 
@@ -136,9 +116,11 @@ class _Clock:
         self._last = now
 
 
-def _parts(out: Path) -> set[str]:
-    """Name the parts that the index knows, before anything leaves it."""
-    return set(read_manifest(out).micrographs["part"].dropna()) if (out / MICROGRAPHS_FILE).exists() else set()
+def _index(out: Path) -> pd.DataFrame:
+    """Give the index as an earlier run left it, before anything leaves it; empty if there was none."""
+    if not (out / MICROGRAPHS_FILE).exists():
+        return Manifest.from_rows([], []).micrographs
+    return read_manifest(out).micrographs
 
 
 def _process(
@@ -198,22 +180,3 @@ def _write_index(out: Path, rows: Sequence[Row], manifest: Manifest) -> pd.DataF
     written = Manifest.from_rows(rows, rows_of(manifest.refusals))
     write_manifest(out, written)
     return written.micrographs
-
-
-def _write_record(job: Job, summary: RunSummary, cluster: Mapping[str, object]) -> None:
-    """Write run.json: all that one needs to know to repeat the run."""
-    facts = {
-        "versions": versions(),
-        "machine": machine(),
-        "job": plain(job),
-        "device": plain(summary.device),
-        "cluster": cluster,
-        "models": summary.models,
-        "n_micrographs": summary.n_micrographs,
-        "n_failed": summary.n_failed,
-        "n_refused": summary.n_refused,
-        "n_detected": summary.n_detected,
-        "n_reused": summary.n_reused,
-        "seconds": {stage: round(spent, 3) for stage, spent in summary.seconds.items()},
-    }
-    commit_bytes(job.out / RECORD, (json.dumps(facts, indent=2, ensure_ascii=False) + "\n").encode())

@@ -223,6 +223,13 @@ class Job:
                 got="false",
                 remedy="Change one of the two.",
             )
+        if self.input is not None and self.input.table is None and self.out.is_relative_to(self.input.folder):
+            raise JobError(
+                "out",
+                expected="a folder outside the micrographs' own",
+                got=str(self.out),
+                remedy="Results among raw data would be taken for more of it; choose another `out`.",
+            )
         if self.input is None and self.simulate is None:
             raise JobError(
                 "job",

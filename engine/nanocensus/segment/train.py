@@ -45,10 +45,12 @@ class TrainingResult:
         held_out = self.card["held_out"]
         if held_out is None:
             return f"{self.path.name}: no fields held out"
+        own = held_out["networks"] == [self.path.stem]
+        judged = self.path.name if own else f"{self.path.name} saw everything; its folds pooled"
         counted = f"{held_out['n_predicted']} particles for {held_out['n_true']}"
         return (
-            f"{self.path.name}: Dice {held_out['dice']:.4f}, F1 {held_out['f1']:.4f}, {counted}, "
-            f"on {len(held_out['micrographs'])} micrographs of held-out fields"
+            f"{judged}: Dice {held_out['dice']:.4f}, F1 {held_out['f1']:.4f}, {counted}, "
+            f"on {len(held_out['micrographs'])} micrographs of fields that they did not see"
         )
 
 

@@ -38,6 +38,13 @@ def read_training_images(spec: TrainingSpec) -> list[TrainingImage]:
     images = []
     for name, group in _read_groups(spec.groups):
         pixels = read_image(spec.images / name).pixels
+        if min(pixels.shape) < spec.patch:
+            raise JobError(
+                "patch",
+                expected=f"at most {min(pixels.shape)}, the smaller side of {name}",
+                got=str(spec.patch),
+                remedy="Use smaller patches, or leave small micrographs out.",
+            )
         images.append(TrainingImage(name, group, pixels, read_truth(spec.masks / name, pixels.shape) != 0))
     return images
 

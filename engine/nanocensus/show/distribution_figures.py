@@ -1,5 +1,6 @@
 """How a descriptor is distributed in each sample: histograms, and violins side by side."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import holoviews as hv
@@ -20,7 +21,7 @@ from nanocensus.show.theme import sample_styles as styles_of
 
 SUMMARIES = ("mean", "median", "mode", "lower_quartile", "upper_quartile", "range_lower", "range_upper")
 """What a violin marks; the range holds 95 % of the particles."""
-_BARS_ACROSS_RANGE = 30
+_FEWEST_BARS_ACROSS_RANGE, _MOST_BARS_ACROSS_RANGE = 6, 30
 _POINTS_OF_VIOLIN = 128
 _HALF_WIDTH = 0.4
 _MOST_UPRIGHT_NAMES = 6
@@ -42,7 +43,7 @@ def histogram(
     ----------
     density_ds : xr.Dataset
         Of `statistics.density.densities`: `weight` along sample and x, with the ends `x_left`, `x_right` of its cells,
-        which are joined to about thirty bars over the range of 95 % of the particles.
+        which are joined to 6 to 30 bars over the range of 95 % of the particles, more for more particles.
     column : str
         Its column.
     styles : Mapping, optional
@@ -71,7 +72,10 @@ def histogram(
 
 
 def _bars(ds: xr.Dataset) -> xr.Dataset:
-    width = float((ds["range_upper"].max() - ds["range_lower"].min()) / _BARS_ACROSS_RANGE)
+    # A bar of one particle tells nothing: few particles get few bars (the square root of their number).
+    largest = int(ds["n"].max()) if ds.sizes["sample"] else 0
+    n_bars = min(_MOST_BARS_ACROSS_RANGE, max(_FEWEST_BARS_ACROSS_RANGE, math.isqrt(largest)))
+    width = float((ds["range_upper"].max() - ds["range_lower"].min()) / n_bars)
     cell = float((ds["x_right"] - ds["x_left"]).mean())
     joined = max(1, round(width / cell)) if np.isfinite(width) else 1
     coarse = ds[["weight"]].reset_coords(drop=True).coarsen(x=joined, boundary="pad").sum()

@@ -173,6 +173,7 @@ def _reasons_layer(to_scale: _Thinning, rejected: Sequence[Outline], reasons: Se
     polygons = hv.Polygons(shapes, ["x (nm)", "y (nm)"], "reason")
     return polygons.opts(
         backend="bokeh",
+        color=REJECTED_COLOUR,  # or HoloViews would colour by reason, which nothing explains
         fill_color=REJECTED_COLOUR,
         fill_alpha=0.12,
         line_color=REJECTED_COLOUR,

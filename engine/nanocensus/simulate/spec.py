@@ -160,4 +160,4 @@ class SimulationSpec:
 
 
 def _wrong(name: str, expected: str, got: object) -> JobError:
-    return JobError(f"simulation.{name}", expected=expected, got=str(got), remedy="Change it in the job file or call.")
+    return JobError(name, expected=expected, got=str(got), remedy="Change it in the job file or call.")

@@ -125,7 +125,8 @@ def check_seen(seen: pd.DataFrame, recipe: Recipe) -> None:
     low, high = recipe.ranges[column]
     raise TableError(
         f"column {column!r}", expected=f"values from {low:g} to {high:g}", got=f"{worst:g}",
-        remedy="Check the units (lengths are nm, areas nm2), or give a coarser scale.",
+        remedy="Check the pixel size: lengths are in nm and areas in nm2. Larger values need a coarser quantum (`scale` "
+        "of nc.cells).",
     )  # fmt: skip
 
 

@@ -304,7 +304,7 @@ def _duplicate(source: Source, owner: str) -> str:
 
 def _report(source: Source, reason: str, result: Ingested, before: Mapping[str, Any] | None) -> None:
     if reason:
-        logger.warning("refused: %s", reason)
+        logger.info("refused: %s", reason)
     if before is not None and result.facts.get("content_digest") != before["content_digest"]:
         logger.warning(
             "%s holds other pixels than before: micrograph %s and what was computed from it no longer count",

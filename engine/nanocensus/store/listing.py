@@ -1,6 +1,7 @@
 """samples.csv and micrographs.csv: what users say about their files, checked at the door."""
 
 import csv
+import difflib
 import math
 import re
 from collections import Counter
@@ -153,13 +154,26 @@ def _check_header(path: Path, header: Sequence[str]) -> None:
         remedy = "Give each column its own name."
         raise _table_error(path, "a different name for each column", f"{', '.join(repeated)} again", remedy)
     for name in header:
-        meant = _MEANT.get(re.sub(r"[^a-z]", "", name.casefold()))
-        if meant is not None and name != meant:
+        meant = likely_meant(name)
+        if meant is not None and name not in KNOWN_COLUMNS:
             remedy = f"Did you mean {meant!r}? A condition of the synthesis needs a more different name."
             raise _table_error(path, f"known columns spelled {', '.join(KNOWN_COLUMNS)}", repr(name), remedy)
     if not {"file", "sample"} & set(header):
         remedy = "Name files (one row a micrograph) in `file`, or folders (one row a sample) in `sample`."
         raise _table_error(path, "a column `file` or `sample`", ", ".join(header), remedy)
+
+
+def likely_meant(name: str) -> str | None:
+    """Give the known column that a name may be a misspelling of; it would silently become a condition.
+
+    Examples
+    --------
+    >>> likely_meant("Pixel size (nm)"), likely_meant("sampel"), likely_meant("Co_mmol")
+    ('pixel_size_nm', 'sample', None)
+    """
+    letters = re.sub(r"[^a-z]", "", name.casefold())
+    near = difflib.get_close_matches(letters, _MEANT, n=1, cutoff=0.8)
+    return _MEANT[near[0]] if near else None
 
 
 _MEANT = {re.sub(r"[^a-z]", "", name): name for name in KNOWN_COLUMNS} | {

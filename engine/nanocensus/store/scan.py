@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from nanocensus.errors import ImageError, JobError
+from nanocensus.store.listing import KNOWN_COLUMNS, likely_meant
 from nanocensus.store.ordering import natural_key
 from nanocensus.store.readers import IMAGE_SUFFIXES, READERS
 
@@ -108,6 +109,8 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
         elif field in seen or field in _RESERVED_FIELDS or not field.isidentifier():
             reason = "twice" if field in seen else "which a path cannot give"
             raise _pattern_error(pattern, f"{{{field}}} {reason}")
+        elif field not in KNOWN_COLUMNS and likely_meant(field) is not None:
+            raise _pattern_error(pattern, f"{{{field}}}; did you mean {{{likely_meant(field)}}}?")
         else:
             seen.add(field)
             expression += f"(?P<{field}>[0-9]+)" if field == "order" else f"(?P<{field}>[^/]+?)"
