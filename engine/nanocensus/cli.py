@@ -121,14 +121,14 @@ def status(out: OutFolder) -> None:
 def doctor(
     out: Annotated[Path | None, typer.Argument(help="A run's results, to be read through and verified.")] = None,
 ) -> None:
-    """Check this installation, and the results of a run if a folder is given."""
+    """Check this installation, or the results of a run if a folder is given."""
     from nanocensus.pipeline.inspection import installation, verify
 
-    table = Table("what", "found", title="installation")
-    for what, found in installation().items():
-        table.add_row(what, found)
-    out_console.print(table)
     if out is None:
+        table = Table("what", "found", title="installation")
+        for what, found in installation().items():
+            table.add_row(what, found)
+        out_console.print(table)
         return
     troubles = verify(out)
     for trouble in troubles:

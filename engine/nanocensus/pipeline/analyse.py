@@ -9,7 +9,7 @@ import pandas as pd
 import xarray as xr
 
 from nanocensus.measure.criteria import FAILED, REASONS, apply_criteria, count_rejections
-from nanocensus.pipeline.spec import Job
+from nanocensus.pipeline.spec import Job, StatisticsSection
 from nanocensus.statistics import binning
 from nanocensus.statistics.cells import cells
 from nanocensus.statistics.density import densities
@@ -60,20 +60,16 @@ def analyse_run(job: Job) -> Analysis:
     TableError
         If a descriptor is not a column of the particles table.
     """
-    section = job.statistics
-    weight = None if section.weight == "none" else section.weight
     micrographs = read_micrographs(job.out)
     flagged = apply_criteria(read_particles(job.out), job.criteria)
     counts = _counts(flagged, micrographs["sample"].unique())
     tables = {"counts": counts}
-    accepted = flagged[flagged[FAILED] == 0]
     if not int(counts["accepted"].sum()):
         analysis = Analysis(None, None, {}, counts)
         _remove_statistics(job.out)  # those of an earlier run would stand beside counts that deny them
     else:
-        by_sample = _statistics(accepted, micrographs, job, weight, None)
-        by_size = _statistics(accepted, micrographs, job, weight, section.bins())
-        shapes = {name: densities(accepted, name, weight=weight) for name in section.descriptors}
+        by_sample, by_size = _statistics(flagged[flagged[FAILED] == 0], micrographs, job)
+        shapes = _densities(flagged[flagged[FAILED] == 0], job.statistics)
         analysis = Analysis(by_sample, by_size, shapes, counts)
         for which, dataset in ((BY_SAMPLE, by_sample), (BY_SIZE, by_size)):
             binning.save(dataset, statistics_store(job.out, which))
@@ -83,17 +79,20 @@ def analyse_run(job: Job) -> Analysis:
     return analysis
 
 
-def _statistics(
-    accepted: Particles, micrographs: pd.DataFrame, job: Job, weight: str | None, bins: SizeBins | None
-) -> xr.Dataset:
-    """Sum the accepted particles into cells, keep those by size, and estimate from them."""
+def _statistics(accepted: Particles, micrographs: pd.DataFrame, job: Job) -> tuple[xr.Dataset, xr.Dataset]:
+    """Estimate by sample, and by sample and size; the cells of the latter are kept."""
     section = job.statistics
-    by: list[str | SizeBins] = ["sample"] if bins is None else ["sample", bins]
-    made = cells(accepted, micrographs, by=by, of=section.descriptors, weight=weight)
-    if bins is not None:
-        made.save(job.out / CELLS_STORE)
-    wanted = {name: (mean, median, cv) for name in section.descriptors}
-    return estimate(made, wanted, cluster=section.cluster, level=section.level)
+    of, cluster, level, weight = section.descriptors, section.cluster, section.level, section.weight_column
+    by_sample = binning.sample_statistics(accepted, micrographs, of=of, cluster=cluster, level=level, weight=weight)
+    by: list[str | SizeBins] = ["sample", section.bins()]
+    made = cells(accepted, micrographs, by=by, of=of, weight=weight)
+    made.save(job.out / CELLS_STORE)
+    by_size = estimate(made, {name: (mean, median, cv) for name in of}, cluster=cluster, level=level)
+    return by_sample, by_size
+
+
+def _densities(accepted: Particles, section: StatisticsSection) -> dict[str, xr.Dataset]:
+    return {name: densities(accepted, name, weight=section.weight_column) for name in section.descriptors}
 
 
 def _remove_statistics(out: Path) -> None:

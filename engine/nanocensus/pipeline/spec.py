@@ -155,6 +155,11 @@ class StatisticsSection:
             )
         self.bins()
 
+    @property
+    def weight_column(self) -> str | None:
+        """The column of weights, or None to count each particle once."""
+        return None if self.weight == "none" else self.weight
+
     def bins(self) -> SizeBins:
         """Give the size bins: 0.2 nm wide unless another rule is given.
 
