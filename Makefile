@@ -34,7 +34,9 @@ lint: env
 	$(BIN)/nanocensus schema --check
 
 bench: env
-	$(BIN)/python -m pytest -q benchmarks --benchmark-enable --benchmark-json=results/benchmark.json
+	@mkdir -p results
+	$(BIN)/python -m pytest -q -o addopts=--import-mode=importlib benchmarks \
+	  --benchmark-enable --benchmark-json=results/benchmark.json
 
 docs: env
 	$(BIN)/python -m pytest -q tests/test_docs.py
