@@ -89,8 +89,9 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
+        got = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         remedy = "Check the path; jobs/ holds examples to copy."
-        raise JobError(str(path), expected="a job file", got=str(error), remedy=remedy) from None
+        raise JobError(str(path), expected="a job file", got=got, remedy=remedy) from None
     except tomllib.TOMLDecodeError as error:
         raise JobError(str(path), expected="TOML", got=str(error), remedy="Correct that line.") from None
 
