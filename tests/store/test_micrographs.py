@@ -107,7 +107,10 @@ def test_metadata_pass_a_validator_of_the_specification(store):
     v05 = pytest.importorskip("ome_zarr_models.v05", reason="ome-zarr-models needs Python 3.12")
     all_three(store)
     v05.Image.from_zarr(zarr.open_group(store / NAME, mode="r"))
-    v05.ImageLabel.from_zarr(zarr.open_group(store / NAME / "labels" / "truth", mode="r"))
+    v05.Image.from_zarr(zarr.open_group(store / NAME / "probability", mode="r"))
+    v05.Labels.from_zarr(zarr.open_group(store / NAME / "labels", mode="r"))
+    for name in ("truth", "particles"):
+        v05.ImageLabel.from_zarr(zarr.open_group(store / NAME / "labels" / name, mode="r"))
 
 
 def test_each_array_is_one_shard_of_chunks_up_to_1024_checked_by_crc(store):

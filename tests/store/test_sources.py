@@ -132,7 +132,7 @@ def test_a_table_of_samples_describes_folders_and_finds_masks_by_stem(tmp_path, 
     assert [s.conditions["Co_mmol"] for s in sources] == [0.4, 0.4, 0.5]
     assert [s.session for s in sources] == ["tue", "tue", "mon"]
     assert "1 micrographs of A have no mask" in caplog.text
-    assert "3 image files" in caplog.text
+    assert "does not list are ignored: C (1)\n" in caplog.text
 
 
 def test_a_table_of_samples_adds_to_what_a_pattern_says(tmp_path):

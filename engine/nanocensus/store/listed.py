@@ -73,7 +73,8 @@ def described_samples(root: Path, listing: Listing, sources: Sequence[Source], *
             raise listing.error(i, expected="each sample once, without an order", got=got, remedy=remedy)
         rows[sample] = i
     members: dict[str, list[Source]] = {sample: [] for sample in rows}
-    ignored = 0
+    ignored: dict[str, int] = {}
+    masks = tuple(f"{row['mask'].strip('/')}/" for row in listing.rows if "mask" in row)
     here = root.resolve().name
     for source in sources:
         named = [sample for sample in rows if source.name.startswith(f"{sample}/")] if by_folder else []
@@ -88,10 +89,11 @@ def described_samples(root: Path, listing: Listing, sources: Sequence[Source], *
             )
         if named:
             members[named[0]].append(source)
-        else:
-            ignored += 1
+        elif not source.name.startswith(masks):
+            ignored[source.sample] = ignored.get(source.sample, 0) + 1
     if ignored:
-        logger.info("%d image files under %s are in no sample of %s and are ignored", ignored, root, listing.path)
+        folders = ", ".join(f"{sample} ({count})" for sample, count in ignored.items())
+        logger.warning("image files of samples that %s does not list are ignored: %s", listing.path, folders)
     empty = [sample for sample, found in members.items() if not found]
     if empty:
         raise _missing(listing, empty, "samples with micrographs", root)
