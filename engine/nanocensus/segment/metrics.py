@@ -93,22 +93,18 @@ def match_particles(
     """
     if not 0.5 <= iou < 1:
         raise ValueError(f"iou: expected at least 0.5 and below 1, got {iou!r}. Matches below 0.5 are not unique.")
-    true_names, true_of = np.unique(truth, return_inverse=True)
-    predicted_names, predicted_of = np.unique(predicted, return_inverse=True)
+    true_names, true_area = np.unique(truth[truth != 0], return_counts=True)
+    predicted_names, predicted_area = np.unique(predicted[predicted != 0], return_counts=True)
+    both = (truth != 0) & (predicted != 0)  # only here can particles overlap: a small part of a micrograph
     pairs, overlap = np.unique(
-        true_of.ravel().astype(np.int64) * predicted_names.size + predicted_of.ravel(), return_counts=True
+        np.searchsorted(true_names, truth[both]) * predicted_names.size
+        + np.searchsorted(predicted_names, predicted[both]),
+        return_counts=True,
     )
-    rows, columns = np.divmod(pairs, predicted_names.size)
-    true_area = np.bincount(rows, weights=overlap, minlength=true_names.size)
-    predicted_area = np.bincount(columns, weights=overlap, minlength=predicted_names.size)
-    both = (true_names[rows] != 0) & (predicted_names[columns] != 0)
+    rows, columns = np.divmod(pairs, max(predicted_names.size, 1))
     union = true_area[rows] + predicted_area[columns] - overlap
-    matched = int(np.count_nonzero(both & (overlap > iou * union)))
-    return Matches(
-        matched,
-        int(np.count_nonzero(predicted_names)) - matched,
-        int(np.count_nonzero(true_names)) - matched,
-    )
+    matched = int(np.count_nonzero(overlap > iou * union))
+    return Matches(matched, predicted_names.size - matched, true_names.size - matched)
 
 
 def _share(part: int, whole: int) -> float:
