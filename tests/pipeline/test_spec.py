@@ -64,6 +64,15 @@ def test_a_mistake_is_answered_with_what_was_expected(tmp_path, text, words):
         read_job(path)
 
 
+def test_border_weights_are_off_where_the_paper_is_followed_unless_asked_for():
+    job = {"out": "r", "input": {"folder": "x"}}
+    assert parse_job(job).weight_column == "border_weight"
+    assert parse_job(job | {"measure": {"estimator": "paper"}}).weight_column is None
+    asked = {"measure": {"estimator": "paper"}, "statistics": {"weight": "border_weight"}}
+    assert parse_job(job | asked).weight_column == "border_weight"
+    assert parse_job(job | {"statistics": {"weight": "none"}}).weight_column is None
+
+
 def test_a_missing_job_file_is_named():
     with pytest.raises(JobError, match=r"nowhere\.toml"):
         read_job("nowhere.toml")

@@ -9,7 +9,7 @@ import pandas as pd
 import xarray as xr
 
 from nanocensus.measure.criteria import FAILED, REASONS, apply_criteria, count_rejections
-from nanocensus.pipeline.spec import Job, StatisticsSection
+from nanocensus.pipeline.spec import Job
 from nanocensus.statistics import binning
 from nanocensus.statistics.cells import cells
 from nanocensus.statistics.density import densities
@@ -69,7 +69,7 @@ def analyse_run(job: Job) -> Analysis:
         _remove_statistics(job.out)  # those of an earlier run would stand beside counts that deny them
     else:
         by_sample, by_size = _statistics(flagged[flagged[FAILED] == 0], micrographs, job)
-        shapes = _densities(flagged[flagged[FAILED] == 0], job.statistics)
+        shapes = _densities(flagged[flagged[FAILED] == 0], job)
         analysis = Analysis(by_sample, by_size, shapes, counts)
         for which, dataset in ((BY_SAMPLE, by_sample), (BY_SIZE, by_size)):
             binning.save(dataset, statistics_store(job.out, which))
@@ -82,7 +82,7 @@ def analyse_run(job: Job) -> Analysis:
 def _statistics(accepted: Particles, micrographs: pd.DataFrame, job: Job) -> tuple[xr.Dataset, xr.Dataset]:
     """Estimate by sample, and by sample and size; the cells of the latter are kept."""
     section = job.statistics
-    of, cluster, level, weight = section.descriptors, section.cluster, section.level, section.weight_column
+    of, cluster, level, weight = section.descriptors, section.cluster, section.level, job.weight_column
     by_sample = binning.sample_statistics(accepted, micrographs, of=of, cluster=cluster, level=level, weight=weight)
     by: list[str | SizeBins] = ["sample", section.bins()]
     made = cells(accepted, micrographs, by=by, of=of, weight=weight)
@@ -91,8 +91,8 @@ def _statistics(accepted: Particles, micrographs: pd.DataFrame, job: Job) -> tup
     return by_sample, by_size
 
 
-def _densities(accepted: Particles, section: StatisticsSection) -> dict[str, xr.Dataset]:
-    return {name: densities(accepted, name, weight=section.weight_column) for name in section.descriptors}
+def _densities(accepted: Particles, job: Job) -> dict[str, xr.Dataset]:
+    return {name: densities(accepted, name, weight=job.weight_column) for name in job.statistics.descriptors}
 
 
 def _remove_statistics(out: Path) -> None:

@@ -132,8 +132,9 @@ class StatisticsSection:
     """Columns of the particles table that hold lengths, areas or ratios."""
     cluster: Literal["group", "session", "micrograph"] = "group"
     """What is alike and so counts as one in every interval; a micrograph without a group is its own."""
-    weight: Literal["border_weight", "none"] = "border_weight"
-    """Whether particles are weighted for the chance that the border cut them off."""
+    weight: Literal["border_weight", "none"] | None = None
+    """Whether particles are weighted for the chance that the border cut them off; they are, but for the estimator
+    "paper", if absent."""
     level: float = 0.95
     """Confidence level of the intervals."""
 
@@ -154,11 +155,6 @@ class StatisticsSection:
                 remedy="See docs/reference/columns.md for what each means.",
             )
         self.bins()
-
-    @property
-    def weight_column(self) -> str | None:
-        """The column of weights, or None to count each particle once."""
-        return None if self.weight == "none" else self.weight
 
     def bins(self) -> SizeBins:
         """Give the size bins: 0.2 nm wide unless another rule is given.
@@ -221,7 +217,7 @@ class Job:
     def __post_init__(self) -> None:
         """Check that there is something to do, and what no section can check alone."""
         _at_least("seed", self.seed, 0)
-        if self.statistics.weight == "border_weight" and not self.criteria.exclude_border:
+        if self.weight_column is not None and not self.criteria.exclude_border:
             raise JobError(
                 "[criteria] exclude_border",
                 expected='true, since particles on the border have no weight (or [statistics] weight = "none")',
@@ -242,6 +238,13 @@ class Job:
                 got="neither",
                 remedy='Add [input] and below it folder = "path/to/micrographs".',
             )
+
+    @property
+    def weight_column(self) -> str | None:
+        """The column of weights, or None to count each particle once, as the paper does."""
+        by_default = "none" if self.measure.estimator == "paper" else "border_weight"
+        weight = self.statistics.weight or by_default
+        return None if weight == "none" else weight
 
 
 def _at_least(key: str, value: int | None, least: int) -> None:
