@@ -132,6 +132,26 @@ def test_labels_and_maps_that_are_gone_are_made_again(copied, finished, job_of, 
     assert_equal_results(finished[0], copied)
 
 
+def test_a_part_that_was_changed_but_can_be_read_is_measured_again(copied, finished, job_of, client):
+    import pyarrow.parquet as pq
+
+    part = next((copied / "particles").iterdir())
+    whole = pq.ParquetFile(part)
+    changed = whole.read()
+    areas = changed.column("area_nm2").to_numpy() * 2
+    changed = changed.set_column(changed.schema.get_field_index("area_nm2"), changed.schema.field("area_nm2"), [areas])
+    with pq.ParquetWriter(part, whole.schema_arrow) as writer:
+        start = 0
+        for group in range(whole.num_row_groups):
+            n = whole.metadata.row_group(group).num_rows
+            writer.write_table(changed.slice(start, n), row_group_size=max(n, 1))
+            start += n
+        writer.add_key_value_metadata({key.decode(): text.decode() for key, text in whole.metadata.metadata.items()
+                                       if key.startswith(b"nanocensus")})  # fmt: skip
+    assert nc.run(job_of(copied), client).n_reused == 4  # the other block
+    assert_equal_results(finished[0], copied)
+
+
 def test_nothing_accepted_leaves_no_statistics_of_an_earlier_run(copied, job_of, client):
     nc.run(job_of(copied, criteria={"min_area_nm2": 1e5}), client)
     assert (pd.read_csv(copied / "tables/counts.csv")["accepted"] == 0).all()

@@ -47,7 +47,7 @@ def process_block(block: Block, out: Path, tile_px: int, settings: MeasureSectio
     out : Path
         Folder of the results.
     tile_px : int
-        Side of the square of output that one pass of the network computes.
+        Largest side of the windows that a micrograph is cut into for the network, pixels.
     settings : MeasureSection
         How particles are measured.
 

@@ -90,8 +90,9 @@ def _local_cluster(section: ClusterSection) -> Iterator[distributed.LocalCluster
 
 
 def _start(workers: int) -> distributed.LocalCluster:
+    handlers = [(handler, handler.level) for handler in logging.getLogger().handlers]
     try:
-        return distributed.LocalCluster(
+        cluster = distributed.LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
             processes=True,
@@ -106,6 +107,9 @@ def _start(workers: int) -> distributed.LocalCluster:
             got=str(error).splitlines()[0],
             remedy='In a script, put the call under `if __name__ == "__main__":`, since each worker imports the script.',
         ) from error
+    for handler, level in handlers:  # silence_logs quietens the program's own handlers too
+        handler.setLevel(level)
+    return cluster
 
 
 def describe(client: distributed.Client) -> Mapping[str, object]:

@@ -136,11 +136,20 @@ def cut_blocks(micrographs: pd.DataFrame, tasks: Mapping[str, Task]) -> list[Blo
     ]
 
 
-def finished_rows(block: Block, out: Path) -> list[Row] | None:
+def finished_rows(block: Block, out: Path, recorded: str | None) -> list[Row] | None:
     """Give the rows that a finished part carries, or None if it has to be done (again).
 
     A part counts as finished if it can be read and all of its rows, and the maps and labels of those that did not
     fail, carry the digests that are wanted now.
+
+    Parameters
+    ----------
+    block : Block
+    out : Path
+        Folder of the results.
+    recorded : str or None
+        Digest of the part's file in the index; None if the run that wrote it was stopped before it knew. A part that is
+        not the recorded one was damaged, even if it can still be read.
     """
     path = out / PARTICLES_FOLDER / block.part
     try:
@@ -156,5 +165,7 @@ def finished_rows(block: Block, out: Path) -> list[Row] | None:
         if row["status"] == "done" and stored_digests(out / STORE_FOLDER, row["micrograph"]) != digests:
             return None
     part_digest = file_digest(path)
+    if recorded not in (None, part_digest):
+        return None
     return [{**task.row, **{name: row.get(name) for name in RESULT_COLUMNS}, "part_digest": part_digest}
             for row, task in zip(rows, block.tasks, strict=True)]  # fmt: skip

@@ -132,7 +132,9 @@ def _process(
     that stops half way leaves no row that speaks of results that are gone.
     """
     blocks = _plan(manifest.micrographs, chosen, job)
-    found = {block.part: finished_rows(block, job.out) for block in blocks}
+    written = manifest.micrographs.dropna(subset=["part", "part_digest"])
+    recorded = dict(zip(written["part"], written["part_digest"], strict=True))
+    found = {block.part: finished_rows(block, job.out, recorded.get(block.part)) for block in blocks}
     rows = [row for block in blocks for row in found[block.part] or ()]
     n_reused = len(rows)
     waiting = [block for block in blocks if found[block.part] is None]

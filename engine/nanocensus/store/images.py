@@ -117,5 +117,5 @@ def damage(subject: str, expected: str, got: str) -> DamageError:
         subject,
         expected=expected,
         got=got,
-        remedy="Run `nanocensus ingest` again for its file, then the job: only what is damaged is made again.",
+        remedy="Run `nanocensus doctor` on the results, then the job again: only what is damaged is made again.",
     )

@@ -297,7 +297,7 @@ def _duplicate(source: Source, owner: str) -> str:
             source.name,
             expected="a micrograph that is not counted yet",
             got=f"the same pixels as {owner}",
-            remedy="Remove the copy; if the file was renamed or moved, start with a new output folder.",
+            remedy="Remove the copy. If the file was renamed or moved, `nanocensus run` takes it by its new name.",
         )
     )
 
