@@ -2,9 +2,14 @@
 
 import importlib.util
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
 
 from nanocensus.errors import DeviceError
+
+if TYPE_CHECKING:
+    import jax
 
 DeviceChoice = Literal["auto", "cpu", "gpu"]
 
@@ -75,3 +80,49 @@ def _find_gpu() -> tuple[str | None, str]:
         return name.decode() if isinstance(name, bytes) else str(name), ""
     finally:
         pynvml.nvmlShutdown()
+
+
+def gpu_of_this_process() -> str:
+    """Give the name of the GPU on which JAX computes in this process.
+
+    Raises
+    ------
+    DeviceError
+        If JAX would compute on the CPU, as it does without a word where its CUDA libraries are missing.
+    """
+    import jax
+
+    if jax.default_backend() != "gpu":
+        raise DeviceError(
+            "the GPU of a worker",
+            expected="JAX to see it",
+            got=f"the backend {jax.default_backend()!r}",
+            remedy='Install JAX for CUDA (pip install "nanocensus[cuda13]" or [cuda12]), and leave JAX_PLATFORMS unset.',
+        )
+    return str(jax.devices()[0].device_kind)
+
+
+def to_host(array: "jax.Array") -> np.ndarray:
+    """Copy an array from the device to the host, through page-locked memory where it lies on a GPU.
+
+    XLA copies into pageable memory, at 1 GB/s; CuPy sees the same array without a copy and moves it at 50 GB/s.
+
+    Parameters
+    ----------
+    array : jax.Array
+        Of any shape and type; on any device.
+
+    Returns
+    -------
+    ndarray
+        Its page-locked memory is used again when it is let go.
+    """
+    if next(iter(array.devices())).platform != "gpu":
+        return np.array(array)
+    import cupy
+
+    seen = cupy.from_dlpack(array)
+    locked = cupy.cuda.alloc_pinned_memory(seen.nbytes)
+    host = np.frombuffer(locked, seen.dtype, seen.size).reshape(seen.shape)
+    seen.get(out=host)  # waits for the copy, so that the device may use the memory again
+    return host

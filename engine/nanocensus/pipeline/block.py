@@ -11,8 +11,9 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import UInt8
 
-from nanocensus.errors import DamageError, ImageError, NanocensusError
+from nanocensus.errors import DamageError, ImageError, NanocensusError, StoreError
 from nanocensus.measure.descriptors import measure
+from nanocensus.pipeline.gpu_block import Predicted
 from nanocensus.pipeline.plan import Block, Task, planned_row
 from nanocensus.pipeline.spec import MeasureSection
 from nanocensus.schema import PARTICLES, Estimator
@@ -34,7 +35,9 @@ class BlockResult:
     """Time spent in each stage, summed over its micrographs."""
 
 
-def process_block(block: Block, out: Path, tile_px: int, settings: MeasureSection) -> BlockResult:
+def process_block(
+    block: Block, out: Path, tile_px: int, settings: MeasureSection, predicted: Predicted | None = None
+) -> BlockResult:
     """Predict and measure each micrograph of a block, and write its part.
 
     A micrograph that fails becomes a row with the reason, and stops nobody. What the store already holds under the
@@ -50,17 +53,22 @@ def process_block(block: Block, out: Path, tile_px: int, settings: MeasureSectio
         Largest side of the windows that a micrograph is cut into for the network, pixels.
     settings : MeasureSection
         How particles are measured.
+    predicted : Predicted, optional
+        What a GPU says that did the predicting before.
 
     Returns
     -------
     BlockResult
     """
-    seconds = {"segment": 0.0, "measure": 0.0}
+    seconds = {"segment": 0.0 if predicted is None else predicted.seconds, "measure": 0.0}
+    failed = {} if predicted is None else predicted.failed
     tables: list[pa.Table] = []
     rows: list[dict[str, Any]] = []
     for task in block.tasks:
         try:
-            table = _process_micrograph(task, out, tile_px, settings, seconds)
+            if task.row["micrograph"] in failed:
+                raise failed[task.row["micrograph"]]
+            table = _process_micrograph(task, out, tile_px if predicted is None else None, settings, seconds)
             outcome = {"status": "done", "n_detected": table.num_rows}
         except Exception as error:  # noqa: BLE001  one bad micrograph must not cost the others
             table = PARTICLES.arrow().empty_table()
@@ -82,7 +90,7 @@ def _failure(task: Task, error: Exception) -> dict[str, Any]:
 
 
 def _process_micrograph(
-    task: Task, out: Path, tile_px: int, settings: MeasureSection, seconds: dict[str, float]
+    task: Task, out: Path, tile_px: int | None, settings: MeasureSection, seconds: dict[str, float]
 ) -> pa.Table:
     store, micrograph = out / STORE_FOLDER, str(task.row["micrograph"])
     start = perf_counter()
@@ -105,13 +113,21 @@ def _process_micrograph(
     return pa.table(columns, schema=PARTICLES.arrow())
 
 
-def _probability(store: Path, micrograph: str, task: Task, tile_px: int) -> UInt8[np.ndarray, "y x"]:
+def _probability(store: Path, micrograph: str, task: Task, tile_px: int | None) -> UInt8[np.ndarray, "y x"]:
+    """Give the map that is there, or else predict it; without a size of tiles a GPU did, and the map has to be there."""
     try:
         stored = read_probability(store, micrograph)
     except DamageError:  # it can be computed again
         stored = None
     if stored is not None and stored[1] == task.segment_digest:
         return stored[0]
+    if tile_px is None:
+        raise StoreError(
+            f"probability of micrograph {micrograph}",
+            expected="the map that a GPU has just written",
+            got="none, or a damaged one",
+            remedy="Look after the disk, then run again: what was finished is kept.",
+        )
     model = load_model(task.model)
     probability = model.probability(
         read_pixels(store, micrograph), pixel_size_nm=float(task.row["pixel_size_nm"]), tile=tile_px

@@ -1,22 +1,37 @@
-"""Where the work is done: local worker processes, or a Dask cluster that is already there."""
+"""Where the work is done: local worker processes, with a GPU each or none, or a Dask cluster that is already there.
+
+Beside workers that own a GPU there are workers that measure: a GPU predicts faster than the cores of its own process
+could read and write. Tasks find the right ones by the resources that workers offer.
+"""
 
 import contextlib
 import logging
 import os
 from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
 import dask
 import distributed
 import psutil
 
-from nanocensus.errors import InputError
+from nanocensus.device import Device, DeviceChoice, gpu_of_this_process
+from nanocensus.errors import DeviceError, InputError
 from nanocensus.pipeline.spec import ClusterSection
 
 CONNECT_TIMEOUT = 15.0
 """How long a scheduler, and then its first worker, may take to answer, seconds."""
 
+GPU, HOST = "GPU", "HOST"
+"""What workers offer: blocks at once on their GPU; or, beside such workers, one block on their core."""
+BLOCKS_PER_GPU = 2
+"""Blocks that a GPU's worker does at once: one reads and writes while the other computes."""
+
 WORKER_MEMORY = 2 * 1024**3
 """Memory that a worker is given when the number of workers is left to us; a 4096 x 4096 micrograph takes under 1.5 GiB."""
+
+
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "BLOSC_NTHREADS")
 
 
 def worker_environment(cores: int) -> Mapping[str, str]:
@@ -25,12 +40,27 @@ def worker_environment(cores: int) -> Mapping[str, str]:
     XLA takes all cores of the machine in every process unless NPROC says otherwise, and a GPU that it finds; the rest
     runs one thread each, since the work is parallel over micrographs.
     """
-    threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "BLOSC_NTHREADS")
-    return {"NPROC": str(cores), "JAX_PLATFORMS": "cpu"} | dict.fromkeys(threads, "1")
+    return {"NPROC": str(cores), "JAX_PLATFORMS": "cpu"} | dict.fromkeys(_THREADS, "1")
+
+
+def gpu_environment() -> Mapping[str, str]:
+    """Give the environment of a worker that owns a GPU; it has to be there before the process starts.
+
+    By default XLA takes three quarters of the GPU's memory at once, which leaves too little to CuPy. What it compiled is
+    kept for the next run, since that takes seconds for each shape of micrograph.
+    """
+    cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "nanocensus" / "xla"
+    return {
+        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+        "JAX_COMPILATION_CACHE_DIR": str(cache),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.5",
+    } | dict.fromkeys(_THREADS, "1")
 
 
 @contextlib.contextmanager
-def open_client(section: ClusterSection, client: distributed.Client | None = None) -> Iterator[distributed.Client]:
+def open_client(
+    section: ClusterSection, client: distributed.Client | None = None, *, gpu: bool = False
+) -> Iterator[distributed.Client]:
     """Give a client of the cluster that a job asks for, and close what was opened for it.
 
     Parameters
@@ -39,6 +69,8 @@ def open_client(section: ClusterSection, client: distributed.Client | None = Non
         The [cluster] section of the job file.
     client : distributed.Client, optional
         A client of any other cluster; it is used as it is and left open.
+    gpu : bool
+        Whether workers of this machine get its GPUs, one each, with workers beside them that measure.
 
     Raises
     ------
@@ -51,7 +83,8 @@ def open_client(section: ClusterSection, client: distributed.Client | None = Non
         with _connect(section.scheduler) as connected:
             yield connected
     else:
-        with _local_cluster(section) as cluster, distributed.Client(cluster) as local:
+        with _local_cluster(section, gpu) as cluster, distributed.Client(cluster) as local:
+            local.wait_for_workers(len(cluster.worker_spec))
             yield local
 
 
@@ -75,31 +108,71 @@ def _connect(address: str) -> distributed.Client:
 
 
 @contextlib.contextmanager
-def _local_cluster(section: ClusterSection) -> Iterator[distributed.LocalCluster]:
+def _local_cluster(section: ClusterSection, gpu: bool) -> Iterator[distributed.SpecCluster]:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     fitting = max(1, int(psutil.virtual_memory().available // WORKER_MEMORY))
     affordable = max(1, min(cores // section.cores_per_worker, fitting))
-    workers = affordable if section.workers is None else section.workers
     settings = {
-        "distributed.nanny.pre-spawn-environ": dict(worker_environment(section.cores_per_worker)),
+        "distributed.nanny.pre-spawn-environ": dict(
+            gpu_environment() if gpu else worker_environment(section.cores_per_worker)
+        ),
         "distributed.scheduler.allowed-failures": section.retries,
         "distributed.worker.memory.terminate": 0.95,
     }
-    with dask.config.set(settings), _start(workers) as cluster:
+    start = _start_with_gpus if gpu else _start
+    with dask.config.set(settings), _own_log_levels(), start(section, affordable) as cluster:
         yield cluster
 
 
-def _start(workers: int) -> distributed.LocalCluster:
-    handlers = [(handler, handler.level) for handler in logging.getLogger().handlers]
-    try:
-        cluster = distributed.LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            processes=True,
-            host="127.0.0.1",
-            dashboard_address="127.0.0.1:0",  # any free port: two runs may work side by side
-            silence_logs=logging.ERROR,  # a lost worker is told in our own words, in the index
+def _start(section: ClusterSection, affordable: int) -> distributed.LocalCluster:
+    workers = affordable if section.workers is None else section.workers
+    with _understood(workers):
+        return distributed.LocalCluster(n_workers=workers, threads_per_worker=1, processes=True, **_LOCAL)
+
+
+def _start_with_gpus(section: ClusterSection, affordable: int) -> distributed.SpecCluster:
+    """Start one worker for each visible GPU, and workers without one for the cores that are left."""
+    from dask_cuda import LocalCUDACluster
+
+    with _understood(1):
+        # No limit on what the workers hold: their results are small, and page-locked memory is not to be spilled.
+        cluster: distributed.SpecCluster = LocalCUDACluster(
+            threads_per_worker=BLOCKS_PER_GPU,
+            resources={GPU: BLOCKS_PER_GPU},
+            device_memory_limit=None,
+            memory_limit=None,
+            **_LOCAL,
         )
+    left = max(1, affordable - BLOCKS_PER_GPU * len(cluster.worker_spec))
+    environment = {**worker_environment(section.cores_per_worker), "CUDA_VISIBLE_DEVICES": ""}
+    host = {
+        "cls": distributed.Nanny,
+        "options": {
+            "nthreads": 1,
+            "resources": {HOST: 1},
+            "env": environment,
+            "host": _LOCAL["host"],
+            "silence_logs": _LOCAL["silence_logs"],
+        },
+    }
+    names = [f"host-{number}" for number in range(left if section.workers is None else section.workers)]
+    cluster.worker_spec.update(dict.fromkeys(names, host))
+    cluster.scale(len(cluster.worker_spec))
+    return cluster
+
+
+_LOCAL: Mapping[str, Any] = {
+    "host": "127.0.0.1",
+    "dashboard_address": "127.0.0.1:0",  # any free port: two runs may work side by side
+    "silence_logs": logging.ERROR,  # a lost worker is told in our own words, in the index
+}
+
+
+@contextlib.contextmanager
+def _understood(workers: int) -> Iterator[None]:
+    """Say what to do where local processes cannot start."""
+    try:
+        yield
     except RuntimeError as error:
         raise InputError(
             "local workers",
@@ -107,12 +180,63 @@ def _start(workers: int) -> distributed.LocalCluster:
             got=str(error).splitlines()[0],
             remedy='In a script, put the call under `if __name__ == "__main__":`, since each worker imports the script.',
         ) from error
-    for handler, level in handlers:  # silence_logs quietens the program's own handlers too
+
+
+@contextlib.contextmanager
+def _own_log_levels() -> Iterator[None]:
+    """Keep the levels of the program's own log handlers, which `silence_logs` quietens too."""
+    handlers = [(handler, handler.level) for handler in logging.getLogger().handlers]
+    yield
+    for handler, level in handlers:
         handler.setLevel(level)
-    return cluster
+
+
+def device_of(client: distributed.Client, choice: DeviceChoice) -> Device:
+    """Settle on the device of a cluster's workers.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    choice : {"auto", "cpu", "gpu"}
+        "auto" takes GPUs where workers offer the resource GPU.
+
+    Raises
+    ------
+    DeviceError
+        If GPUs were asked for and no worker offers one, or JAX does not see the one that is offered.
+    """
+    if choice == "cpu":
+        return Device("cpu", "CPU", "asked for")
+    if not offers(client, GPU):
+        if choice == "auto":
+            return Device("cpu", "CPU", "auto: no worker offers the resource GPU")
+        raise DeviceError(
+            'device = "gpu"',
+            expected="workers that offer the resource GPU",
+            got="none",
+            remedy=f'Start them with `dask cuda worker SCHEDULER --nthreads {BLOCKS_PER_GPU} --resources "GPU='
+            f'{BLOCKS_PER_GPU}"`, or say device = "cpu".',
+        )
+    name: str = client.submit(gpu_of_this_process, resources={GPU: 1}, pure=False).result()
+    return Device("gpu", name, "asked for" if choice == "gpu" else "found by auto")
+
+
+def where_to_measure(client: distributed.Client) -> Mapping[str, int]:
+    """Give the resources that a task asks for whose maps are predicted: a worker beside those that own a GPU."""
+    return {HOST: 1} if offers(client, HOST) else {}
+
+
+def offers(client: distributed.Client, resource: str) -> bool:
+    """Say whether any worker offers a resource."""
+    workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    return any(worker["resources"].get(resource) for worker in workers)
 
 
 def describe(client: distributed.Client) -> Mapping[str, object]:
-    """Describe the cluster by what a reader of the results may ask: how many workers and threads."""
+    """Describe the cluster by what a reader of the results may ask: how many workers, threads and GPUs."""
     workers = client.scheduler_info(n_workers=-1)["workers"].values()
-    return {"workers": len(workers), "threads": sum(worker["nthreads"] for worker in workers)}
+    return {
+        "workers": len(workers),
+        "threads": sum(worker["nthreads"] for worker in workers),
+        "gpus": sum(1 for worker in workers if worker["resources"].get(GPU)),
+    }

@@ -9,6 +9,7 @@ from distributed.scheduler import KilledWorker
 
 from nanocensus.errors import NanocensusError, StoreError
 
+_Call = TypeVar("_Call")
 _Result = TypeVar("_Result")
 
 
@@ -38,8 +39,8 @@ class Failure:
 
 def spread(
     client: distributed.Client,
-    function: Callable[..., _Result],
-    calls: Sequence[tuple[Any, ...]],
+    submit: Callable[[_Call], "distributed.Future[_Result]"],
+    calls: Sequence[_Call],
     *,
     stage: str,
     on_progress: OnProgress = silent,
@@ -54,10 +55,10 @@ def spread(
     Parameters
     ----------
     client : distributed.Client
-    function : callable
-        A function that workers can import.
-    calls : sequence of tuple
-        Its arguments, one tuple a call.
+    submit : callable
+        Hands one call to the cluster and gives its future.
+    calls : sequence
+        What is handed over, one after the other.
     stage : str
         Name of the stage, for progress.
     on_progress : callable
@@ -85,8 +86,7 @@ def spread(
             number = next(queue, None)
             if number is None:
                 return
-            # Not pure: by default equal arguments would give back a cached failure of an earlier run.
-            future = client.submit(function, *calls[number], pure=False)
+            future = submit(calls[number])
             numbers[future] = number
             completed.add(future)
 

@@ -113,9 +113,11 @@ def take_in(sources: list[Source], out: Path, client: distributed.Client, on_pro
 def _in_order(
     client: distributed.Client, on_progress: OnProgress, function: Callable[[Any], Any], tasks: Iterable[Any]
 ) -> list[Any]:
-    calls = [(task,) for task in tasks]
+    calls = list(tasks)
     results: dict[int, Any] = {}
-    for number, result in spread(client, function, calls, stage=_STAGES[function], on_progress=on_progress):
+    # Not pure: by default equal arguments would give back a cached failure of an earlier run.
+    submit = partial(client.submit, function, pure=False)
+    for number, result in spread(client, submit, calls, stage=_STAGES[function], on_progress=on_progress):
         if isinstance(result, Failure) and function is ingest_one:
             results[number] = Ingested({}, result.reason)  # a file that kills its worker is refused like any other
         elif isinstance(result, Failure):

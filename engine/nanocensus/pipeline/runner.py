@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
@@ -10,10 +11,10 @@ import distributed
 import pandas as pd
 
 from nanocensus.device import Device, DeviceChoice, resolve_device
-from nanocensus.errors import DeviceError
 from nanocensus.pipeline.block import BlockResult, process_block
-from nanocensus.pipeline.clusters import describe, open_client
+from nanocensus.pipeline.clusters import GPU, describe, device_of, open_client, where_to_measure
 from nanocensus.pipeline.dispatch import Failure, OnProgress, silent, spread
+from nanocensus.pipeline.gpu_block import predict_block
 from nanocensus.pipeline.intake import Network, find_micrographs, networks, take_in
 from nanocensus.pipeline.plan import Block, Row, Task, assign_parts, cut_blocks, finished_rows, make_task, planned_row
 from nanocensus.pipeline.record import RunSummary, write_record
@@ -54,17 +55,20 @@ def census(job: Job, *, client: distributed.Client | None = None, on_progress: O
     NanocensusError
         If the input cannot be used at all, or the device is not there.
     """
-    device = _device(job.device)
+    # Workers of this machine are started for a device; of a cluster that is there, the workers are asked.
+    here = client is None and job.cluster.scheduler is None
+    settled = resolve_device(job.device) if here else None
     clock = _Clock()
     sources = find_micrographs(job)
     chosen = networks(sources, job)
     clock.lap("find")
-    with open_client(job.cluster, client) as connected:
+    with open_client(job.cluster, client, gpu=settled is not None and settled.kind == "gpu") as connected:
+        device = _confirmed(settled, connected, job.device)
         clock.lap("cluster")
         before = _index(job.out)
         manifest = take_in(sources, job.out, connected, on_progress)
         clock.lap("ingest")
-        outcome = _process(manifest, chosen, job, connected, on_progress)
+        outcome = _process(manifest, chosen, job, connected, device, on_progress)
         for part in set(before["part"].dropna()) - set(
             outcome.micrographs["part"]
         ):  # superseded, and no longer in the index
@@ -88,19 +92,13 @@ def census(job: Job, *, client: distributed.Client | None = None, on_progress: O
     return summary
 
 
-def _device(choice: DeviceChoice) -> Device:
-    """Settle on the device of a run, whose workers compute on the CPU."""
-    device = resolve_device(choice)
-    if device.kind == "cpu":
-        return device
-    if choice == "gpu":
-        raise DeviceError(
-            'device = "gpu"',
-            expected='"cpu" or "auto"',
-            got='"gpu"',
-            remedy="Workers of this version use the CPU only.",
-        )
-    return Device("cpu", "CPU", f"auto: {device.name} is there, but workers of this version use the CPU only")
+def _confirmed(settled: Device | None, client: distributed.Client, choice: DeviceChoice) -> Device:
+    """Give the device that was settled on, once a worker's JAX has seen it, or the one that the workers have."""
+    if settled is None:
+        return device_of(client, choice)
+    if settled.kind == "gpu":
+        device_of(client, "gpu")
+    return settled
 
 
 class _Clock:
@@ -124,7 +122,12 @@ def _index(out: Path) -> pd.DataFrame:
 
 
 def _process(
-    manifest: Manifest, chosen: Mapping[str, Network], job: Job, client: distributed.Client, on_progress: OnProgress
+    manifest: Manifest,
+    chosen: Mapping[str, Network],
+    job: Job,
+    client: distributed.Client,
+    device: Device,
+    on_progress: OnProgress,
 ) -> _Outcome:
     """Plan the blocks, do those that are not done, and complete the index.
 
@@ -142,10 +145,16 @@ def _process(
     _write_index(job.out, [*rows, *planned], manifest)
 
     seconds: dict[str, float] = {}
-    calls = [(block, job.out, job.segment.tile_px, job.measure) for block in waiting]
+    submit = _submit_to_cpus if device.kind == "cpu" else _submit_to_gpus
     sizes = [len(block.tasks) for block in waiting]
     for number, result in spread(
-        client, process_block, calls, stage="measure", on_progress=on_progress, sizes=sizes, already=n_reused
+        client,
+        partial(submit, client, job),
+        waiting,
+        stage="measure",
+        on_progress=on_progress,
+        sizes=sizes,
+        already=n_reused,
     ):
         if isinstance(result, BlockResult):
             rows += result.rows
@@ -154,6 +163,27 @@ def _process(
         else:
             rows += _lost(waiting[number], result)
     return _Outcome(_write_index(job.out, rows, manifest), n_reused, seconds)
+
+
+# Not pure: by default equal arguments would give back a cached failure of an earlier run.
+
+
+def _submit_to_cpus(client: distributed.Client, job: Job, block: Block) -> "distributed.Future[BlockResult]":
+    return client.submit(process_block, block, job.out, job.segment.tile_px, job.measure, pure=False)
+
+
+def _submit_to_gpus(client: distributed.Client, job: Job, block: Block) -> "distributed.Future[BlockResult]":
+    predicted = client.submit(predict_block, block, job.out, resources={GPU: 1}, pure=False)
+    return client.submit(
+        process_block,
+        block,
+        job.out,
+        job.segment.tile_px,
+        job.measure,
+        predicted,
+        resources=where_to_measure(client),
+        pure=False,
+    )
 
 
 def _plan(micrographs: pd.DataFrame, chosen: Mapping[str, Network], job: Job) -> list[Block]:

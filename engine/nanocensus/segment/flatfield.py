@@ -32,21 +32,10 @@ def standardise(image: Shaped[np.ndarray, "y x"]) -> Float32[np.ndarray, "y x"]:
     >>> standardise(np.array([[1, 3]], np.uint8))
     array([[-1.,  1.]], dtype=float32)
     """
-    if image.ndim != 2 or image.size == 0 or image.dtype.kind not in "uif":
-        raise ImageError(
-            "micrograph",
-            expected="rows and columns of integers or real numbers",
-            got=f"{image.dtype} of shape {image.shape}",
-            remedy="Give one channel of intensities.",
-        )
+    parse_micrograph(image)
     mean = float(image.mean(dtype=np.float64))
     if not np.isfinite(mean):
-        raise ImageError(
-            "micrograph",
-            expected="finite values",
-            got=f"{int(np.count_nonzero(~np.isfinite(image)))} pixels that are infinite or not a number",
-            remedy="Replace dead pixels before segmenting, for example by the median of their neighbours.",
-        )
+        raise not_finite(image)
     centred = np.empty(image.shape, np.float32)
     if image.min() == image.max():
         centred.fill(0.0)
@@ -55,3 +44,30 @@ def standardise(image: Shaped[np.ndarray, "y x"]) -> Float32[np.ndarray, "y x"]:
     np.subtract(image, mean, out=centred, dtype=np.float64, casting="unsafe")
     centred /= np.sqrt(np.mean(np.square(centred), dtype=np.float64)).astype(np.float32)
     return centred
+
+
+def parse_micrograph(image: Shaped[np.ndarray, "..."]) -> None:
+    """Check that an array can be a micrograph.
+
+    Raises
+    ------
+    ImageError
+        If it is not two-dimensional, empty, or not numbers.
+    """
+    if image.ndim != 2 or image.size == 0 or image.dtype.kind not in "uif":
+        raise ImageError(
+            "micrograph",
+            expected="rows and columns of integers or real numbers",
+            got=f"{image.dtype} of shape {image.shape}",
+            remedy="Give one channel of intensities.",
+        )
+
+
+def not_finite(image: Shaped[np.ndarray, "y x"]) -> ImageError:
+    """Make the error that says how many pixels are not finite, and what to do."""
+    return ImageError(
+        "micrograph",
+        expected="finite values",
+        got=f"{int(np.count_nonzero(~np.isfinite(image)))} pixels that are infinite or not a number",
+        remedy="Replace dead pixels before segmenting, for example by the median of their neighbours.",
+    )
