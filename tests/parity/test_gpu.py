@@ -1,0 +1,101 @@
+"""What a GPU gives, against what the CPU gives: run where there is one (benchmarks/gpu/run.sh)."""
+
+import io
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import nanocensus as nc
+from nanocensus.pipeline.runner import census
+from nanocensus.pipeline.spec import parse_job
+from nanocensus.segment import gpu
+from nanocensus.segment.weights import load_model
+from nanocensus.simulate.rendering import simulate_micrograph, write_simulated
+from nanocensus.simulate.spec import SimulationSpec
+
+pytestmark = pytest.mark.gpu
+
+SPEC = SimulationSpec(shape=(1024, 1024), pixel_size_nm=0.086, mean_particles=40.0, mean_edge_length_nm=6.0)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """The same micrographs done by the CPU and by the GPU: particles and summary of each."""
+    root = tmp_path_factory.mktemp("parity")
+    write_simulated(root / "raw", SPEC, n=12, seed=7, sample="s")
+    done = {}
+    for device in ("gpu", "cpu"):
+        job = {
+            "out": str(root / device),
+            "device": device,
+            "input": {"folder": str(root / "raw"), "table": str(root / "raw" / "micrographs.csv")},
+        }
+        summary = census(parse_job(job))
+        done[device] = summary, nc.read_particles(root / device).compute()
+    return done
+
+
+def test_the_device_is_recorded_by_its_name(runs):
+    assert runs["gpu"][0].device.kind == "gpu"
+    assert "NVIDIA" in runs["gpu"][0].device.name
+
+
+def test_no_micrograph_fails_on_either(runs):
+    assert [runs[device][0].n_failed for device in ("gpu", "cpu")] == [0, 0]
+    assert runs["gpu"][0].n_micrographs == 12
+
+
+def test_counts_agree_within_two_in_a_thousand(runs):
+    on_gpu, on_cpu = (len(runs[device][1]) for device in ("gpu", "cpu"))
+    assert on_cpu > 300
+    assert abs(on_gpu - on_cpu) <= 0.002 * on_cpu
+
+
+@pytest.mark.parametrize("column", ["edge_length_nm", "circularity", "solidity", "feret_max_nm", "perimeter_nm"])
+def test_means_of_size_bins_agree_within_one_in_a_thousand(runs, column):
+    means = {}
+    for device in ("gpu", "cpu"):
+        table = runs[device][1]
+        inside = table[~table["touches_border"] & (table["pixel_count"] >= 200)]
+        means[device] = inside.groupby(pd.cut(inside["edge_length_nm"], [2, 5, 6, 7, 10]), observed=True)[column].mean()
+    assert len(means["cpu"]) >= 3
+    np.testing.assert_allclose(means["gpu"], means["cpu"], rtol=1e-3)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+def test_maps_agree_to_two_steps_and_masks_to_a_hundred_thousandth(dtype):
+    model = load_model("default")
+    pixels = simulate_micrograph(SPEC, np.random.default_rng(3)).pixels
+    image = (pixels // 16).astype(dtype) if dtype == "uint8" else pixels.astype(dtype)
+    on_gpu = model.probability(image)
+    on_cpu = cpu_probability(image)
+    assert abs(on_gpu.astype(int) - on_cpu).max() <= 2
+    assert ((on_gpu > 127) != (on_cpu > 127)).mean() <= 1e-5
+
+
+def cpu_probability(image):
+    """Predict in a process that sees no GPU."""
+    program = (
+        "import sys, numpy as np; from nanocensus.segment.weights import load_model;"
+        "image = np.load(sys.stdin.buffer); np.save(sys.stdout.buffer, load_model('default').probability(image))"
+    )
+    sent = io.BytesIO()
+    np.save(sent, image)
+    done = subprocess.run(
+        [sys.executable, "-c", program], input=sent.getvalue(), capture_output=True, check=True,
+        env=os.environ | {"JAX_PLATFORMS": "cpu"},
+    )  # fmt: skip
+    return np.load(io.BytesIO(done.stdout))
+
+
+def test_several_at_once_are_what_each_is_alone():
+    model = load_model("default")
+    images = [simulate_micrograph(SPEC, np.random.default_rng(seed)).pixels for seed in range(3)]
+    alone = [model.probability(image) for image in images]
+    batch = gpu.probability_maps(model.config, model.parameters, [gpu.to_device(image) for image in images], batch=4)
+    for one, beside in zip(alone, batch, strict=True):
+        assert abs(one.astype(int) - beside).max() <= 2
