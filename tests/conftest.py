@@ -18,3 +18,13 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.get_closest_marker("gpu"):
             item.add_marker(pytest.mark.skip(reason=f"no GPU ({device.reason.removeprefix('auto: ')})"))
+
+
+@pytest.fixture(scope="session")
+def client():
+    """One worker process that several runs share, since most of a short run is the start of its workers."""
+    from nanocensus.pipeline.clusters import open_client
+    from nanocensus.pipeline.spec import ClusterSection
+
+    with open_client(ClusterSection(workers=1)) as connected:
+        yield connected

@@ -94,7 +94,7 @@ def time_stages(pixels):
     import jax
     import jax.numpy as jnp
 
-    from nanocensus.device import to_host
+    from nanocensus.device import to_gpu, to_host
     from nanocensus.measure.descriptors import measure
     from nanocensus.measure.label import label_particles
     from nanocensus.segment import gpu
@@ -106,9 +106,8 @@ def time_stages(pixels):
         read_pixels,
         read_probability,
         write_labels,
-        write_micrograph,
         write_probability,
-    )  # fmt: skip
+    )
 
     model = load_model("default")
     rows = []
@@ -141,81 +140,76 @@ def time_stages(pixels):
         product = jax.jit(lambda a: a @ a)
         flops_per_ms = 2 * 8192**3 / milliseconds(lambda: product(square).block_until_ready())
 
-    image = gpu.to_device(pixels)
-    parameters = jax.device_put(dict(model.parameters))
-    lowered = jax.jit(lambda p, x: logits(model.config, p, x)).lower(parameters, image[None].astype(jnp.float32))
-    cost = lowered.cost_analysis() or {}
-    flops = float((cost[0] if isinstance(cost, list) else cost).get("flops", 0.0))
-    stacked = image[None]
+    image = jax.device_put(pixels)
+    shapes = {name: jax.ShapeDtypeStruct(value.shape, value.dtype) for name, value in model.parameters.items()}
+    flops, traffic = convolution_work(lambda p, x: logits(model.config, p, x), shapes, (1, *pixels.shape))
+    floor = max(flops / flops_per_ms, traffic / bytes_per_ms)
+    bf16 = {name: jnp.asarray(value, jnp.bfloat16) for name, value in model.parameters.items()}
+    half = jax.jit(lambda p, x: jax.nn.sigmoid(logits(model.config, p, x).astype(jnp.float32)))
+    image16 = (jnp.asarray(image, jnp.float32) / 100 - 1).astype(jnp.bfloat16)[None]
+    again = jax.jit(lambda a: a + jnp.uint8(0))
+    space = np.frombuffer(cp.cuda.alloc_pinned_memory(pixels.size), np.uint8, pixels.size).reshape(pixels.shape)
+    device_map = gpu.probability_map(model, image)
+    probability = np.array(device_map)
+    labels, count = label_particles(probability > 127)
 
+    host = "host: one core"
+    stage("host to device, page-locked", lambda: to_gpu(locked).block_until_ready(), "link", link)
+    stage("host to device, pageable (not used)", lambda: jax.device_put(pixels).block_until_ready())
+    stage("network, float32 on tensor cores", lambda: gpu.probability_map(model, image), "device memory", floor)
+    stage("network, bfloat16 (not used)", lambda: half(bf16, image16).block_until_ready(), "device memory", floor / 2)
+    stage("device to host, page-locked", lambda: to_host(again(device_map), space), "link", link / 2)
+    stage("device to host, pageable (not used)", lambda: np.array(again(device_map)))
     with tempfile.TemporaryDirectory() as folder:
         store, digest = Path(folder) / "m.zarr", content_digest(pixels)[:16]
         create_store(store)
-        stage(
-            "write micrograph to the store",
-            lambda: _rewrite(store, digest, pixels, write_micrograph),
-            "host: SHA-256, zstd",
-        )
-        stage("read micrograph from the store", lambda: read_pixels(store, digest), "host: zstd, SHA-256")
-        stage(
-            "host to device",
-            lambda: gpu.to_device(pixels).block_until_ready(),
-            "pageable copy; floor: page-locked",
-            link,
-        )
-        stage(
-            "network (float32 on tensor cores)",
-            lambda: gpu._segment(model.config, parameters, stacked).block_until_ready(),
-            "few channels: layout and memory; floor: TF32 matrix rate",
-            flops / flops_per_ms,
-        )
-        bf16 = {name: value.astype(jnp.bfloat16) for name, value in parameters.items()}
-        half = jax.jit(lambda p, x: jax.nn.sigmoid(logits(model.config, p, x).astype(jnp.float32)))
-        image16 = jnp.asarray(stacked, jnp.bfloat16) / 100 - 1
-        stage(
-            "network in bfloat16 (not used)",
-            lambda: half(bf16, image16).block_until_ready(),
-            "",
-            flops / flops_per_ms / 2,
-        )
-        device_map = gpu._segment(model.config, parameters, stacked)[0]
-        doubled = jax.jit(lambda a: a + jnp.uint8(0))
-        stage("device to host, page-locked", lambda: to_host(doubled(device_map)), "link", link / 2)
-        stage("device to host, pageable (not used)", lambda: np.array(doubled(device_map)), "")
-        probability = to_host(device_map)
-        stage(
-            "write map to the store",
-            lambda: write_probability(store, digest, probability, segment_digest="x"),
-            "host: zstd",
-        )
-        stage("read map from the store", lambda: read_probability(store, digest), "host: zstd")
-        labels, count = label_particles(probability > 127)
-        stage(
-            "label and measure on the host: outline",
-            lambda: measure(probability, pixel_size_nm=0.086),
-            "host: one core",
-        )
-        stage(
-            "label and measure on the host: paper",
-            lambda: measure(probability, pixel_size_nm=0.086, estimator="paper"), "host: one core",
-        )  # fmt: skip
-        stage(
-            "write labels to the store", lambda: write_labels(store, digest, labels, measure_digest="x"), "host: zstd"
-        )
+        stage("write micrograph to the store", lambda: _rewrite(store, digest, pixels), host)
+        stage("read micrograph from the store", lambda: read_pixels(store, digest), host)
+        stage("write map", lambda: write_probability(store, digest, probability, segment_digest="x"), host)
+        stage("read map", lambda: read_probability(store, digest), host)
+        stage("write labels", lambda: write_labels(store, digest, labels, measure_digest="x"), host)
+    for estimator in ("outline", "paper"):
+        name = f"label and measure, {estimator}"
+        stage(name, lambda e=estimator: measure(probability, pixel_size_nm=0.086, estimator=e), host)
     show(rows, ["stage", "ms", "floor_ms", "bound"])
     limits = {
         "host to device, GB/s": round(pixels.nbytes / link / 1e6, 1),
         "device memory, GB/s": round(bytes_per_ms / 1e6, 0),
         "TF32 matrix product, TFLOP/s": round(flops_per_ms / 1e9, 0),
         "network, GFLOP a micrograph": round(flops / 1e9, 1),
+        "network, GB of convolutions' inputs and outputs": round(traffic / 1e9, 2),
     }
     print(limits, f"particles: {count}")
     return {"stages": rows, "limits": limits, "particles": count}, probability
 
 
-def _rewrite(store, digest, pixels, write):
+def convolution_work(function, parameters, shape):
+    """Count the operations of a network's convolutions, two a multiplication, and the bytes they read and write."""
+    import jax
+    import jax.numpy as jnp
+
+    flops = traffic = 0
+    for equation in jax.make_jaxpr(function)(parameters, jax.ShapeDtypeStruct(shape, jnp.float32)).eqns:
+        for inner in _flatten(equation):
+            if inner.primitive.name == "conv_general_dilated":
+                out, kernel = inner.outvars[0].aval.shape, inner.invars[1].aval.shape
+                flops += 2 * int(np.prod(out)) * int(np.prod(kernel[:-1]))
+                traffic += 4 * int(np.prod(out)) + 4 * int(np.prod(inner.invars[0].aval.shape))
+    return float(flops), float(traffic)
+
+
+def _flatten(equation):
+    yield equation
+    for value in equation.params.values():
+        for nested in getattr(getattr(value, "jaxpr", value), "eqns", ()):
+            yield from _flatten(nested)
+
+
+def _rewrite(store, digest, pixels):
+    from nanocensus.store.micrographs import write_micrograph
+
     shutil.rmtree(store / digest, ignore_errors=True)
-    write(store, digest, pixels, name="m", pixel_size_nm=0.086)
+    write_micrograph(store, digest, pixels, name="m", pixel_size_nm=0.086)
 
 
 def compare_regions(probability):
@@ -258,37 +252,27 @@ def compare_regions(probability):
     return rows
 
 
-def predict_many(pixels, folder):
-    """Micrographs a second from the store to the stored map, in one process that has compiled."""
-    from micrographs import variants
+def predict_many(pixels):
+    """Micrographs a second through the worker that owns a GPU: page-locked pixels in, page-locked maps out, two at once."""
+    from concurrent.futures import ThreadPoolExecutor
 
-    from nanocensus.pipeline.gpu_block import predict_block
-    from nanocensus.pipeline.plan import Block, make_task
-    from nanocensus.pipeline.spec import MeasureSection
-    from nanocensus.segment.weights import load_model
-    from nanocensus.store.ingest import STORE_FOLDER
-    from nanocensus.store.micrographs import content_digest, create_store, discard_results, write_micrograph
+    from nanocensus.pipeline.gpu_service import AT_ONCE, _Memory, predict_shared
 
-    out, model, rows = folder / "many", load_model("default"), []
-    create_store(out / STORE_FOLDER)
-    tasks = []
-    for _, view in zip(range(64), variants(pixels), strict=False):
-        digest = content_digest(view)
-        write_micrograph(out / STORE_FOLDER, digest[:16], view, name="m", pixel_size_nm=0.086)
-        row = {"micrograph": digest[:16], "content_digest": digest, "sample": "s", "pixel_size_nm": 0.086}
-        tasks.append(make_task(row, model="default", model_name="default", model_digest=model.digest, tile_px=2272,
-                               measure=MeasureSection()))  # fmt: skip
-    for number in (1, 8, 64):
-        block = Block("part.parquet", tuple(tasks[:number]))
-        start = time.perf_counter()
-        failed = predict_block(block, out).failed
-        seconds = time.perf_counter() - start
-        rows.append({"micrographs": number, "seconds": round(seconds, 3), "per_second": round(number / seconds, 1),
-                     "failed": len(failed)})  # fmt: skip
-        for task in tasks:
-            discard_results(out / STORE_FOLDER, task.row["micrograph"])
-    shutil.rmtree(out)
-    show(rows, ["micrographs", "seconds", "per_second", "failed"])
+    memory, rows = [], []
+    for _ in range(16):  # as many as workers beside it hand over
+        given, expected = _Memory(pixels.nbytes), _Memory(pixels.size)
+        array, sent = given.array(pixels.shape, pixels.dtype)
+        np.copyto(array, pixels)
+        memory.append((given, expected, sent, expected.array(pixels.shape, np.dtype(np.uint8))[1]))
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        list(threads.map(lambda m: predict_shared(m[2], m[3], "default"), memory))  # compile, map and lock
+        for number in (1, 8, 64, 256):
+            start = time.perf_counter()
+            list(threads.map(lambda n: predict_shared(*memory[n % 16][2:], "default"), range(number)))
+            seconds = time.perf_counter() - start
+            each = round(1e3 * seconds / number, 2)
+            rows.append({"micrographs": number, "ms_each": each, "per_second": round(number / seconds, 1)})
+    show(rows, ["micrographs", "ms_each", "per_second"])
     return rows
 
 
@@ -362,7 +346,7 @@ def main():
         with survived(found, "labels and regions"):
             found["regions"] = compare_regions(probability)
     with survived(found, "prediction, many"):
-        found["predicted"] = predict_many(pixels, given.folder)
+        found["predicted"] = predict_many(pixels)
     name = "-".join(str(found.get("device", "unknown")).lower().split())
     given.out.mkdir(parents=True, exist_ok=True)
     path = given.out / f"gpu-{name}.json"

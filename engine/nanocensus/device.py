@@ -1,6 +1,7 @@
 """Which device computes: decided once at the start of a job, recorded, and never changed in silence."""
 
 import importlib.util
+import mmap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -102,27 +103,56 @@ def gpu_of_this_process() -> str:
     return str(jax.devices()[0].device_kind)
 
 
-def to_host(array: "jax.Array") -> np.ndarray:
-    """Copy an array from the device to the host, through page-locked memory where it lies on a GPU.
+def to_gpu(host: np.ndarray) -> "jax.Array":
+    """Copy an array to the device on which JAX computes; fastest from page-locked memory.
 
-    XLA copies into pageable memory, at 1 GB/s; CuPy sees the same array without a copy and moves it at 50 GB/s.
+    Parameters
+    ----------
+    host : ndarray
+        C-contiguous, of any shape and type that JAX has.
+    """
+    import jax
+
+    if jax.default_backend() != "gpu":
+        return jax.numpy.array(host)
+    import cupy
+
+    on_device: jax.Array = jax.dlpack.from_dlpack(cupy.asarray(host))
+    return on_device
+
+
+def to_host(array: "jax.Array", out: np.ndarray) -> None:
+    """Copy an array from the device into host memory; fastest if that is page-locked.
+
+    XLA copies into pageable memory of its own, at 1 to 3 GB/s; CuPy sees the same array without a copy and moves it to
+    where it belongs at 50 GB/s.
 
     Parameters
     ----------
     array : jax.Array
-        Of any shape and type; on any device.
-
-    Returns
-    -------
-    ndarray
-        Its page-locked memory is used again when it is let go.
+        Of any shape and type.
+    out : ndarray
+        C-contiguous, of the same shape and type.
     """
     if next(iter(array.devices())).platform != "gpu":
-        return np.array(array)
+        np.copyto(out, array)
+        return
     import cupy
 
-    seen = cupy.from_dlpack(array)
-    locked = cupy.cuda.alloc_pinned_memory(seen.nbytes)
-    host = np.frombuffer(locked, seen.dtype, seen.size).reshape(seen.shape)
-    seen.get(out=host)  # waits for the copy, so that the device may use the memory again
-    return host
+    cupy.from_dlpack(array).get(out=out)  # waits for the copy, so that the device may use the memory again
+
+
+def lock_pages(memory: mmap.mmap) -> None:
+    """Lock memory into place, so that a GPU can copy from and to it at the speed of the link; nothing without a GPU."""
+    if importlib.util.find_spec("cupy"):
+        import cupy
+
+        cupy.cuda.runtime.hostRegister(np.frombuffer(memory, np.uint8).ctypes.data, len(memory), 0)
+
+
+def unlock_pages(memory: mmap.mmap) -> None:
+    """Undo `lock_pages`."""
+    if importlib.util.find_spec("cupy"):
+        import cupy
+
+        cupy.cuda.runtime.hostUnregister(np.frombuffer(memory, np.uint8).ctypes.data)

@@ -7,8 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nanocensus.pipeline.clusters import open_client
-from nanocensus.pipeline.spec import ClusterSection
 from nanocensus.simulate.rendering import write_simulated
 from nanocensus.simulate.spec import SimulationSpec
 
@@ -51,10 +49,3 @@ def job_of(raw):
         }
 
     return job
-
-
-@pytest.fixture(scope="session")
-def client():
-    """One worker process that several runs share, since most of a short run is the start of its workers."""
-    with open_client(ClusterSection(workers=1)) as connected:
-        yield connected

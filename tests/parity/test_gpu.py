@@ -9,13 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import nanocensus as nc
 from nanocensus.pipeline.runner import census
 from nanocensus.pipeline.spec import parse_job
-from nanocensus.segment import gpu
 from nanocensus.segment.weights import load_model
 from nanocensus.simulate.rendering import simulate_micrograph, write_simulated
 from nanocensus.simulate.spec import SimulationSpec
+from nanocensus.store.tables import read_particles
 
 pytestmark = pytest.mark.gpu
 
@@ -35,7 +34,7 @@ def runs(tmp_path_factory):
             "input": {"folder": str(root / "raw"), "table": str(root / "raw" / "micrographs.csv")},
         }
         summary = census(parse_job(job))
-        done[device] = summary, nc.read_particles(root / device).compute()
+        done[device] = summary, read_particles(root / device).compute()
     return done
 
 
@@ -90,12 +89,3 @@ def cpu_probability(image):
         env=os.environ | {"JAX_PLATFORMS": "cpu"},
     )  # fmt: skip
     return np.load(io.BytesIO(done.stdout))
-
-
-def test_several_at_once_are_what_each_is_alone():
-    model = load_model("default")
-    images = [simulate_micrograph(SPEC, np.random.default_rng(seed)).pixels for seed in range(3)]
-    alone = [model.probability(image) for image in images]
-    batch = gpu.probability_maps(model.config, model.parameters, [gpu.to_device(image) for image in images], batch=4)
-    for one, beside in zip(alone, batch, strict=True):
-        assert abs(one.astype(int) - beside).max() <= 2

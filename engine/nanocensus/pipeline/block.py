@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import UInt8
 
-from nanocensus.errors import DamageError, ImageError, NanocensusError, StoreError
+from nanocensus.errors import DamageError, ImageError, NanocensusError
 from nanocensus.measure.descriptors import measure
-from nanocensus.pipeline.gpu_block import Predicted
+from nanocensus.pipeline.gpu_service import predict_on_gpu
 from nanocensus.pipeline.plan import Block, Task, planned_row
 from nanocensus.pipeline.spec import MeasureSection
 from nanocensus.schema import PARTICLES, Estimator
@@ -35,9 +35,7 @@ class BlockResult:
     """Time spent in each stage, summed over its micrographs."""
 
 
-def process_block(
-    block: Block, out: Path, tile_px: int, settings: MeasureSection, predicted: Predicted | None = None
-) -> BlockResult:
+def process_block(block: Block, out: Path, tile_px: int, settings: MeasureSection, gpu: bool = False) -> BlockResult:
     """Predict and measure each micrograph of a block, and write its part.
 
     A micrograph that fails becomes a row with the reason, and stops nobody. What the store already holds under the
@@ -53,22 +51,19 @@ def process_block(
         Largest side of the windows that a micrograph is cut into for the network, pixels.
     settings : MeasureSection
         How particles are measured.
-    predicted : Predicted, optional
-        What a GPU says that did the predicting before.
+    gpu : bool
+        Whether the network runs on a GPU: this worker's own, or that of a worker beside it.
 
     Returns
     -------
     BlockResult
     """
-    seconds = {"segment": 0.0 if predicted is None else predicted.seconds, "measure": 0.0}
-    failed = {} if predicted is None else predicted.failed
+    seconds = {"segment": 0.0, "measure": 0.0}
     tables: list[pa.Table] = []
     rows: list[dict[str, Any]] = []
     for task in block.tasks:
         try:
-            if task.row["micrograph"] in failed:
-                raise failed[task.row["micrograph"]]
-            table = _process_micrograph(task, out, tile_px if predicted is None else None, settings, seconds)
+            table = _process_micrograph(task, out, None if gpu else tile_px, settings, seconds)
             outcome = {"status": "done", "n_detected": table.num_rows}
         except Exception as error:  # noqa: BLE001  one bad micrograph must not cost the others
             table = PARTICLES.arrow().empty_table()
@@ -114,23 +109,18 @@ def _process_micrograph(
 
 
 def _probability(store: Path, micrograph: str, task: Task, tile_px: int | None) -> UInt8[np.ndarray, "y x"]:
-    """Give the map that is there, or else predict it; without a size of tiles a GPU did, and the map has to be there."""
+    """Give the map that is there, or else predict it: without a size of tiles, on a GPU."""
     try:
         stored = read_probability(store, micrograph)
     except DamageError:  # it can be computed again
         stored = None
     if stored is not None and stored[1] == task.segment_digest:
         return stored[0]
+    pixels = read_pixels(store, micrograph)
     if tile_px is None:
-        raise StoreError(
-            f"probability of micrograph {micrograph}",
-            expected="the map that a GPU has just written",
-            got="none, or a damaged one",
-            remedy="Look after the disk, then run again: what was finished is kept.",
-        )
-    model = load_model(task.model)
-    probability = model.probability(
-        read_pixels(store, micrograph), pixel_size_nm=float(task.row["pixel_size_nm"]), tile=tile_px
-    )
+        probability = predict_on_gpu(pixels, task.model)
+    else:
+        pixel_size_nm = float(task.row["pixel_size_nm"])
+        probability = load_model(task.model).probability(pixels, pixel_size_nm=pixel_size_nm, tile=tile_px)
     write_probability(store, micrograph, probability, segment_digest=task.segment_digest)
     return probability

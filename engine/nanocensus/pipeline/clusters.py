@@ -1,7 +1,7 @@
 """Where the work is done: local worker processes, with a GPU each or none, or a Dask cluster that is already there.
 
-Beside workers that own a GPU there are workers that measure: a GPU predicts faster than the cores of its own process
-could read and write. Tasks find the right ones by the resources that workers offer.
+Beside workers that own a GPU there are workers that do everything else: see `gpu_service`. Tasks find the right ones by
+the resources that workers offer.
 """
 
 import contextlib
@@ -17,15 +17,11 @@ import psutil
 
 from nanocensus.device import Device, DeviceChoice, gpu_of_this_process
 from nanocensus.errors import DeviceError, InputError
+from nanocensus.pipeline.gpu_service import AT_ONCE, GPU, HOST
 from nanocensus.pipeline.spec import ClusterSection
 
 CONNECT_TIMEOUT = 15.0
 """How long a scheduler, and then its first worker, may take to answer, seconds."""
-
-GPU, HOST = "GPU", "HOST"
-"""What workers offer: blocks at once on their GPU; or, beside such workers, one block on their core."""
-BLOCKS_PER_GPU = 2
-"""Blocks that a GPU's worker does at once: one reads and writes while the other computes."""
 
 WORKER_MEMORY = 2 * 1024**3
 """Memory that a worker is given when the number of workers is left to us; a 4096 x 4096 micrograph takes under 1.5 GiB."""
@@ -137,13 +133,13 @@ def _start_with_gpus(section: ClusterSection, affordable: int) -> distributed.Sp
     with _understood(1):
         # No limit on what the workers hold: their results are small, and page-locked memory is not to be spilled.
         cluster: distributed.SpecCluster = LocalCUDACluster(
-            threads_per_worker=BLOCKS_PER_GPU,
-            resources={GPU: BLOCKS_PER_GPU},
+            threads_per_worker=AT_ONCE,
+            resources={GPU: AT_ONCE},
             device_memory_limit=None,
             memory_limit=None,
             **_LOCAL,
         )
-    left = max(1, affordable - BLOCKS_PER_GPU * len(cluster.worker_spec))
+    left = max(1, affordable - len(cluster.worker_spec))
     environment = {**worker_environment(section.cores_per_worker), "CUDA_VISIBLE_DEVICES": ""}
     host = {
         "cls": distributed.Nanny,
@@ -214,16 +210,18 @@ def device_of(client: distributed.Client, choice: DeviceChoice) -> Device:
             'device = "gpu"',
             expected="workers that offer the resource GPU",
             got="none",
-            remedy=f'Start them with `dask cuda worker SCHEDULER --nthreads {BLOCKS_PER_GPU} --resources "GPU='
-            f'{BLOCKS_PER_GPU}"`, or say device = "cpu".',
+            remedy=f'Start them with `dask cuda worker SCHEDULER --nthreads {AT_ONCE} --resources "GPU='
+            f'{AT_ONCE}"`, or say device = "cpu".',
         )
     name: str = client.submit(gpu_of_this_process, resources={GPU: 1}, pure=False).result()
     return Device("gpu", name, "asked for" if choice == "gpu" else "found by auto")
 
 
-def where_to_measure(client: distributed.Client) -> Mapping[str, int]:
-    """Give the resources that a task asks for whose maps are predicted: a worker beside those that own a GPU."""
-    return {HOST: 1} if offers(client, HOST) else {}
+def where_blocks_go(client: distributed.Client, device: Device) -> Mapping[str, int]:
+    """Give the resources that a block's task asks for: a worker beside those that own a GPU, or else one of those."""
+    if device.kind == "cpu":
+        return {}
+    return {HOST: 1} if offers(client, HOST) else {GPU: 1}
 
 
 def offers(client: distributed.Client, resource: str) -> bool:

@@ -12,9 +12,8 @@ import pandas as pd
 
 from nanocensus.device import Device, DeviceChoice, resolve_device
 from nanocensus.pipeline.block import BlockResult, process_block
-from nanocensus.pipeline.clusters import GPU, describe, device_of, open_client, where_to_measure
+from nanocensus.pipeline.clusters import describe, device_of, open_client, where_blocks_go
 from nanocensus.pipeline.dispatch import Failure, OnProgress, silent, spread
-from nanocensus.pipeline.gpu_block import predict_block
 from nanocensus.pipeline.intake import Network, find_micrographs, networks, take_in
 from nanocensus.pipeline.plan import Block, Row, Task, assign_parts, cut_blocks, finished_rows, make_task, planned_row
 from nanocensus.pipeline.record import RunSummary, write_record
@@ -145,11 +144,10 @@ def _process(
     _write_index(job.out, [*rows, *planned], manifest)
 
     seconds: dict[str, float] = {}
-    submit = _submit_to_cpus if device.kind == "cpu" else _submit_to_gpus
     sizes = [len(block.tasks) for block in waiting]
     for number, result in spread(
         client,
-        partial(submit, client, job),
+        partial(_submit, client, job, device),
         waiting,
         stage="measure",
         on_progress=on_progress,
@@ -165,25 +163,11 @@ def _process(
     return _Outcome(_write_index(job.out, rows, manifest), n_reused, seconds)
 
 
-# Not pure: by default equal arguments would give back a cached failure of an earlier run.
-
-
-def _submit_to_cpus(client: distributed.Client, job: Job, block: Block) -> "distributed.Future[BlockResult]":
-    return client.submit(process_block, block, job.out, job.segment.tile_px, job.measure, pure=False)
-
-
-def _submit_to_gpus(client: distributed.Client, job: Job, block: Block) -> "distributed.Future[BlockResult]":
-    predicted = client.submit(predict_block, block, job.out, resources={GPU: 1}, pure=False)
-    return client.submit(
-        process_block,
-        block,
-        job.out,
-        job.segment.tile_px,
-        job.measure,
-        predicted,
-        resources=where_to_measure(client),
-        pure=False,
-    )
+def _submit(client: distributed.Client, job: Job, device: Device, block: Block) -> "distributed.Future[BlockResult]":
+    on_gpu = device.kind == "gpu"
+    arguments = (block, job.out, job.segment.tile_px, job.measure, on_gpu)
+    # Not pure: by default equal arguments would give back a cached failure of an earlier run.
+    return client.submit(process_block, *arguments, resources=where_blocks_go(client, device), pure=False)
 
 
 def _plan(micrographs: pd.DataFrame, chosen: Mapping[str, Network], job: Job) -> list[Block]:

@@ -1,46 +1,33 @@
-"""Whole micrographs on a GPU, several at once where they are small.
+"""Whole micrographs on a GPU.
 
 The network runs in float32 on the tensor cores (TF32, 10 bits of mantissa in the products): for the shipped network
 that is as fast as bfloat16 and 16 times nearer to full float32. Everything around it is float32.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping
+from functools import lru_cache, partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Shaped, UInt8
 
-from nanocensus.device import to_host
 from nanocensus.errors import DeviceError
 from nanocensus.segment.flatfield import not_finite, parse_micrograph, standardise
 from nanocensus.segment.parameters import logits
+from nanocensus.segment.predict import probability_parts
 from nanocensus.segment.unet import UNetConfig
+from nanocensus.segment.weights import Model
 
 _log = logging.getLogger(__name__)
-
-BATCH_PIXELS = 4096 * 4096
-"""Pixels that keep a GPU busy: as many micrographs as make these go through the network together."""
 
 _RECORDED_EXACTLY = ("uint8", "int8", "uint16", "int16", "float32")
 """Types whose values float32 holds; micrographs of others are standardised on the host, in float64."""
 
 
-def batch_size(shape: tuple[int, ...]) -> int:
-    """Give how many micrographs of a shape go through the network together.
-
-    Examples
-    --------
-    >>> batch_size((4096, 4096)), batch_size((512, 512))
-    (1, 64)
-    """
-    return max(1, BATCH_PIXELS // max(1, shape[0] * shape[1]))
-
-
-def to_device(image: Shaped[np.ndarray, "y x"]) -> Array:
-    """Bring a micrograph to the device as it was recorded, which halves or quarters what is to be moved.
+def as_transported(image: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "y x"]:
+    """Check a micrograph, and give it as it travels to the device: as recorded where float32 holds that exactly.
 
     Raises
     ------
@@ -51,78 +38,75 @@ def to_device(image: Shaped[np.ndarray, "y x"]) -> Array:
     if image.dtype.kind == "f" and not np.isfinite(image.mean(dtype=np.float64)):
         raise not_finite(image)
     if image.dtype.name not in _RECORDED_EXACTLY:
-        image = standardise(image)
-    on_device: Array = jax.device_put(np.ascontiguousarray(image, image.dtype.newbyteorder("=")))
-    return on_device
+        return standardise(image)
+    return np.ascontiguousarray(image, image.dtype.newbyteorder("="))
 
 
-def probability_maps(
-    config: UNetConfig, parameters: Mapping[str, np.ndarray], images: Sequence[Array], *, batch: int
-) -> list[UInt8[np.ndarray, "y x"]]:
-    """Segment micrographs of one shape and type that are on the device.
+def probability_map(model: Model, image: Shaped[Array, "y x"]) -> UInt8[Array, "y x"]:
+    """Segment a micrograph that is on the device; the map stays there.
+
+    Where the device's memory does not hold it in one piece, it goes through in windows.
 
     Parameters
     ----------
-    config : UNetConfig
-    parameters : mapping of str to ndarray
-        Weights with BatchNorm folded.
-    images : sequence of (y, x) arrays
-        At most `batch` micrographs, from `to_device`.
-    batch : int
-        Number for which the network is compiled: fewer are filled up with the last one, because each new number takes
-        seconds to compile.
+    model : Model
+    image : (y, x) array
+        From `as_transported`.
 
     Returns
     -------
-    list of uint8 (y, x)
-        255 = surely particle; on the host.
+    (y, x) array of uint8
+        255 = surely particle.
 
     Raises
     ------
     DeviceError
-        If not even one of them fits the device's memory.
+        If not even a window fits.
     """
-    filled = [*images, *[images[-1]] * (batch - len(images))]
     try:
-        maps = _segment(config, jax.device_put(dict(parameters)), jnp.stack(filled)).block_until_ready()
+        found: Array = _segment(model.config, _on_device(model), image).block_until_ready()
+        return found
     except jax.errors.JaxRuntimeError as error:
-        if "RESOURCE_EXHAUSTED" not in str(error):
-            raise
-        return _in_halves(config, parameters, images, batch)
-    return [to_host(maps[index]) for index in range(len(images))]
+        _check_out_of_memory(error)
+    _log.warning("a micrograph of %d x %d px does not fit the GPU's memory: in windows", *image.shape)
+    return _in_windows(model, image)
 
 
-def _in_halves(
-    config: UNetConfig, parameters: Mapping[str, np.ndarray], images: Sequence[Array], batch: int
-) -> list[UInt8[np.ndarray, "y x"]]:
-    """Go on with half as many at a time, where all together did not fit."""
-    if batch == 1:
+def _in_windows(model: Model, image: Shaped[Array, "y x"]) -> UInt8[Array, "y x"]:
+    rounded = np.empty(image.shape, np.uint8)
+    try:
+        for place, part in probability_parts(model.config, model.parameters, np.asarray(image)):
+            rounded[place] = np.rint(part * np.float32(255))
+    except jax.errors.JaxRuntimeError as error:
+        _check_out_of_memory(error)
         raise DeviceError(
             "GPU memory",
-            expected=f"room for one micrograph of {images[0].shape} pixels",
+            expected="room for a window of a micrograph",
             got="too little",
             remedy='Close what else uses the GPU, take a larger one, or say device = "cpu".',
-        )
-    half = batch // 2
-    _log.warning("%d micrographs at once do not fit the GPU's memory: going on with %d", batch, half)
-    return [
-        probability
-        for start in range(0, len(images), half)
-        for probability in probability_maps(config, parameters, images[start : start + half], batch=half)
-    ]
+        ) from error
+    return jnp.asarray(rounded)
+
+
+def _check_out_of_memory(error: jax.errors.JaxRuntimeError) -> None:
+    if "RESOURCE_EXHAUSTED" not in str(error):
+        raise error
+
+
+@lru_cache(maxsize=8)
+def _on_device(model: Model) -> Mapping[str, Array]:
+    return {name: jax.device_put(array) for name, array in model.parameters.items()}
 
 
 @partial(jax.jit, static_argnums=0)
-def _segment(config: UNetConfig, parameters: dict[str, Array], images: Shaped[Array, "n y x"]) -> UInt8[Array, "n y x"]:
-    """Standardise each micrograph by its own statistics, mirror it up to the stride, and give its rounded map."""
-    height, width = images.shape[1:]
-    values = images.astype(jnp.float32)
-    mean = values.mean((1, 2), keepdims=True)
-    centred = values - mean
-    deviation = jnp.sqrt(jnp.square(centred).mean((1, 2), keepdims=True))
+def _segment(config: UNetConfig, parameters: dict[str, Array], image: Shaped[Array, "y x"]) -> UInt8[Array, "y x"]:
+    """Standardise a micrograph by its own statistics, mirror it up to the stride, and give its rounded map."""
+    height, width = image.shape
+    values = image.astype(jnp.float32)
+    centred = values - values.mean()
+    deviation = jnp.sqrt(jnp.square(centred).mean())
     pixels = jnp.where(deviation > 0, centred / deviation, 0)
-    beyond = [-length % config.stride for length in (height, width)]
-    pixels = jnp.pad(pixels, ((0, 0), (0, beyond[0]), (0, beyond[1])), mode="symmetric")
+    pixels = jnp.pad(pixels, [(0, -length % config.stride) for length in (height, width)], mode="symmetric")
     with jax.default_matmul_precision("tensorfloat32"):
-        found = jax.nn.sigmoid(logits(config, parameters, pixels))
-    return jnp.rint(255 * found[:, :height, :width]).astype(jnp.uint8)
+        found = jax.nn.sigmoid(logits(config, parameters, pixels[None]))[0]
+    return jnp.rint(255 * found[:height, :width]).astype(jnp.uint8)

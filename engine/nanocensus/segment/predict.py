@@ -84,10 +84,6 @@ def predict(
     tile: int | None = None,
 ) -> UInt8[np.ndarray, "y x"]:
     """Segment a micrograph; see `nanocensus.segment.weights.Model.probability`, which is this with a name."""
-    if jax.default_backend() == "gpu":
-        from nanocensus.segment.gpu import probability_maps, to_device
-
-        return probability_maps(config, parameters, [to_device(image)], batch=1)[0]
     rounded = np.empty(image.shape, np.uint8)
     for place, part in probability_parts(config, parameters, image, tile=tile):
         rounded[place] = np.rint(part * np.float32(255))

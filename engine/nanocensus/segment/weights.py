@@ -48,7 +48,7 @@ class Model:
             Side of a pixel. These networks were trained over a range of magnifications and do not use it.
         tile : int, optional
             Largest side of the windows that the micrograph is cut into, pixels. It bounds the memory; the probability
-            is the same to rounding.
+            is the same to rounding. Without it a GPU takes the micrograph in one piece.
 
         Returns
         -------
@@ -60,6 +60,12 @@ class Model:
         ImageError
             If the image is not a micrograph, or the tile is too small for the network.
         """
+        import jax
+
+        if jax.default_backend() == "gpu" and tile is None:
+            from nanocensus.segment.gpu import as_transported, probability_map
+
+            return np.asarray(probability_map(self, jax.device_put(as_transported(image))))
         from nanocensus.segment.predict import predict
 
         return predict(self.config, self.parameters, image, tile=tile)

@@ -1,0 +1,167 @@
+"""How workers without a GPU have maps predicted by the worker that owns one.
+
+Reading, decompressing and writing micrographs keeps the cores of a machine busy many times longer than the network keeps
+a GPU, and one Python process cannot do it for all. So each core's worker does the whole way of its micrographs, and
+hands over the pixels for the one step that is the GPU's: through memory that both processes map, since sending 32 MiB
+through a socket takes longer than the network. The memory has no name that could be left behind.
+"""
+
+import mmap
+import os
+import threading
+import uuid
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import distributed
+import numpy as np
+from jaxtyping import Shaped, UInt8
+
+from nanocensus.device import lock_pages, to_gpu, to_host, unlock_pages
+from nanocensus.errors import DeviceError
+
+GPU, HOST = "GPU", "HOST"
+"""What workers offer: micrographs at once on their GPU; or, beside such workers, a block on their core."""
+AT_ONCE = 2
+"""Micrographs that a GPU's worker has in hand: one is copied while the network runs on the other."""
+
+_KEPT_MAPPED = 256
+"""Pieces of other processes' memory that the worker of a GPU keeps mapped, and page-locked for fast copies."""
+
+
+@dataclass(frozen=True)
+class Shared:
+    """An array in memory that other processes of this machine can map."""
+
+    path: str
+    token: str
+    """Tells it from what had the same path before."""
+    nbytes: int
+    """Of the memory, which may be longer than the array."""
+    shape: tuple[int, ...]
+    dtype: str
+
+
+class _Memory:
+    """A piece of memory that other processes can map; it goes with the last process that does."""
+
+    def __init__(self, nbytes: int) -> None:
+        self._descriptor = os.memfd_create("nanocensus")
+        os.ftruncate(self._descriptor, nbytes)
+        self._mapped = mmap.mmap(self._descriptor, nbytes)
+        self._token = uuid.uuid4().hex
+        self.nbytes = nbytes
+
+    def __del__(self) -> None:
+        os.close(self._descriptor)
+
+    def array(self, shape: tuple[int, ...], dtype: np.dtype) -> tuple[np.ndarray, Shared]:
+        """Give an array in it, and how others find it."""
+        path = f"/proc/{os.getpid()}/fd/{self._descriptor}"
+        count = int(np.prod(shape))
+        return (
+            np.frombuffer(self._mapped, dtype, count).reshape(shape),
+            Shared(path, self._token, self.nbytes, shape, dtype.name),
+        )
+
+
+_own = threading.local()
+
+
+def _memory(purpose: str, nbytes: int) -> _Memory:
+    """Give this thread's memory for a purpose, a larger one if it is too small."""
+    memory: _Memory | None = getattr(_own, purpose, None)
+    if memory is None or memory.nbytes < nbytes:
+        memory = _Memory(nbytes)
+        setattr(_own, purpose, memory)
+    return memory
+
+
+def predict_on_gpu(image: Shaped[np.ndarray, "y x"], model: str) -> UInt8[np.ndarray, "y x"]:
+    """Have a GPU segment a micrograph: this worker's own, or that of a worker beside it.
+
+    Parameters
+    ----------
+    image : (y, x) ndarray
+        A whole micrograph.
+    model : str
+        Name or path of the network.
+
+    Returns
+    -------
+    (y, x) ndarray of uint8
+        255 = surely particle; overwritten by the next call of this thread.
+
+    Raises
+    ------
+    ImageError
+        If the image is not a micrograph.
+    DeviceError
+        If no worker on this machine offers a GPU.
+    """
+    from nanocensus.segment.gpu import as_transported
+
+    pixels = as_transported(image)
+    given, sent = _memory("image", pixels.nbytes).array(pixels.shape, pixels.dtype)
+    result, expected = _memory("map", pixels.size).array(pixels.shape, np.dtype(np.uint8))
+    np.copyto(given, pixels)
+    worker = distributed.get_worker()
+    if worker.state.total_resources.get(GPU):
+        predict_shared(sent, expected, model)
+        return result
+    client = distributed.get_client()
+    client.submit(
+        predict_shared, sent, expected, model, resources={GPU: 1}, workers=_beside(client, worker.address), pure=False
+    ).result()
+    return result
+
+
+def _beside(client: distributed.Client, address: str) -> list[str]:
+    """Give the addresses of the workers on the same machine that offer a GPU."""
+    machine = address.rsplit(":", 1)[0]
+    workers = client.scheduler_info(n_workers=-1)["workers"]
+    found = [a for a, facts in workers.items() if facts["resources"].get(GPU) and a.rsplit(":", 1)[0] == machine]
+    if not found:
+        raise DeviceError(
+            "the GPU of a worker's machine",
+            expected=f"a worker beside {address} that offers the resource {GPU}",
+            got="none",
+            remedy=f"Start workers that offer {HOST} on machines with a GPU's worker only.",
+        )
+    return found
+
+
+def predict_shared(sent: Shared, expected: Shared, model: str) -> None:
+    """Segment the micrograph in one piece of shared memory into another; runs where the GPU is."""
+    from nanocensus.segment.gpu import probability_map
+    from nanocensus.segment.weights import load_model
+
+    found = probability_map(load_model(model), to_gpu(_view(sent)))
+    to_host(found, out=_view(expected))
+
+
+def _view(shared: Shared) -> np.ndarray:
+    count = int(np.prod(shared.shape))
+    return np.frombuffer(_mapped(shared), shared.dtype, count).reshape(shared.shape)
+
+
+_mappings: OrderedDict[str, mmap.mmap] = OrderedDict()
+_mapping = threading.Lock()
+
+
+def _mapped(shared: Shared) -> mmap.mmap:
+    """Map another process's memory, once: page-locking it takes longer than a copy."""
+    with _mapping:
+        if shared.token in _mappings:
+            _mappings.move_to_end(shared.token)
+            return _mappings[shared.token]
+        descriptor = os.open(shared.path, os.O_RDWR)
+        try:
+            mapped = mmap.mmap(descriptor, shared.nbytes)
+        finally:
+            os.close(descriptor)
+        lock_pages(mapped)
+        _mappings[shared.token] = mapped
+        if len(_mappings) > _KEPT_MAPPED:
+            unlock_pages(_mappings.popitem(last=False)[1])
+        return mapped

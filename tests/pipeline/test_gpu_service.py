@@ -1,0 +1,127 @@
+"""Workers that own a GPU, workers beside them, and the memory that they share; on pretended GPUs."""
+
+import numpy as np
+import pytest
+
+from nanocensus.device import Device
+from nanocensus.errors import DeviceError
+from nanocensus.pipeline import gpu_service
+from nanocensus.pipeline.block import process_block
+from nanocensus.pipeline.clusters import describe, device_of, open_client, where_blocks_go
+from nanocensus.pipeline.plan import Block, make_task
+from nanocensus.pipeline.spec import ClusterSection, MeasureSection
+from nanocensus.segment.weights import load_model
+from nanocensus.store.ingest import STORE_FOLDER
+from nanocensus.store.micrographs import content_digest, create_store, read_probability, write_micrograph
+
+SETTINGS = MeasureSection()
+KINDS = [((128, 128), "uint8"), ((128, 192), "uint16"), ((96, 160), "float32")]
+
+
+def micrograph(seed):
+    shape, dtype = KINDS[seed]
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    dark = np.hypot(y % 64 - 32, x % 64 - 32) < 14
+    return np.where(dark, rng.normal(90, 6, shape), rng.normal(140, 6, shape)).astype(dtype)
+
+
+@pytest.fixture
+def block(tmp_path):
+    """Micrographs of several shapes and types in a store, and the block of them."""
+    model, store, tasks = load_model("default"), tmp_path / STORE_FOLDER, []
+    create_store(store)
+    for seed in range(len(KINDS)):
+        pixels = micrograph(seed)
+        digest = content_digest(pixels)
+        write_micrograph(store, digest[:16], pixels, name=f"{seed}.tif", pixel_size_nm=0.1)
+        row = {"micrograph": digest[:16], "content_digest": digest, "name": f"{seed}.tif", "sample": "a",
+               "pixel_size_nm": 0.1}  # fmt: skip
+        facts = {"model": "default", "model_name": "default", "model_digest": model.digest}
+        tasks.append(make_task(row, **facts, tile_px=512, measure=SETTINGS))
+    return Block("part-0.parquet", tuple(tasks))
+
+
+@pytest.fixture(scope="module")
+def pretended():
+    """One worker that is said to own a GPU, and one beside it."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("DASK_CUDA_TEST_DISABLE_DEVICE_SPECIFIC", "1")
+        patched.setenv("CUDA_VISIBLE_DEVICES", "0")
+        with open_client(ClusterSection(workers=1), gpu=True) as client:
+            yield client
+
+
+def test_a_gpu_has_a_worker_and_blocks_go_to_those_beside_it(pretended):
+    assert describe(pretended) == {"workers": 2, "threads": 3, "gpus": 1}
+    assert where_blocks_go(pretended, Device("gpu", "", "")) == {"HOST": 1}
+    assert where_blocks_go(pretended, Device("cpu", "", "")) == {}
+
+
+def test_the_worker_beside_sees_no_gpu_and_the_other_leaves_memory_to_cupy(pretended):
+    def environment(*names):
+        import os
+
+        return [os.environ.get(name) for name in names]
+
+    beside = pretended.submit(environment, "JAX_PLATFORMS", "CUDA_VISIBLE_DEVICES", resources={"HOST": 1}).result()
+    assert beside == ["cpu", ""]
+    names = ("JAX_PLATFORMS", "XLA_PYTHON_CLIENT_PREALLOCATE")
+    assert pretended.submit(environment, *names, resources={"GPU": 1}).result() == [None, "false"]
+
+
+def test_a_gpu_that_jax_does_not_see_is_an_error(pretended):
+    with pytest.raises(DeviceError, match="JAX to see it"):
+        device_of(pretended, "gpu")
+
+
+def test_maps_come_back_through_shared_memory_as_the_host_would_predict_them(pretended, block, tmp_path):
+    arguments = (block, tmp_path, 512, SETTINGS, True)
+    result = pretended.submit(process_block, *arguments, resources={"HOST": 1}).result()
+    assert [row["status"] for row in result.rows] == ["done"] * len(KINDS)
+    assert all(row["n_detected"] >= 4 for row in result.rows)
+    model = load_model("default")
+    for seed, task in enumerate(block.tasks):
+        found, digest = read_probability(tmp_path / STORE_FOLDER, task.row["micrograph"])
+        assert digest == task.segment_digest
+        assert abs(found.astype(int) - model.probability(micrograph(seed), tile=512)).max() <= 1
+
+
+def test_a_damaged_micrograph_fails_with_its_reason_and_costs_the_others_nothing(pretended, block, tmp_path):
+    shard = tmp_path / STORE_FOLDER / block.tasks[1].row["micrograph"] / "0" / "c" / "0" / "0"
+    shard.write_bytes(shard.read_bytes()[:-40])
+    rows = pretended.submit(process_block, block, tmp_path, 512, SETTINGS, True, resources={"HOST": 1}).result().rows
+    assert [row["status"] for row in rows] == ["done", "failed", "done"]
+    assert "the bytes that were written" in rows[1]["reason"]
+
+
+def test_blocks_go_to_the_gpus_own_worker_where_there_is_no_other(pretended, block, tmp_path):
+    rows = pretended.submit(process_block, block, tmp_path, 512, SETTINGS, True, resources={"GPU": 1}).result().rows
+    assert [row["status"] for row in rows] == ["done"] * len(KINDS)
+
+
+def test_without_a_gpu_beside_it_a_worker_says_so_and_does_not_take_the_cpu(client, block, tmp_path):
+    rows = client.submit(process_block, block, tmp_path, 512, SETTINGS, True).result().rows
+    assert {row["status"] for row in rows} == {"failed"}
+    assert "offers the resource GPU" in rows[0]["reason"]
+    assert rows[0]["measure_digest"] is None  # so that the next run tries again
+
+
+def test_a_cluster_without_gpus_is_refused_or_taken_as_cpus_with_a_reason(client):
+    assert device_of(client, "auto") == Device("cpu", "CPU", "auto: no worker offers the resource GPU")
+    with pytest.raises(DeviceError, match="dask cuda worker"):
+        device_of(client, "gpu")
+
+
+def test_shared_memory_is_mapped_once_and_let_go_with_its_owner(monkeypatch):
+    monkeypatch.setattr(gpu_service, "_KEPT_MAPPED", 1)
+    memory = gpu_service._Memory(4096)
+    mine, shared = memory.array((8, 8), np.dtype(np.uint8))
+    mine[:] = 3
+    assert (gpu_service._view(shared) == 3).all()
+    assert gpu_service._mapped(shared) is gpu_service._mapped(shared)
+    second = gpu_service._Memory(4096)
+    other, other_shared = second.array((4,), np.dtype(np.uint8))
+    gpu_service._view(other_shared)[:] = 9
+    assert other.tolist() == [9] * 4
+    assert list(gpu_service._mappings) == [other_shared.token]
