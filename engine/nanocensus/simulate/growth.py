@@ -6,11 +6,12 @@ to the size would not do: solidity leaves 1 with zero slope, and a fit then find
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from jaxtyping import Float64
 from scipy.optimize import brentq
@@ -111,8 +112,8 @@ def _bend(distance: Float64[np.ndarray, "*n"], half_width: float) -> Float64[np.
 def shape_parameters(circularity: float, solidity: float) -> tuple[float, float]:
     """Find the dented superellipse that has a circularity and a solidity.
 
-    Deeper faces lower the solidity at every exponent; at a given solidity, a larger exponent lowers the circularity.
-    So both are found by bisection, one inside the other, on the very polygon that is planted.
+    Deeper faces lower the solidity at every exponent. At a given solidity the circularity passes each value below that
+    of exponent 2 once. So both are found by bisection, one inside the other, on the very polygon that is planted.
 
     Returns
     -------
@@ -163,13 +164,13 @@ def _solidity(exponent: float, depth: float) -> float:
     return float((face[1:] * face[:-1]).sum() / (hull[1:] * hull[:-1]).sum())
 
 
-def truth_table(conditions: Mapping[str, Growth], edge_lengths_nm: Sequence[float]) -> pd.DataFrame:
+def truth_table(conditions: Mapping[str, Growth], edge_lengths_nm: npt.ArrayLike) -> pd.DataFrame:
     """Tabulate the true descriptors along size.
 
     Parameters
     ----------
     conditions : mapping of str to Growth
-    edge_lengths_nm : sequence of float
+    edge_lengths_nm : array of float
 
     Returns
     -------
@@ -189,15 +190,16 @@ def truth_table(conditions: Mapping[str, Growth], edge_lengths_nm: Sequence[floa
     >>> table[["condition", "edge_length_nm", "circularity", "solidity"]].round(4).values.tolist()[1]
     ['Co0.4', 5.0, 0.964, 1.0]
     """
+    sizes = np.asarray(edge_lengths_nm, np.float64).tolist()
     rows = []
     for growth in conditions.values():
-        for edge_length in map(float, edge_lengths_nm):
+        for edge_length in sizes:
             exponent, depth = growth.parameters(edge_length)
             outline = growth.outline(edge_length)
             amplitudes = {f"psi_{order}": outline.amplitude(order) for order in (4, 8)}
             rows.append(outline.descriptors() | amplitudes | {"exponent": exponent, "depth": depth})
     table = pd.DataFrame(rows)
-    table.insert(0, "condition", np.repeat(list(conditions), len(edge_lengths_nm)))
+    table.insert(0, "condition", np.repeat(list(conditions), len(sizes)))
     return table
 
 

@@ -121,10 +121,9 @@ def _table(spec: PopulationSpec, effects: pd.DataFrame, parts: Sequence[Columns]
     size = drawn["edge_length_nm"]
     area = size**2
     room = 1 - DIAMETER * size / spec.field_nm
-    columns = {
-        name: pd.Series(np.repeat(effects[name], counts).array, dtype="str") for name in ("sample", "micrograph")
-    }
-    columns |= {
+    columns: dict[str, object] = {
+        "sample": _text(effects["sample"].to_numpy(object).repeat(counts)),
+        "micrograph": _text(effects["micrograph"].to_numpy(object).repeat(counts)),
         "label": np.concatenate([np.arange(1, count + 1, dtype=np.int32) for count in counts]),
         "estimator": _text(np.full(len(size), spec.estimator, object)),
         "pixel_count": np.maximum(np.rint(area / spec.pixel_size_nm**2), 1).astype(np.int32),

@@ -8,7 +8,7 @@ from jaxtyping import Float64
 
 from nanocensus.simulate.population_spec import DIAMETER, PopulationSpec, SampleSpec
 
-Columns = dict[str, Float64[np.ndarray, " n"]]
+Columns = dict[str, Float64[np.ndarray, " _"]]
 
 _SHARE_SHAPE = 40.0
 """Of the gamma distribution of the micrographs' shares of the particles: they differ by 16 %."""
