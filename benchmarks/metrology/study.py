@@ -40,7 +40,8 @@ ESTIMATORS = ("outline", "paper", "crofton")
 RELATIVE = ("area_nm2", "edge_length_nm", "perimeter_nm", "feret_max_nm", "feret_min_nm")
 ABSOLUTE = ("circularity", "solidity", "convexity", "eccentricity", "aspect_ratio")
 BLURRED_AREA = "area_nm2 against the blurred disc"
-TREND_NM, PIXEL_NM = (2.45, 3.0, 4.3, 5.3, 6.5, 7.7, 8.5, 10.0), 0.086
+TREND_PX = {size_nm: round(size_nm / 0.086, 3) for size_nm in (2.45, 3.0, 4.3, 5.3, 6.5, 7.7, 8.5, 10.0)}
+"""Edge lengths of the paper, nm, in its pixels."""
 PIXEL_VARIANCE = 1 / 12
 
 
@@ -101,7 +102,7 @@ def study(poses, seed=0):
 
 def trend(poses, seed=1):
     """Measure a disc and a square on maps with a blur of 1 px, at the sizes of the paper."""
-    cells = itertools.product(("disc", "square"), [size / PIXEL_NM for size in TREND_NM])
+    cells = itertools.product(("disc", "square"), TREND_PX.values())
     return pd.DataFrame([row for shape, size in cells for row in errors(shape, size, 1.0, 0.0, poses, seed)])
 
 
@@ -162,9 +163,9 @@ def trend_table(frame, shape):
     """Give what a constant shape reads at the sizes of the paper."""
     chosen = frame[frame["shape"] == shape].set_index(["edge_length_px", "descriptor", "estimator"])
     body = []
-    for size in TREND_NM:
+    for size_nm, size_px in TREND_PX.items():
         cells = [
-            chosen.loc[(size / PIXEL_NM, name, estimator)]
+            chosen.loc[(size_px, name, estimator)]
             for name, estimator in (
                 ("circularity", "paper"),
                 ("circularity", "crofton"),
@@ -173,7 +174,7 @@ def trend_table(frame, shape):
                 ("solidity", "outline"),
             )
         ]
-        body.append([f"{size:g}", f"{size / PIXEL_NM:.0f}", *(f"{cell['truth'] + cell['bias']:.4f}" for cell in cells)])
+        body.append([f"{size_nm:g}", f"{size_px:.0f}", *(f"{cell['truth'] + cell['bias']:.4f}" for cell in cells)])
     head = ["edge length, nm", "px", "circularity, `paper`", "`crofton`", "outline", "solidity, `paper`", "outline"]
     return markdown(head, body)
 
@@ -217,15 +218,21 @@ def report(frame, trends, poses):
     return "\n".join([*head, "## Summary\n", sections(frame, trends), "## Everything\n", *every])
 
 
+def committed():
+    """Read the study and the trend as they were written: what tables are made of, so that anyone can make them again."""
+    rows = pd.read_csv(RESULTS / "metrology.csv")
+    return rows[rows["part"] == "study"], rows[rows["part"] == "trend"]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--poses", type=int, default=80, help="random poses a cell")
     poses = parser.parse_args().poses
     started = time.perf_counter()
-    frame, trends = study(poses), trend(poses)
     RESULTS.mkdir(exist_ok=True)
-    both = pd.concat([frame.assign(part="study"), trends.assign(part="trend")])
-    both.to_csv(RESULTS / "metrology.csv", index=False, float_format="%.8g", lineterminator="\n")
+    both = pd.concat([study(poses).assign(part="study"), trend(poses).assign(part="trend")])
+    both.to_csv(RESULTS / "metrology.csv", index=False, float_format="%.5g", lineterminator="\n")
+    frame, trends = committed()
     (RESULTS / "metrology.md").write_text(report(frame, trends, poses), encoding="utf-8")
     before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
     tables = f"{BEGIN}\n\n{sections(frame, trends)}\n{END}"
