@@ -40,7 +40,7 @@ ESTIMATORS = ("outline", "paper", "crofton")
 RELATIVE = ("area_nm2", "edge_length_nm", "perimeter_nm", "feret_max_nm", "feret_min_nm")
 ABSOLUTE = ("circularity", "solidity", "convexity", "eccentricity", "aspect_ratio")
 BLURRED_AREA = "area_nm2 against the blurred disc"
-TREND_PX = {size_nm: round(size_nm / 0.086, 3) for size_nm in (2.45, 3.0, 4.3, 5.3, 6.5, 7.7, 8.5, 10.0)}
+TREND_PX = {size_nm: round(size_nm / 0.086, 2) for size_nm in (2.45, 3.0, 4.3, 5.3, 6.5, 7.7, 8.5, 10.0)}
 """Edge lengths of the paper, nm, in its pixels."""
 PIXEL_VARIANCE = 1 / 12
 
