@@ -8,16 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import ellipe, gamma
 
-from nanocensus.simulate.shapes import (
-    FAMILIES,
-    disc,
-    ellipse,
-    inside,
-    lobed,
-    render_area_fraction,
-    superellipse,
-    truncated_square,
-)
+from nanocensus.simulate.coverage import render_area_fraction
+from nanocensus.simulate.shapes import FAMILIES, disc, ellipse, lobed, superellipse, truncated_square
 
 poses = {
     "edge_length": st.floats(4.0, 40.0),
@@ -98,7 +90,7 @@ def test_area_fractions_equal_counted_points(family, seed, edge_length, offset, 
     rows = (top + np.arange(fraction.shape[0]))[:, None, None, None] + grid[None, None, :, None]
     columns = (left + np.arange(fraction.shape[1]))[None, :, None, None] + grid[None, None, None, :]
     points = np.stack(np.broadcast_arrays(rows, columns), axis=-1).reshape(-1, 2)
-    counted = inside(outline, points, centre, angle).reshape(*fraction.shape, -1).mean(axis=-1)
+    counted = outline.contains(points, centre, angle).reshape(*fraction.shape, -1).mean(axis=-1)
     # An edge is found to half a cell at worst, 1/64 px: along it in one pixel, and along the whole perimeter.
     assert np.abs(counted - fraction).max() < 0.04
     assert abs((counted - fraction).sum()) < outline.perimeter / 64

@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Float64
 from scipy.spatial.distance import cdist
 
-from nanocensus.simulate.shapes import FAMILIES, Outline, inside
+from nanocensus.simulate.outline import Outline
+from nanocensus.simulate.shapes import FAMILIES
 from nanocensus.simulate.spec import SimulationSpec
 
 logger = logging.getLogger(__name__)
@@ -148,7 +149,8 @@ def _fits(spec: SimulationSpec, particle: Planted) -> bool:
 
 def _overlap(a: Planted, b: Planted) -> bool:
     return bool(
-        inside(a.outline, b.vertices, a.centre, a.angle).any() or inside(b.outline, a.vertices, b.centre, b.angle).any()
+        a.outline.contains(b.vertices, a.centre, a.angle).any()
+        or b.outline.contains(a.vertices, b.centre, b.angle).any()
     )
 
 

@@ -1,7 +1,6 @@
 """Bright-field micrographs of known particles: thickness, film, phase contrast, electrons, camera."""
 
 import csv
-import hashlib
 import io
 import math
 from dataclasses import dataclass
@@ -15,8 +14,10 @@ from jaxtyping import Float32, Float64, Int32, UInt16
 from scipy.ndimage import gaussian_filter
 
 from nanocensus.errors import JobError
+from nanocensus.simulate.coverage import render_area_fraction
+from nanocensus.simulate.grain import frequencies_squared, grain
 from nanocensus.simulate.placement import Planted, place_particles
-from nanocensus.simulate.shapes import render_area_fraction
+from nanocensus.simulate.seeds import sample_seed
 from nanocensus.simulate.spec import SimulationSpec
 from nanocensus.store.commit import commit_bytes, writing
 
@@ -121,7 +122,7 @@ def _expose(planted: list[Planted], spec: SimulationSpec, rng: np.random.Generat
         _add_density(density, particle, spec, pad, rng)
     density = _soften(density, spec.edge_softness_px)
     intensity = np.exp(-density) + _fresnel_rim(density, spec)
-    intensity += np.float32(spec.film_amplitude) * _grain(canvas, spec.film_grain_px, rng)
+    intensity += np.float32(spec.film_amplitude) * grain(canvas, spec.film_grain_px, rng)
     return np.asarray(intensity[pad : pad + spec.extent[0], pad : pad + spec.extent[1]])
 
 
@@ -147,27 +148,13 @@ def _soften(density: Float32[np.ndarray, "y x"], sigma: float) -> Float32[np.nda
     return np.asarray(gaussian_filter(density, sigma, mode="wrap") if sigma > 0 else density)
 
 
-def _frequencies_squared(shape: tuple[int, int]) -> Float32[np.ndarray, "y x"]:
-    rows, columns = scipy.fft.fftfreq(shape[0])[:, None], scipy.fft.rfftfreq(shape[1])[None]
-    return np.asarray(rows**2 + columns**2, np.float32)
-
-
 def _fresnel_rim(density: Float32[np.ndarray, "y x"], spec: SimulationSpec) -> Float32[np.ndarray, "y x"]:
     """Give what phase contrast adds: the density through sin(pi w^2 q^2), damped so that one fringe remains."""
     if spec.fresnel_strength == 0 or spec.fresnel_width_px == 0:
         return np.zeros_like(density)
-    scaled = np.float32(spec.fresnel_width_px**2) * _frequencies_squared(density.shape)
+    scaled = np.float32(spec.fresnel_width_px**2) * frequencies_squared(density.shape)
     transfer = -np.float32(spec.fresnel_strength) * np.sin(np.float32(math.pi) * scaled) * np.exp(-scaled)
     return np.asarray(scipy.fft.irfft2(scipy.fft.rfft2(density) * transfer, s=density.shape), np.float32)
-
-
-def _grain(shape: tuple[int, int], sigma: float, rng: np.random.Generator) -> Float32[np.ndarray, "y x"]:
-    """Draw noise of unit variance whose correlation is a Gaussian's."""
-    white = rng.standard_normal(shape, dtype=np.float32)
-    power = [np.mean(np.exp(-4 * (math.pi * sigma * scipy.fft.fftfreq(side)) ** 2)) for side in shape]
-    smooth = np.exp(np.float32(-2 * (math.pi * sigma) ** 2) * _frequencies_squared(shape))
-    field = scipy.fft.irfft2(scipy.fft.rfft2(white) * smooth, s=shape) / math.sqrt(power[0] * power[1])
-    return np.asarray(field, np.float32)
 
 
 def _illumination(spec: SimulationSpec, rng: np.random.Generator) -> Float64[np.ndarray, "y x"]:
@@ -234,7 +221,7 @@ def _write_simulated(folder: Path, spec: SimulationSpec, *, n: int, seed: int, s
     (folder / sample).mkdir(parents=True, exist_ok=True)
     (folder / TRUTH_FOLDER).mkdir(exist_ok=True)
     rows, truths = [], []
-    for order, sequence in enumerate(_seed_sequence(seed, sample).spawn(n)):
+    for order, sequence in enumerate(sample_seed(seed, sample).spawn(n)):
         micrograph = simulate_micrograph(spec, np.random.default_rng(sequence))
         file, mask = f"{sample}/{order:04d}.tif", f"{TRUTH_FOLDER}/{sample}_{order:04d}.tif"
         _write_tiff(folder / file, micrograph.pixels, spec.pixel_size_nm)
@@ -251,11 +238,6 @@ def _write_simulated(folder: Path, spec: SimulationSpec, *, n: int, seed: int, s
 
 
 _COLUMNS = ["file", "sample", "group", "order", "mask"]
-
-
-def _seed_sequence(seed: int, sample: str) -> np.random.SeedSequence:
-    name = int.from_bytes(hashlib.sha256(sample.encode()).digest()[:8], "little")
-    return np.random.SeedSequence([seed, name])
 
 
 def _write_tiff(path: Path, image: UInt16[np.ndarray, "y x"], pixel_size_nm: float) -> None:
