@@ -171,4 +171,5 @@ def _shares(weights: npt.ArrayLike | None, n: int) -> Radii:
             got=f"shape {values.shape}, from {values.min(initial=0.0)} to {values.max(initial=0.0)}",
             remedy="Give one weight an outline, or none at all.",
         )
-    return values / values.sum()
+    shares: Radii = values / values.sum()
+    return shares
