@@ -14,6 +14,7 @@ from jaxtyping import Int32, UInt8
 from scipy import ndimage
 
 from nanocensus.errors import ImageError, InputError
+from nanocensus.measure.necks import join_over_wide_cuts
 from nanocensus.measure.parse import parse_same_shape
 from nanocensus.measure.regions import _summits
 
@@ -24,7 +25,6 @@ DEPTHS: dict[SplitMethod, float] = {"distance": 1.0, "probability": 0.1}
 LARGEST_NECK = 0.85
 """Largest width of a cut, in widths of the narrower part."""
 _SURE = 255.0
-_AHEAD = ((0, 1), (1, -1), (1, 0), (1, 1))
 
 
 def split_touching(
@@ -121,44 +121,7 @@ def _parts(
     parts: npt.NDArray[np.int64] = watershed(  # type: ignore[no-untyped-call]  # scikit-image does not annotate it
         -heights, markers, mask=inside, connectivity=2
     )
-    return _without_wide_cuts(parts, np.sqrt(squares), largest_neck)[1:-1, 1:-1]
-
-
-def _without_wide_cuts(
-    parts: npt.NDArray[np.int64], distance: npt.NDArray[np.float64], largest_neck: float
-) -> npt.NDArray[np.int64]:
-    """Join parts, the relatively widest cut first, until all cuts are narrow; number them from 0, background -1.
-
-    A pixel's distance is taken from the nearest pixel outside, half a pixel beyond the edge.
-    """
-    parts = parts.copy()
-    while True:
-        radius = ndimage.maximum(distance, parts, np.arange(parts.max() + 1)) - 0.5
-        widest = (-1.0, 0, 0)
-        for (one, other), cut in _cuts(parts, distance).items():
-            narrower = min(radius[one], radius[other])
-            relative = (cut - 0.5) / narrower if narrower - (cut - 0.5) >= DEPTHS["distance"] else 1.0
-            widest = max(widest, (relative, one, other))
-        relative, one, other = widest
-        if relative <= largest_neck:
-            return np.unique(parts, return_inverse=True)[1].reshape(parts.shape) - 1
-        parts[parts == other] = one
-
-
-def _cuts(parts: npt.NDArray[np.int64], distance: npt.NDArray[np.float64]) -> dict[tuple[int, int], float]:
-    """Give, for each two parts that touch, the largest distance from the edge at which one can go across."""
-    height, width = parts.shape
-    found: dict[tuple[int, int], float] = {}
-    for down, right in _AHEAD:
-        here = slice(0, height - down), slice(max(0, -right), width - max(0, right))
-        ahead = slice(down, height), slice(max(0, right), width - max(0, -right))
-        one, other = parts[here], parts[ahead]
-        crossing = (one != other) & (one > 0) & (other > 0)
-        passable = np.minimum(distance[here], distance[ahead])[crossing]
-        for pair, reach in zip(zip(one[crossing], other[crossing], strict=True), passable, strict=True):
-            key = (int(min(pair)), int(max(pair)))
-            found[key] = max(found.get(key, 0.0), float(reach))
-    return found
+    return join_over_wide_cuts(parts, np.sqrt(squares), largest_neck)[1:-1, 1:-1]
 
 
 def _hills(labels: npt.NDArray[np.int32], probability: npt.NDArray[np.uint8] | None) -> npt.NDArray[np.uint8]:
