@@ -95,9 +95,9 @@ def split_touching(
             continue
         own = split[box] == label
         parts = _parts(own, None if hills is None else hills[box], least, largest_neck)
-        for part in range(1, int(parts.max()) + 1):
-            split[box][own & (parts == part)] = len(origin)
-            origin.append(label)
+        others = own & (parts > 0)
+        split[box][others] = parts[others] + (len(origin) - 1)
+        origin += [label] * int(parts.max())
     temporary = _summits.renumber(split, len(origin) - 1)
     return split, np.array(origin, np.int32)[temporary]
 
