@@ -14,16 +14,13 @@ import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from jaxtyping import Bool, Float, Float64, Int32, Int64
 
 from nanocensus.errors import InputError
-from nanocensus.measure.regions._compile import compiled
+from nanocensus.measure import _poses
 
 _ROWS_AT_ONCE = 4096
 """Outlines whose scores are held in memory at a time: 8 MiB of them for 128 angles."""
-_EQUALLY_NEAR = 1e-13
-"""Scores that differ by less than this share of |outline| |reference| count as equal; rounding makes 1e-16 of it."""
 
 
 @dataclass(frozen=True)
@@ -104,12 +101,10 @@ def nearest_poses(
     turned = reference[(angle[:, None] + angle) % m]
     mirrored = reference[(angle[:, None] - angle) % m]
     poses = np.concatenate((turned, mirrored)) - reference.mean()
-    best = np.empty(n, np.int64)
+    best, length = np.empty(n, np.int64), float(np.linalg.norm(reference))
     for start in range(0, n, _ROWS_AT_ONCE):
         rows = radii[start : start + _ROWS_AT_ONCE]
-        scores = (rows - rows.mean(axis=1, keepdims=True)) @ poses.T
-        equal = _EQUALLY_NEAR * np.linalg.norm(rows, axis=1) * np.linalg.norm(reference)
-        _nearest(scores, equal, rows, ties_by_radii, best[start : start + _ROWS_AT_ONCE])
+        _poses.choose(rows @ poses.T, rows, length, ties_by_radii, best[start : start + _ROWS_AT_ONCE])
     return best
 
 
@@ -167,7 +162,7 @@ def mean_outline_sequential(
     outlines = parse_outlines(radii, normalise=normalise, at_least=1)
     best, distance = np.zeros(len(outlines), np.int64), np.zeros(len(outlines))
     mean = outlines[0].copy()
-    _lay_in_turn(outlines, mean, best, distance)
+    _poses.lay_in_turn(outlines, mean, best, distance)
     return mean, dataclasses.replace(posed(outlines, best, mean), distance=distance)
 
 
@@ -198,81 +193,3 @@ def parse_outlines(
             remedy="Leave out particles without an outline; sample r(theta) at 128 angles.",
         )
     return outlines / outlines.mean(axis=1, keepdims=True) if normalise else outlines
-
-
-@compiled
-def _radius(outline: npt.NDArray[np.float64], pose: int, angle: int) -> float:
-    """Give one radius of an outline in a pose: a shift, plus m if mirrored."""
-    m = outline.size
-    source = angle - pose if pose < m else pose - angle
-    radius: float = outline[source % m]
-    return radius
-
-
-@compiled
-def _comes_first(outline: npt.NDArray[np.float64], pose: int, other: int) -> bool:
-    """Say whether an outline's radii in one pose come before those in another, the larger one first."""
-    for angle in range(outline.size):
-        here, there = _radius(outline, pose, angle), _radius(outline, other, angle)
-        if here != there:
-            return here > there
-    return False
-
-
-@compiled
-def _nearest_pose(
-    scores: npt.NDArray[np.float64], equal: float, outline: npt.NDArray[np.float64], ties_by_radii: bool
-) -> int:
-    """Give the pose with the largest score; among equal ones the first, or the one whose radii come first."""
-    least = scores.max() - equal
-    best = -1
-    for pose in range(scores.size):
-        if scores[pose] >= least and (best < 0 or (ties_by_radii and _comes_first(outline, pose, best))):
-            best = pose
-    return best
-
-
-@compiled
-def _nearest(
-    scores: npt.NDArray[np.float64],
-    equal: npt.NDArray[np.float64],
-    outlines: npt.NDArray[np.float64],
-    ties_by_radii: bool,
-    best: npt.NDArray[np.int64],
-) -> None:
-    for row in range(best.size):
-        best[row] = _nearest_pose(scores[row], equal[row], outlines[row], ties_by_radii)
-
-
-@compiled
-def _lay_in_turn(
-    outlines: npt.NDArray[np.float64],
-    mean: npt.NDArray[np.float64],
-    best: npt.NDArray[np.int64],
-    distance: npt.NDArray[np.float64],
-) -> None:
-    """Lay each outline but the first over the mean of those before it, which then takes it in."""
-    n, m = outlines.shape
-    scores = np.empty(2 * m)
-    thrice = np.empty(3 * m)
-    for row in range(1, n):
-        outline = outlines[row]
-        centre, level = outline.mean(), mean.mean()
-        for angle in range(3 * m):
-            thrice[angle] = mean[angle % m] - level
-        scores[:] = 0.0
-        for angle in range(m):
-            radius = outline[angle] - centre
-            for shift in range(m):
-                scores[shift] += radius * thrice[angle + shift]
-            for shift in range(m):
-                scores[m + shift] += radius * thrice[m - angle + shift]
-        equal = _EQUALLY_NEAR * np.sqrt((outline**2).sum() * (mean**2).sum())
-        pose = _nearest_pose(scores, equal, outline, False)
-        best[row] = pose
-        squares = 0.0
-        for angle in range(m):
-            excess = _radius(outline, pose, angle) - mean[angle]
-            squares += excess**2
-            mean[angle] += excess / (row + 1)
-        distance[row] = np.sqrt(squares / m)

@@ -153,9 +153,10 @@ def _mean_in_poses(outlines: Radii, pose: Poses, shares: Radii) -> Radii:
     n, m = outlines.shape
     mean = np.zeros(m)
     for row in range(n):
+        shift, mirrored = pose[row] % m, pose[row] >= m
         for angle in range(m):
-            source = angle - pose[row] if pose[row] < m else pose[row] - angle
-            mean[angle] += shares[row] * outlines[row, source % m]
+            source = shift - angle if mirrored else angle - shift
+            mean[angle] += shares[row] * outlines[row, source + m if source < 0 else source]
     return mean
 
 
