@@ -67,11 +67,7 @@ def test_summits_are_the_maxima_that_are_left_when_the_map_is_lowered_by_the_dep
     assert sorted(markers[markers > 0]) == list(range(1, n + 1))
 
 
-@pytest.mark.parametrize("method", ["distance", "probability"])
-@pytest.mark.parametrize("kind", SINGLES)
-@settings(deadline=None, max_examples=12)
-@given(seed=st.integers(0, 2**32), diameter=st.sampled_from([12, 25, 50]), noise=st.sampled_from([0.0, 0.04, 0.1]))
-def test_single_particles_are_never_cut(kind, method, seed, diameter, noise):
+def assert_single_stays_whole(kind, method, seed, diameter, noise):
     rng = np.random.default_rng(seed)
     side, turn = int(1.9 * diameter) + 8, rng.uniform(0.0, 2.0 * np.pi)
     fraction = covered(
@@ -82,6 +78,22 @@ def test_single_particles_are_never_cut(kind, method, seed, diameter, noise):
     again, parent = split_touching(labels, probability, method=method)
     np.testing.assert_array_equal(again, labels)
     np.testing.assert_array_equal(parent, np.arange(1, n + 1))
+
+
+@pytest.mark.parametrize("method", ["distance", "probability"])
+@pytest.mark.parametrize("kind", SINGLES)
+@settings(deadline=None, max_examples=12)
+@given(seed=st.integers(0, 2**32), diameter=st.sampled_from([12, 25, 50]), noise=st.sampled_from([0.0, 0.04, 0.1]))
+def test_single_particles_are_never_cut(kind, method, seed, diameter, noise):
+    assert_single_stays_whole(kind, method, seed, diameter, noise)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("diameter", [10, 12, 15, 18, 22, 28, 50])
+@pytest.mark.parametrize("kind", SINGLES)
+def test_none_of_thousands_of_single_particles_is_cut(kind, diameter):
+    for seed in range(100):
+        assert_single_stays_whole(kind, "distance", seed, diameter, 0.1)
 
 
 @pytest.mark.parametrize("method", ["distance", "probability"])

@@ -9,8 +9,8 @@ import heapq
 import numpy as np
 import numpy.typing as npt
 
-LEAST_NARROWING_PX = 1.0
-"""A cut must be narrower than the part beside it by so much on each side; pixels alone make half of it."""
+LEAST_NARROWING_PX = 1.5
+"""A cut must be narrower than the part beside it by so much on each side; the pixels of a narrow bar make 1 px of it."""
 _AHEAD = ((0, 1), (1, -1), (1, 0), (1, 1))
 
 Parts = npt.NDArray[np.int64]

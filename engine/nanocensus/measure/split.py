@@ -2,8 +2,8 @@
 
 A cut must be short: it is kept where the widest disc centred on it is clearly narrower than the widest disc inside
 the narrower part. The distance from the edge of a convex particle has one summit, so a convex particle is not cut. Two
-equal discs are told apart where their centres are at least 0.6 to 0.65 diameters apart, a disc and one of 0.6 times
-its diameter from 0.8 to 0.9 of their mean diameter; nearer ones stay one label, to be rejected by their shape.
+equal discs are told apart where their centres are at least 0.6 to 0.7 diameters apart, a disc and one of 0.6 times
+its diameter from 0.8 to 0.95 of their mean diameter; nearer ones stay one label, to be rejected by their shape.
 """
 
 from typing import Literal
