@@ -5,7 +5,6 @@ against it. A part carries the index rows of its micrographs, so that the index 
 """
 
 import hashlib
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,17 +15,16 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from nanocensus.errors import DamageError, NanocensusError, TableError
-from nanocensus.provenance import canonical_json
-from nanocensus.schema import PARTICLES, check_format_version
+from nanocensus.errors import NanocensusError, TableError
+from nanocensus.schema import PARTICLES
 from nanocensus.store.commit import commit_bytes
-from nanocensus.store.manifest import plain_row, read_manifest
+from nanocensus.store.manifest import read_manifest
+from nanocensus.store.parts import damage, groups_of, measured_parts, part_bytes, part_rows
 
 if TYPE_CHECKING:
     import dask.dataframe as dd
 
 PARTICLES_FOLDER = "particles"
-_ROWS_KEY = "nanocensus.micrographs"
 
 
 def write_part(path: Path, tables: Sequence[pa.Table], micrographs: Sequence[Mapping[str, Any]]) -> str:
@@ -56,13 +54,8 @@ def write_part(path: Path, tables: Sequence[pa.Table], micrographs: Sequence[Map
     """
     schema = PARTICLES.arrow()
     texts = [column.name for column in PARTICLES.columns if column.dtype == "string"]
-    sink = pa.BufferOutputStream()
-    options = {"compression": "zstd", "use_dictionary": texts, "write_page_checksum": True}
-    with pq.ParquetWriter(sink, schema, **options) as writer:
-        for table, row in zip(tables, micrographs, strict=True):
-            writer.write_table(_checked(table, str(row["micrograph"]), schema), row_group_size=max(len(table), 1))
-        writer.add_key_value_metadata({_ROWS_KEY: canonical_json([plain_row(row) for row in micrographs])})
-    content: bytes = sink.getvalue().to_pybytes()
+    checked = [_checked(table, str(row["micrograph"]), schema) for table, row in zip(tables, micrographs, strict=True)]
+    content = part_bytes(schema, checked, micrographs, use_dictionary=texts)
     commit_bytes(path, content)
     return hashlib.sha256(content).hexdigest()
 
@@ -78,12 +71,11 @@ def read_part_rows(path: Path) -> list[dict[str, Any]]:
         If a newer nanocensus wrote it.
     """
     try:
-        rows: list[dict[str, Any]] = _rows(pq.ParquetFile(path, page_checksum_verification=True), str(path))
-        return rows
+        return part_rows(pq.ParquetFile(path, page_checksum_verification=True), str(path))
     except (NanocensusError, MemoryError):
         raise
     except Exception as cause:
-        raise _damage(path, cause) from cause
+        raise damage(path, cause) from cause
 
 
 def read_particles(out: str | os.PathLike[str]) -> "dd.DataFrame":
@@ -157,26 +149,20 @@ def load_part(part: Part, columns: Sequence[str] | None = None) -> pd.DataFrame:
         if hashlib.sha256(content).hexdigest() != part.digest:
             raise ValueError("its digest is not the one in the index")
         file = pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True)
-        held = [row["micrograph"] for row in _rows(file, part.path)]
-        lost = set(part.micrographs) - set(held)
-        if lost:
-            raise ValueError(f"it lacks micrograph {min(lost)}")
-        groups = [i for i, micrograph in enumerate(held) if micrograph in part.micrographs]
+        groups = groups_of(part.micrographs, part_rows(file, part.path))
         table = file.read_row_groups(groups, columns=[name for name in wanted if name in file.schema_arrow.names])
         return _to_pandas(_with_newer_columns(table, wanted))
     except (NanocensusError, MemoryError):
         raise
     except Exception as cause:
-        raise _damage(path, cause) from cause
+        raise damage(path, cause) from cause
 
 
 def _parts(out: str | os.PathLike[str]) -> list[Part]:
-    index = read_manifest(out).micrographs
-    measured = index[index["part_digest"].notna()]  # a planned part has a name before it has bytes
     folder = Path(out).absolute() / PARTICLES_FOLDER
     return [
-        Part(str(folder / str(name)), str(rows["part_digest"].iloc[0]), tuple(map(str, rows["micrograph"])))
-        for name, rows in measured.groupby("part", sort=False)
+        Part(str(folder / name), str(rows["part_digest"].iloc[0]), tuple(map(str, rows["micrograph"])))
+        for name, rows in measured_parts(out)
     ]
 
 
@@ -202,15 +188,6 @@ def _checked(table: pa.Table, micrograph: str, schema: pa.Schema) -> pa.Table:
     return checked
 
 
-def _rows(file: pq.ParquetFile, subject: str) -> list[dict[str, Any]]:
-    metadata = file.metadata.metadata or {}
-    check_format_version(metadata.get(b"nanocensus.format_version", b"").decode(), subject)
-    rows: list[dict[str, Any]] = json.loads(metadata[_ROWS_KEY.encode()])
-    if len(rows) != file.num_row_groups:
-        raise ValueError(f"{file.num_row_groups} row groups for {len(rows)} micrographs")
-    return rows
-
-
 def _with_newer_columns(table: pa.Table, wanted: Sequence[str]) -> pa.Table:
     """Add, as nulls, the nullable columns that an older minor version did not write."""
     for name in wanted:
@@ -225,13 +202,3 @@ def _to_pandas(table: pa.Table) -> pd.DataFrame:
     # One string type whatever is in a partition: an empty one would come out as another on older pandas.
     texts = [field.name for field in table.schema if field.type == pa.string()]
     return frame.astype(dict.fromkeys(texts, pd.StringDtype("pyarrow")))
-
-
-def _damage(path: Path, cause: Exception) -> DamageError:
-    missing = isinstance(cause, FileNotFoundError)
-    return DamageError(
-        f"particles/{path.name}",
-        expected="the part that was written",
-        got="no such file" if missing else f"other bytes ({type(cause).__name__}: {str(cause)[:200]})",
-        remedy="Run the job again: it measures the micrographs of this part anew (`nanocensus doctor` lists others).",
-    )

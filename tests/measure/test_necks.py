@@ -1,0 +1,68 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import ndimage
+from skimage.segmentation import relabel_sequential
+
+from nanocensus.measure.necks import LEAST_NARROWING_PX, join_over_wide_cuts
+
+
+def widest_passage(parts, distance, one, other):
+    """The largest distance at which a step of one pixel leads from one part into the other."""
+    found = 0.0
+    for y, x in np.argwhere(parts == one):
+        for down, right in np.ndindex(3, 3):
+            beside = y + down - 1, x + right - 1
+            if parts[beside] == other:
+                found = max(found, min(distance[y, x], distance[beside]))
+    return found
+
+
+def joined_one_by_one(parts, distance, largest_neck):
+    parts = parts.copy()
+    while True:
+        numbers = np.unique(parts[parts > 0])
+        worst = (largest_neck, 0, 0)
+        for one in numbers:
+            for other in numbers[numbers > one]:
+                cut = widest_passage(parts, distance, one, other)
+                radius = min(distance[parts == one].max(), distance[parts == other].max())
+                relative = (cut - 0.5) / (radius - 0.5) if radius - cut >= LEAST_NARROWING_PX else 1.0
+                if cut and relative > worst[0]:
+                    worst = (relative, one, other)
+        if worst[1] == 0:
+            return relabel_sequential(parts)[0] - 1
+        parts[parts == worst[2]] = worst[1]
+
+
+@settings(deadline=None, max_examples=25)
+@given(seed=st.integers(0, 2**32), largest_neck=st.sampled_from([0.3, 0.6, 0.85]), seeds=st.integers(1, 7))
+def test_joining_on_the_graph_is_joining_pixels_and_measuring_anew(seed, largest_neck, seeds):
+    rng = np.random.default_rng(seed)
+    inside = np.pad(ndimage.gaussian_filter(rng.standard_normal((24, 24)), 2.5) > -0.02, 1)
+    distance = ndimage.distance_transform_edt(inside)
+    points = rng.uniform(0, 26, (seeds, 2))
+    y, x = np.mgrid[:26, :26]
+    nearest = np.argmin([np.hypot(y - p[0], x - p[1]) for p in points], axis=0) + 1
+    parts = relabel_sequential(np.where(inside, nearest, 0))[0].astype(np.int64)
+    found = join_over_wide_cuts(parts, distance, largest_neck)
+    expected = joined_one_by_one(parts, distance, largest_neck)
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_thousands_of_parts_are_joined():
+    parts = np.pad(np.arange(1, 3601).reshape(60, 60).repeat(8, 0).repeat(8, 1), 1)
+    distance = ndimage.distance_transform_edt(parts > 0)
+    assert join_over_wide_cuts(parts, distance, 0.85).max() == 0
+
+
+@pytest.mark.parametrize(("neck", "left"), [(3, 2), (9, 1)])
+def test_a_neck_is_cut_and_a_waist_is_not(neck, left):
+    inside = np.zeros((13, 33), bool)
+    inside[1:12, 1:12] = inside[1:12, 21:32] = True
+    inside[6 - neck // 2 : 7 + neck // 2, 12:21] = True
+    parts = np.where(inside, 1 + (np.arange(33) > 16), 0).astype(np.int64)
+    joined = join_over_wide_cuts(parts, ndimage.distance_transform_edt(inside), 0.7)
+    assert len(np.unique(joined[inside])) == left
+    assert (joined[~inside] == -1).all()
