@@ -8,7 +8,8 @@ from typing import Any
 
 import distributed
 
-from nanocensus.measure.criteria import Criteria, apply_criteria
+from nanocensus.measure.acceptance import apply_criteria, decode_failed
+from nanocensus.measure.criteria import Criteria, SampleCriteria
 from nanocensus.measure.descriptors import measure_particles
 from nanocensus.pipeline.analyse import Analysis, analyse_run
 from nanocensus.pipeline.dispatch import OnProgress, Progress, silent
@@ -40,10 +41,12 @@ __all__ = [
     "Model",
     "Progress",
     "RunSummary",
+    "SampleCriteria",
     "analyse",
     "apply_criteria",
     "cells",
     "cv",
+    "decode_failed",
     "estimate",
     "evaluate",
     "figures",
