@@ -42,9 +42,7 @@ def criteria_in_words(criteria: Criteria, *, assumed: bool = False) -> list[str]
     >>> criteria_in_words(Criteria(min_pixels=None, max_eccentricity=None, min_solidity=None))
     ['not on the border of its micrograph', 'area of at least 6 nm²']
     """
-    common = [
-        criterion_in_words(rule, criteria, assumed=assumed) for rule in RULES if rule.bound(criteria) is not None
-    ]
+    common = [criterion_in_words(rule, criteria, assumed=assumed) for rule in RULES if rule.bound(criteria) is not None]
     return common + [f"in {name}: {_differences(criteria, name, assumed)}" for name in criteria.samples or {}]
 
 

@@ -57,13 +57,18 @@ def write_image(
     return group
 
 
-def read_array(folder: Path, subject: str, dtype: np.dtype[Any] | None = None) -> np.ndarray:
-    """Read a whole array.
+WHOLE = (slice(None), slice(None))
+
+
+def read_array(
+    folder: Path, subject: str, dtype: np.dtype[Any] | None = None, window: tuple[slice, slice] = WHOLE
+) -> np.ndarray:
+    """Read an array, or a window of it: no more chunks are decoded than it lies on.
 
     Raises
     ------
     DamageError
-        If a byte of it is missing or changed, or it has another type than `dtype`.
+        If a byte of what is read is missing or changed, or it has another type than `dtype`.
     """
     with understood(subject):
         array = zarr.open_array(folder, mode="r")
@@ -73,7 +78,7 @@ def read_array(folder: Path, subject: str, dtype: np.dtype[Any] | None = None) -
             raise damage(subject, "its data", "an absent or empty file")
         if (array.chunks, array.shards) != layout(array.shape) or dtype not in (None, array.dtype):
             raise damage(subject, "one shard", f"{array.dtype} of shape {array.shape}, shards {array.shards}")
-        return np.asarray(array[...])
+        return np.asarray(array[window])
 
 
 def open_image(folder: Path, subject: str, mode: Literal["r", "r+"] = "r") -> zarr.Group:

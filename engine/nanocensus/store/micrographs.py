@@ -243,6 +243,38 @@ def read_labels(store: Path, micrograph: str, *, name: str = "particles") -> Int
     return read_array(folder / "0", subject, np.dtype("int32"))
 
 
+def read_window(
+    store: Path, micrograph: str, rows: slice, columns: slice, *, of: str = "pixels"
+) -> Shaped[np.ndarray, "y x"]:
+    """Read a window of a micrograph, its probability map or its labels, without reading the rest.
+
+    Parameters
+    ----------
+    store : Path
+        Path of ``micrographs.zarr``.
+    micrograph : str
+        Its name.
+    rows, columns : slice
+        The window, px; what lies outside of the micrograph is left out.
+    of : str
+        "pixels" (as recorded), "probability", or "labels/" and the name of a label image.
+
+    Returns
+    -------
+    array (y, x)
+        Proved by the checksums of its chunks; only `read_pixels` proves a whole micrograph by its name.
+
+    Raises
+    ------
+    DamageError
+        If the image is not there, or what is read of it is damaged.
+    """
+    folder = store / micrograph if of == "pixels" else store / micrograph / of
+    subject = f"{of} of micrograph {micrograph}"
+    open_image(folder, subject)
+    return read_array(folder / "0", subject, window=(rows, columns))
+
+
 def stored_digests(store: Path, micrograph: str) -> tuple[str | None, str | None]:
     """Give the digests of what made the probability map and the labels of the particles, reading neither.
 
