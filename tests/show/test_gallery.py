@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nanocensus.errors import InputError
-from nanocensus.show.criterion_figures import bar_edges, criterion
+from nanocensus.show.criterion_figures import ACCEPTED_BAR, REJECTED_BAR, bar_edges, criterion
 from nanocensus.show.gallery import render_gallery
 from nanocensus.show.gallery_content import CriterionView, Crop, GalleryContent, SampleGallery
+from nanocensus.show.theme import ACCEPTED_COLOUR, REJECTED_COLOUR
 from nanocensus.show.tiles import SMALL_TILE, tiles
 
 EVIL = "<script>alert(1)</script>"
@@ -180,3 +181,16 @@ def test_an_assumed_scale_is_told_in_the_head_and_on_every_tile():
     page = render_gallery(content(assumed=True))
     assert "The scale is assumed" in page
     assert page.count(" nm (assumed)</text>") == page.split("</main>")[0].count("<svg ") > 0
+
+
+def test_a_browser_draws_figures_and_tiles_under_the_policy(page, browse):
+    dom, complaints, picture = browse(page)
+    assert 'data-figures-drawn="5 of 5"' in dom
+    assert complaints == []
+    for colour in (ACCEPTED_COLOUR, REJECTED_COLOUR, ACCEPTED_BAR, REJECTED_BAR):
+        rgb = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)], np.int16)
+        assert (np.abs(picture.astype(np.int16) - rgb).max(axis=-1) < 12).sum() > 40
+    grey = np.abs(picture.astype(np.int16) - 255).max(axis=-1)
+    assert (
+        grey == 255
+    ).sum() > 1000  # the dark particle of the embedded pictures: a refused picture would not be there
