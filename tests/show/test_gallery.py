@@ -59,6 +59,12 @@ def test_bars_are_in_order_and_one_edge_is_the_bound(values, bound, logarithmic)
         assert inside >= 0.9 * len(values) - 2
 
 
+def test_values_a_rounding_apart_get_bars_of_some_width():
+    edges = bar_edges(np.array([0.9, np.nextafter(0.9, 1.0)]), 0.9, logarithmic=False)
+    assert (np.diff(edges) > 0.01).all()
+    assert 0.9 in edges
+
+
 def test_few_rejected_can_be_seen_beside_many_accepted():
     values = np.append(np.linspace(0.95, 0.99, 5000), 0.8)
     figure = criterion(values, "solidity", accepted=values > 0.9, rejected=values < 0.9, bound=0.9)
@@ -108,6 +114,15 @@ def test_scale_bars_of_small_and_large_tiles_are_the_same_length_of_the_sample()
     one, two, three = tiles([a_crop(), large, finer], nm_per_tile=4.0, assumed=True)
     assert (one.bar, one.bar_words) == (two.bar, two.bar_words) == (three.bar, "1 nm (assumed)")
     assert (one.large, two.large, three.side) == (False, True, SMALL_TILE)
+
+
+@pytest.mark.parametrize(
+    ("nm_per_tile", "bar"), [(2.5, 1.0), (24.9, 5.0), (np.nextafter(25.0, 0.0), 10.0), (7.0, 2.0), (0.3, 0.1)]
+)
+def test_the_scale_bar_is_the_longest_round_length_that_fits(nm_per_tile, bar):
+    (tile,) = tiles([a_crop()], nm_per_tile=float(nm_per_tile), assumed=False)
+    assert tile.bar_words == f"{bar:g} nm"
+    assert tile.bar == pytest.approx(bar * SMALL_TILE / nm_per_tile, abs=0.01)
 
 
 def test_what_is_too_small_or_too_large_to_be_seen_is_told():

@@ -15,6 +15,8 @@ _LOGARITHMIC = ("area_nm2", "pixel_count")
 _TAIL = 0.5
 """Percent of the particles at either end that need not fit on the axis."""
 _FEWEST_BARS, _MOST_BARS = 8, 40
+_NARROWEST = 1e-6
+"""Range over size below which values count as equal: bars of a rounding error would tell nothing."""
 _LOGARITHMIC_COUNTS_FROM = 100
 """Particles in the tallest bar above which a linear axis would hide the few that a bound rejects."""
 _SMALLEST_COUNT = 0.7
@@ -132,7 +134,8 @@ def bar_edges(values: Float64[np.ndarray, " n"], bound: float | None, *, logarit
     anchor = float(to(bound)) if bound is not None and (bound > 0 or not logarithmic) else float(within[0])
     low, high = min(float(within[0]), anchor), max(float(within[1]), anchor)
     wanted = min(_MOST_BARS, max(_FEWEST_BARS, 2 * math.isqrt(len(values))))
-    step = (high - low) / wanted or 0.1 * max(abs(anchor), 0.1)
+    size = max(abs(low), abs(high), 0.1)
+    step = (high - low) / wanted if high - low > _NARROWEST * size else 0.1 * size
     before, after = math.ceil((anchor - low) / step - 1e-9), math.ceil((high - anchor) / step - 1e-9)
     edges = back(anchor + step * np.arange(-max(before, 1), max(after, 1) + 1))
     if bound is not None and (bound > 0 or not logarithmic):

@@ -115,8 +115,9 @@ def _points(places: np.ndarray) -> str:
 def _bar_nm(nm_per_tile: float) -> float:
     """Give the longest of 1, 2, 5, 10, ... nm that leaves room in a tile."""
     longest = _BAR_SHARE * nm_per_tile
-    power = 10.0 ** math.floor(math.log10(longest))
-    return max(step * power for step in _NICE if step * power <= longest)
+    power = math.floor(math.log10(longest))  # which may round up to the next whole number
+    steps = (step * 10.0**exponent for exponent in (power - 1, power) for step in _NICE)
+    return max(step for step in steps if step <= longest)
 
 
 def _number(value: float) -> str:
