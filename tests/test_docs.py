@@ -13,7 +13,7 @@ from typing import Union, get_args, get_origin, get_type_hints
 import pytest
 import typer.main
 
-from nanocensus.measure.criteria import REASONS
+from nanocensus.measure.acceptance import REASONS
 from nanocensus.pipeline.columns_page import columns_markdown
 from nanocensus.pipeline.spec import Job, parse_job
 from nanocensus.schema import PARTICLES, TABLES

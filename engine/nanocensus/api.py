@@ -2,17 +2,19 @@
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import distributed
 
-from nanocensus.measure.criteria import Criteria, apply_criteria
+from nanocensus.measure.acceptance import apply_criteria, decode_failed
+from nanocensus.measure.criteria import Criteria, SampleCriteria
 from nanocensus.measure.descriptors import measure_particles
 from nanocensus.pipeline.analyse import Analysis, analyse_run
 from nanocensus.pipeline.dispatch import OnProgress, Progress, silent
 from nanocensus.pipeline.evaluate import Agreement, evaluate_run
+from nanocensus.pipeline.gallery import CROPS, gallery_run
 from nanocensus.pipeline.record import RunSummary, job_of_run
 from nanocensus.pipeline.reporting import report_run
 from nanocensus.pipeline.runner import census
@@ -40,10 +42,13 @@ __all__ = [
     "Model",
     "Progress",
     "RunSummary",
+    "SampleCriteria",
     "analyse",
     "apply_criteria",
     "cells",
+    "criteria_gallery",
     "cv",
+    "decode_failed",
     "estimate",
     "evaluate",
     "figures",
@@ -170,6 +175,43 @@ def report(out: StrPath) -> Path:
     job = job_of_run(Path(out))
     with OutputLock(job.out):
         return report_run(job, analyse_run(job))
+
+
+def criteria_gallery(
+    out: StrPath,
+    *,
+    criteria: Criteria | None = None,
+    samples: Sequence[str] | None = None,
+    crops: int = CROPS,
+) -> Path:
+    """Show what each criterion accepts and rejects in a finished run: criteria.html, to choose bounds by eye.
+
+    Parameters
+    ----------
+    out : path
+        Folder of the results.
+    criteria : Criteria, optional
+        Criteria to try, instead of those of the run; its statistics stay as they are.
+    samples : sequence of str, optional
+        The samples to show; all if absent.
+    crops : int
+        How many particles to show on each side of a bound.
+
+    Returns
+    -------
+    Path
+        The HTML file; it needs no other. Equal results and criteria give equal bytes.
+
+    Raises
+    ------
+    StoreError
+        If there are no finished results, or they are damaged.
+    InputError
+        If a sample is not in them.
+    """
+    job = job_of_run(Path(out))
+    with OutputLock(job.out):
+        return gallery_run(job, criteria=criteria, samples=samples, crops=crops)
 
 
 def evaluate(out: StrPath) -> Agreement:

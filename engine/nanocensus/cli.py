@@ -177,6 +177,24 @@ def report(out: OutFolder) -> None:
 
 
 @app.command()
+def criteria(
+    out: OutFolder,
+    job_file: Annotated[
+        Path | None, typer.Option("--job", help="A job file whose criteria to try, instead of the run's.")
+    ] = None,
+    samples: Annotated[
+        list[str] | None, typer.Option("--sample", help="A sample to show; may be repeated. All if left out.")
+    ] = None,
+    crops: Annotated[int, typer.Option(help="Particles to show on each side of a bound.")] = 8,
+) -> None:
+    """Show the particles on both sides of each criterion's bound, to choose bounds by eye."""
+    from nanocensus import api
+
+    tried = api.read_job(job_file).criteria if job_file is not None else None
+    _say(f"Gallery: {api.criteria_gallery(out, criteria=tried, samples=samples, crops=crops)}")
+
+
+@app.command()
 def evaluate(out: OutFolder) -> None:
     """Compare the particles of a run with the true ones, where they are known."""
     from nanocensus import api

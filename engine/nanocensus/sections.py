@@ -101,16 +101,19 @@ def _parse(hint: Any, value: Any, where: str, base: Path | None) -> Any:  # noqa
     if origin in (Union, types.UnionType):
         if value is None:  # never from TOML, which has no null; from the JSON record of an earlier run
             return None
-        return _parse(next(arg for arg in args if arg is not types.NoneType), value, where, base)
+        if any(type(value) is type(word) and value == word for word in _literals(args)):
+            return value
+        return _parse(_main(args), value, where, base)
     if dataclasses.is_dataclass(hint):
         if not isinstance(value, Mapping):
             raise _mismatch(where, "a table", value)
-        inner = where.replace("[job] ", "").replace("[", "").replace("] ", ".")
-        return parse_section(cast(type[Any], hint), value, section=inner, base=base)
+        return parse_section(cast(type[Any], hint), value, section=_heading(where), base=base)
     if origin is Literal:
         if value not in args:
             raise _mismatch(where, "one of " + ", ".join(map(repr, args)), value)
         return value
+    if origin is Mapping:
+        return _parse_named(args[1], value, where, base)
     if origin is tuple:
         if not isinstance(value, list | tuple):
             raise _mismatch(where, "a list", value)
@@ -127,6 +130,36 @@ def _parse(hint: Any, value: Any, where: str, base: Path | None) -> Any:  # noqa
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
         raise _mismatch(where, _NAMES[hint], value)
     return value
+
+
+def _parse_named(kind: Any, value: Any, where: str, base: Path | None) -> dict[str, Any]:  # noqa: ANN401  any TOML value
+    """Read tables whose names are the user's."""
+    if not isinstance(value, Mapping):
+        raise _mismatch(where, "tables with names", value)
+    for name, table in value.items():
+        for key, part in table.items() if isinstance(table, Mapping) else ():
+            if isinstance(part, Mapping):  # TOML takes a bare name with a dot for a table in a table
+                heading, full = _heading(where), f"{name}.{key}"
+                remedy = f'Write [{heading}."{full}"].'
+                got = "a table in a table"
+                raise JobError(f"[{heading}.{full}]", expected="a name with a dot in quotes", got=got, remedy=remedy)
+    return {name: _parse(kind, table, f"{where}.{name}", base) for name, table in value.items()}
+
+
+def _heading(where: str) -> str:
+    """Give the heading under which a file has the table that stands in this place."""
+    return where.replace("[job] ", "").replace("[", "").replace("] ", ".")
+
+
+def _literals(args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Give the words that are allowed in the place of a value of the main type."""
+    return tuple(word for arg in args if get_origin(arg) is Literal for word in get_args(arg))
+
+
+def _main(args: tuple[Any, ...]) -> Any:  # noqa: ANN401  any annotation
+    """Give the type of a union that is neither None nor a word: the first, if there are several."""
+    kinds = [arg for arg in args if arg is not types.NoneType]
+    return next((arg for arg in kinds if get_origin(arg) is not Literal), kinds[0])
 
 
 def _mismatch(where: str, expected: str, value: Any) -> JobError:  # noqa: ANN401  any TOML value
@@ -146,6 +179,8 @@ def plain(section: Any) -> Any:  # noqa: ANN401  any section, any JSON value
     """
     if dataclasses.is_dataclass(section):
         return {field.name: plain(getattr(section, field.name)) for field in dataclasses.fields(section)}
+    if isinstance(section, Mapping):
+        return {str(name): plain(part) for name, part in section.items()}
     if isinstance(section, tuple | list):
         return [plain(item) for item in section]
     return str(section) if isinstance(section, Path) else section
@@ -190,11 +225,14 @@ def json_schema(kind: type) -> dict[str, Any]:
 def _json_type(hint: Any) -> dict[str, Any]:  # noqa: ANN401  any annotation
     origin, args = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
-        return _json_type(next(arg for arg in args if arg is not types.NoneType))
+        main, words = _json_type(_main(args)), list(_literals(args))
+        return {"anyOf": [main, {"enum": words}]} if words and get_origin(_main(args)) is not Literal else main
     if dataclasses.is_dataclass(hint):
         return json_schema(cast(type, hint))
     if origin is Literal:
         return {"enum": list(args)}
     if origin is tuple:
         return {"type": "array", "items": _json_type(args[0])}
+    if origin is Mapping:
+        return {"type": "object", "additionalProperties": _json_type(args[1])}
     return {"type": _JSON_TYPES[hint]}

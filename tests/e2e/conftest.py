@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import nanocensus as nc
 from nanocensus.simulate.rendering import write_simulated
 from nanocensus.simulate.spec import SimulationSpec
 
@@ -49,3 +50,16 @@ def job_of(raw):
         }
 
     return job
+
+
+@pytest.fixture(scope="session")
+def finished(job_of, client, tmp_path_factory):
+    """A run with one worker and blocks of 16."""
+    out = tmp_path_factory.mktemp("finished")
+    return out, nc.run(job_of(out), client)
+
+
+@pytest.fixture
+def copied(finished, tmp_path):
+    """The same results in a folder that a test may change."""
+    return shutil.copytree(finished[0], tmp_path / "copied")

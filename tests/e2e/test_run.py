@@ -39,19 +39,6 @@ def assert_equal_results(one, other):
             assert mine == theirs
 
 
-@pytest.fixture(scope="module")
-def finished(job_of, client, tmp_path_factory):
-    """A run with one worker and blocks of 16."""
-    out = tmp_path_factory.mktemp("finished")
-    return out, nc.run(job_of(out), client)
-
-
-@pytest.fixture
-def copied(finished, tmp_path):
-    """The same results in a folder that a test may change."""
-    return shutil.copytree(finished[0], tmp_path / "copied")
-
-
 def test_a_run_leaves_everything_that_was_promised(finished):
     out, summary = finished
     assert (summary.n_micrographs, summary.n_failed, summary.n_refused, summary.n_reused) == (8, 0, 3, 0)

@@ -1,52 +1,117 @@
-"""Which particles count: criteria that are applied to a table and never baked into it."""
+"""What a particle has to be to enter the statistics: bounds for all samples, and other ones for some."""
 
+import dataclasses
+import difflib
 import math
-import operator
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
-from typing import Any, TypeVar, cast
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
 
-import numpy as np
-import pandas as pd
-from jaxtyping import Bool, UInt16
-
-from nanocensus.errors import InputError, TableError
-
-FAILED = "failed_criteria"
-"""The column that `apply_criteria` adds: a bit a reason, in the order of `REASONS`; 0 for an accepted particle."""
-
-Frame = TypeVar("Frame")
+from nanocensus.errors import InputError, JobError
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
+class SampleCriteria:
+    """Bounds of one sample that differ from those of the others; `None` leaves a bound as the others have it."""
+
+    min_area_nm2: float | Literal[False] | None = None
+    """Smallest area, nm2, itself accepted."""
+    max_area_nm2: float | Literal[False] | None = None
+    """Largest area, nm2, itself accepted."""
+    max_eccentricity: float | Literal[False] | None = None
+    """The eccentricity has to be below this."""
+    min_solidity: float | Literal[False] | None = None
+    """The solidity has to be above this."""
+    min_convexity: float | Literal[False] | None = None
+    """The convexity has to be above this."""
+    exclude_border: bool | None = None
+    """Whether particles on the micrograph's border are left out."""
+    min_pixels: int | Literal[False] | None = None
+    """Smallest number of pixels, itself accepted."""
+    min_mean_probability: float | Literal[False] | None = None
+    """Smallest mean probability over the particle's pixels, itself accepted."""
+
+    def __post_init__(self) -> None:
+        """Check the bounds."""
+        _settle(self)
+
+
+@dataclasses.dataclass(frozen=True)
 class Criteria:
     """What a particle has to be to enter the statistics.
 
     The least area is that of Cho et al. (ACS Nano 2024, 18, 29736); their other bounds differ from sample to sample
-    and are not published in the text, so the defaults here are ours. `None` switches a criterion off.
+    and are not published in the text, so the defaults here are ours. `False` or `None` switches a criterion off.
+
+    Examples
+    --------
+    >>> criteria = Criteria(min_solidity=0.9, samples={"Co0.8": SampleCriteria(max_area_nm2=200.0)})
+    >>> criteria.of("Co0.8").max_area_nm2, criteria.of("Co0.8").min_solidity, criteria.of("Co0.4").max_area_nm2
+    (200.0, 0.9, None)
     """
 
-    min_area_nm2: float | None = 6.0
+    min_area_nm2: float | Literal[False] | None = 6.0
     """Smallest area, nm2, itself accepted."""
-    max_area_nm2: float | None = None
+    max_area_nm2: float | Literal[False] | None = None
     """Largest area, nm2, itself accepted."""
-    max_eccentricity: float | None = 0.85
+    max_eccentricity: float | Literal[False] | None = 0.85
     """The eccentricity has to be below this; rods and pairs of touching particles are above."""
-    min_solidity: float | None = 0.90
+    min_solidity: float | Literal[False] | None = 0.90
     """The solidity has to be above this; most agglomerates are below."""
-    min_convexity: float | None = None
+    min_convexity: float | Literal[False] | None = None
     """The convexity has to be above this; what it means depends on the estimator, so there is no default."""
     exclude_border: bool = True
     """Whether particles on the micrograph's border are left out."""
-    min_pixels: int | None = 200
+    min_pixels: int | Literal[False] | None = 200
     """Smallest number of pixels, itself accepted; with fewer, circularity tells more of pixels than of particles."""
+    min_mean_probability: float | Literal[False] | None = None
+    """Smallest mean probability over the particle's pixels, itself accepted; below it the network was in doubt."""
+    samples: Mapping[str, SampleCriteria] | None = None
+    """Samples with bounds of their own, by name; what a table leaves out stays as it is for all."""
 
     def __post_init__(self) -> None:
-        """Check the bounds."""
-        for field in fields(self):
-            _parse(field.name, getattr(self, field.name))
-        if self.min_area_nm2 is not None and self.max_area_nm2 is not None and self.max_area_nm2 < self.min_area_nm2:
+        """Check the bounds, those of each sample together with what it inherits."""
+        _settle(self)
+        if self.min_area_nm2 and self.max_area_nm2 is not None and self.max_area_nm2 < self.min_area_nm2:
             raise _refusal("max_area_nm2", f"at least min_area_nm2, {self.min_area_nm2:g}", self.max_area_nm2)
+        for name in self.samples or {}:
+            try:
+                self.of(name)
+            except InputError as error:
+                where = f'[criteria.samples."{name}"] {error.subject}'
+                raise InputError(where, expected=error.expected, got=error.got, remedy=error.remedy) from None
+
+    def of(self, sample: str) -> "Criteria":
+        """Give what a particle of a sample has to be, without other samples' bounds."""
+        own = (self.samples or {}).get(sample, SampleCriteria())
+        given = {field.name: getattr(own, field.name) for field in dataclasses.fields(own)}
+        changes = {name: value for name, value in given.items() if value is not None}
+        return dataclasses.replace(self, samples=None, **changes)
+
+
+def refuse_unknown_samples(criteria: Criteria, samples: Iterable[str]) -> None:
+    """Refuse criteria for a sample that is not there: its particles would silently get the bounds of all.
+
+    Parameters
+    ----------
+    criteria : Criteria
+    samples : iterable of str
+        Names of the samples that are there.
+
+    Raises
+    ------
+    JobError
+        With the nearest name.
+    """
+    known = sorted(set(samples))
+    for name in criteria.samples or {}:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            raise JobError(
+                f'[criteria.samples."{name}"]',
+                expected="a sample of the run: " + (", ".join(known) or "there is none"),
+                got=repr(name),
+                remedy=f"Did you mean {near[0]!r}?" if near else "Correct the name, or remove the table.",
+            )
 
 
 _BOUNDS: Mapping[str, tuple[float, float]] = {
@@ -56,163 +121,27 @@ _BOUNDS: Mapping[str, tuple[float, float]] = {
     "min_solidity": (0.0, 1.0),
     "min_convexity": (0.0, 1.0),
     "min_pixels": (0.0, math.inf),
+    "min_mean_probability": (0.0, 1.0),
 }
 
 
-@dataclass(frozen=True)
-class _Reason:
-    """One way to be left out: the criterion, the column it looks at, and what is acceptable."""
-
-    name: str
-    criterion: str
-    column: str
-    accepts: Callable[[Any, Any], Any]
-
-
-_RULES = (
-    _Reason("border", "exclude_border", "touches_border", operator.lt),  # as numbers: below 1, which is True
-    _Reason("too_few_pixels", "min_pixels", "pixel_count", operator.ge),
-    _Reason("area_too_small", "min_area_nm2", "area_nm2", operator.ge),
-    _Reason("area_too_large", "max_area_nm2", "area_nm2", operator.le),
-    _Reason("eccentricity", "max_eccentricity", "eccentricity", operator.lt),
-    _Reason("solidity", "min_solidity", "solidity", operator.gt),
-    _Reason("convexity", "min_convexity", "convexity", operator.gt),
-)
-
-REASONS: tuple[str, ...] = tuple(rule.name for rule in _RULES)
-"""Names of the reasons, in the order of their bits."""
-
-
-def failed_criteria(frame: pd.DataFrame, criteria: Criteria) -> UInt16[np.ndarray, " n"]:
-    """Give each particle's failed criteria as a bitmask, in the order of `REASONS`.
-
-    A missing value is not acceptable to a criterion that needs it.
-
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        With the columns that the criteria look at.
-    criteria : Criteria
-
-    Returns
-    -------
-    uint16 (n,)
-        0 for an accepted particle.
-
-    Raises
-    ------
-    TableError
-        If a column is missing.
-    """
-    failed = np.zeros(len(frame), np.uint16)
-    for bit, rule in enumerate(_RULES):
-        bound = getattr(criteria, rule.criterion)
-        if bound is None or bound is False:
-            continue
-        failed[~_accepted(frame, rule, float(bound))] |= np.uint16(1 << bit)
-    return failed
-
-
-def _accepted(frame: pd.DataFrame, rule: _Reason, bound: float) -> Bool[np.ndarray, " n"]:
-    if rule.column not in frame:
-        raise TableError(
-            "particles",
-            expected=f"a column {rule.column!r} for the criterion {rule.criterion!r}",
-            got=", ".join(map(str, frame.columns)) or "no columns",
-            remedy=f"Add the column, or switch the criterion off ({rule.criterion} = None, or False for the border).",
-        )
-    accepted = rule.accepts(frame[rule.column].astype("Float64"), bound)
-    return np.asarray(accepted.fillna(False), dtype=bool)
-
-
-def apply_criteria(particles: Frame, criteria: Criteria) -> Frame:
-    """Add the column `failed_criteria`; nothing is dropped.
-
-    Parameters
-    ----------
-    particles : pandas.DataFrame or dask.dataframe.DataFrame
-        Of a dask DataFrame nothing is computed.
-    criteria : Criteria
-
-    Returns
-    -------
-    The same kind of frame
-        With a uint16 column, 0 for an accepted particle, else a bit for each of `REASONS`.
-
-    Raises
-    ------
-    TableError
-        If a column is missing, or it is no DataFrame.
-
-    Examples
-    --------
-    >>> frame = pd.DataFrame({"area_nm2": [5.0, 7.0], "pixel_count": [500, 700]})
-    >>> area_only = Criteria(max_eccentricity=None, min_solidity=None, exclude_border=False)
-    >>> apply_criteria(frame, area_only)["failed_criteria"].tolist()
-    [4, 0]
-    """
-    if isinstance(particles, pd.DataFrame):
-        return cast(Frame, _with_failed(particles, criteria))
-    if not hasattr(particles, "map_partitions"):
-        raise TableError(
-            "particles",
-            expected="a pandas or dask DataFrame",
-            got=type(particles).__name__,
-            remedy="Read them with read_particles, or convert the table (pyarrow: table.to_pandas()).",
-        )
-    lazy = cast(Any, particles)
-    return cast(Frame, lazy.map_partitions(_with_failed, criteria, meta=_with_failed(lazy._meta, criteria)))
-
-
-def _with_failed(frame: pd.DataFrame, criteria: Criteria) -> pd.DataFrame:
-    return frame.assign(**{FAILED: failed_criteria(frame, criteria)})
-
-
-def count_rejections(frame: pd.DataFrame, *, first_only: bool = False) -> pd.Series:
-    """Count the particles that failed each criterion.
-
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        With the column `failed_criteria`.
-    first_only : bool
-        Count a particle once, under the first of its reasons, so that the counts add up to the number left out;
-        otherwise under each.
-
-    Returns
-    -------
-    pandas.Series
-        Counts, indexed by `REASONS`.
-
-    Raises
-    ------
-    TableError
-        If the criteria were not applied.
-    """
-    if FAILED not in frame:
-        raise TableError(
-            "particles",
-            expected=f"a column {FAILED!r}",
-            got=", ".join(map(str, frame.columns)) or "no columns",
-            remedy="Call apply_criteria first.",
-        )
-    failed = frame[FAILED].to_numpy().astype(np.int64)
-    if first_only:
-        failed = failed & -failed
-    counts = [int(np.count_nonzero(failed & (1 << bit))) for bit in range(len(REASONS))]
-    return pd.Series(counts, index=pd.Index(REASONS, name="reason"), name="particles")
+def _settle(criteria: SampleCriteria | Criteria) -> None:
+    """Check each bound and give it its own type; a criterion of all samples that is off is None."""
+    common = isinstance(criteria, Criteria)
+    for name in _BOUNDS:
+        value = _parse(name, getattr(criteria, name))
+        object.__setattr__(criteria, name, None if common and value is False else value)
+    if not isinstance(criteria.exclude_border, bool) and (common or criteria.exclude_border is not None):
+        raise _refusal("exclude_border", "true or false", criteria.exclude_border)
 
 
 def _parse(name: str, value: object) -> Any:  # noqa: ANN401  each criterion has its own type
     """Give a criterion's value in its own type, or refuse it."""
-    if name == "exclude_border":
-        if not isinstance(value, bool):
-            raise _refusal(name, "true or false", value)
+    if value is None or value is False:
         return value
-    if value is None:
-        return None
     low, high = _BOUNDS[name]
     bounds = f"a number from {low:g} to {high:g}" if math.isfinite(high) else f"a finite number of at least {low:g}"
+    bounds += ", or false for none"
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise _refusal(name, bounds, value)
     if not (math.isfinite(value) and low <= value <= high):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import xarray as xr
 
-from nanocensus.measure.criteria import FAILED, REASONS, apply_criteria, count_rejections
+from nanocensus.measure.acceptance import FAILED, REASONS, apply_criteria, count_rejections
 from nanocensus.pipeline.spec import Job
 from nanocensus.statistics import binning
 from nanocensus.statistics.cells import cells

@@ -9,6 +9,7 @@ from typing import Any
 import distributed
 
 from nanocensus.errors import ImageError, InputError, JobError, StoreError
+from nanocensus.measure.criteria import refuse_unknown_samples
 from nanocensus.pipeline.dispatch import Failure, OnProgress, spread
 from nanocensus.pipeline.spec import Job, model_path
 from nanocensus.segment.predict import plan_windows
@@ -39,7 +40,7 @@ def find_micrographs(job: Job) -> list[Source]:
     Raises
     ------
     InputError
-        If there is none, or the listing is wrong.
+        If there is none, the listing is wrong, or the criteria name a sample that none belongs to.
     """
     sources: list[Source] = []
     if job.input is not None:
@@ -56,6 +57,7 @@ def find_micrographs(job: Job) -> list[Source]:
         table = write_simulated(folder, job.simulate.micrograph, n=number, seed=job.seed, sample=sample)
         # Other samples in the folder are those of an earlier version of the job.
         sources += [source for source in find_sources(folder, table=table) if source.sample == sample]
+    refuse_unknown_samples(job.criteria, (source.sample for source in sources))
     return sources
 
 

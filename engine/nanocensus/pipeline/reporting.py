@@ -7,9 +7,10 @@ from typing import Any
 import pandas as pd
 
 from nanocensus.errors import StoreError
-from nanocensus.measure.criteria import FAILED, REASONS, Criteria, apply_criteria
+from nanocensus.measure.acceptance import FAILED, REASONS, apply_criteria, decode_failed
 from nanocensus.measure.outline import outlines
 from nanocensus.pipeline.analyse import Analysis
+from nanocensus.pipeline.criteria_words import criteria_in_words, reason_in_words
 from nanocensus.pipeline.evaluate import Agreement, evaluate_run
 from nanocensus.pipeline.record import run_record
 from nanocensus.pipeline.spec import Job
@@ -73,37 +74,11 @@ def report_run(job: Job, analysis: Analysis) -> Path:
     return path
 
 
-def criteria_in_words(criteria: Criteria, *, assumed: bool = False) -> list[str]:
-    """Say what a particle has to fulfil, one phrase a criterion.
-
-    Examples
-    --------
-    >>> criteria_in_words(Criteria(min_pixels=None, max_eccentricity=None, min_solidity=None))
-    ['not on the border of its micrograph', 'area of at least 6 nm²']
-    """
-    scale = " (assumed scale)" if assumed else ""
-    phrases = {
-        "min_pixels": "at least {} pixels",
-        "min_area_nm2": "area of at least {:g} nm²" + scale,
-        "max_area_nm2": "area of at most {:g} nm²" + scale,
-        "max_eccentricity": "eccentricity below {:g}",
-        "min_solidity": "solidity above {:g}",
-        "min_convexity": "convexity above {:g}",
-    }
-    set_ones = ((phrase, getattr(criteria, name)) for name, phrase in phrases.items())
-    border = ["not on the border of its micrograph"] if criteria.exclude_border else []
-    return border + [phrase.format(bound) for phrase, bound in set_ones if bound is not None]
-
-
 def _rejected(counts: pd.DataFrame) -> pd.DataFrame:
     """Lay the rejections out with one row a sample and reason that occurred."""
     long = counts[list(REASONS)].melt(ignore_index=False, var_name="reason", value_name="particles").reset_index()
-    long["reason"] = long["reason"].map(_reason_in_words)
+    long["reason"] = long["reason"].map(reason_in_words)
     return long[long["particles"] > 0].reset_index(drop=True)
-
-
-def _reason_in_words(reason: str) -> str:
-    return reason.replace("_", " ")
 
 
 def _agreement_table(agreement: Agreement, level: float) -> Sequence[ReportTable]:
@@ -170,4 +145,4 @@ def _picture(store: Path, row: Any, particles: pd.DataFrame, threshold: float) -
 
 
 def _reasons(bits: int) -> str:
-    return ", ".join(_reason_in_words(reason) for bit, reason in enumerate(REASONS) if bits >> bit & 1)
+    return ", ".join(map(reason_in_words, decode_failed(bits)))

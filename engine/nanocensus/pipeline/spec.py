@@ -217,9 +217,13 @@ class Job:
     def __post_init__(self) -> None:
         """Check that there is something to do, and what no section can check alone."""
         _at_least("seed", self.seed, 0)
-        if self.weight_column is not None and not self.criteria.exclude_border:
+        keeping = [] if self.criteria.exclude_border else ["[criteria]"]
+        for name in self.criteria.samples or {}:
+            if not self.criteria.of(name).exclude_border:
+                keeping.append(f'[criteria.samples."{name}"]')
+        if self.weight_column is not None and keeping:
             raise JobError(
-                "[criteria] exclude_border",
+                f"{keeping[0]} exclude_border",
                 expected='true, since particles on the border have no weight (or [statistics] weight = "none")',
                 got="false",
                 remedy="Change one of the two.",

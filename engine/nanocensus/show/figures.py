@@ -3,10 +3,20 @@
 Show them in a notebook after ``holoviews.extension("bokeh")``, or save them with ``holoviews.save``.
 """
 
+from nanocensus.show.criterion_figures import criterion
 from nanocensus.show.distribution_figures import histogram, violins
 from nanocensus.show.micrograph_figures import micrograph
 from nanocensus.show.size_figures import size_resolved
 from nanocensus.show.tally_figures import agreement, rejections
 from nanocensus.show.theme import sample_styles
 
-__all__ = ["agreement", "histogram", "micrograph", "rejections", "sample_styles", "size_resolved", "violins"]
+__all__ = [
+    "agreement",
+    "criterion",
+    "histogram",
+    "micrograph",
+    "rejections",
+    "sample_styles",
+    "size_resolved",
+    "violins",
+]

@@ -185,16 +185,18 @@ def _reasons_layer(to_scale: _Thinning, rejected: Sequence[Outline], reasons: Se
     )
 
 
-def embedded_picture(pixels: Num[np.ndarray, "y x"]) -> str:
-    """Give a micrograph as a small grey JPEG in a data URI.
+def embedded_picture(pixels: Num[np.ndarray, "y x"], *, largest_side_px: int = LARGEST_SIDE_PX) -> str:
+    """Give a micrograph, or a part of one, as a small grey JPEG in a data URI.
 
     Parameters
     ----------
     pixels : (y, x) array
         As recorded.
+    largest_side_px : int
+        It is made no wider and no higher than this.
     """
     picture = Image.fromarray(_stretched(pixels), mode="L")
-    picture.thumbnail((LARGEST_SIDE_PX, LARGEST_SIDE_PX), Image.Resampling.BOX, reducing_gap=None)
+    picture.thumbnail((largest_side_px, largest_side_px), Image.Resampling.BOX, reducing_gap=None)
     for quality in JPEG_QUALITIES:
         stream = io.BytesIO()
         picture.save(stream, "JPEG", quality=quality, optimize=True)

@@ -107,7 +107,7 @@ def write_micrograph(
             describe_micrograph(store, micrograph, name=name, pixel_size_nm=pixel_size_nm)
             return
     with _made_beside(store, store / micrograph) as folder:
-        write_image(folder, pixels, ome_image(name, pixel_size_nm), {"format_version": FORMAT_VERSION})
+        write_image(folder, pixels, ome_image(name, pixel_size_nm), {"format_version": FORMAT_VERSION}, noisy=True)
 
 
 def describe_micrograph(store: Path, micrograph: str, *, name: str, pixel_size_nm: float) -> None:
@@ -241,6 +241,38 @@ def read_labels(store: Path, micrograph: str, *, name: str = "particles") -> Int
         return None
     open_image(folder, subject)
     return read_array(folder / "0", subject, np.dtype("int32"))
+
+
+def read_window(
+    store: Path, micrograph: str, rows: slice, columns: slice, *, of: str = "pixels"
+) -> Shaped[np.ndarray, "y x"]:
+    """Read a window of a micrograph, its probability map or its labels, without reading the rest.
+
+    Parameters
+    ----------
+    store : Path
+        Path of ``micrographs.zarr``.
+    micrograph : str
+        Its name.
+    rows, columns : slice
+        The window, px; what lies outside of the micrograph is left out.
+    of : str
+        "pixels" (as recorded), "probability", or "labels/" and the name of a label image.
+
+    Returns
+    -------
+    array (y, x)
+        Proved by the checksums of its chunks; only `read_pixels` proves a whole micrograph by its name.
+
+    Raises
+    ------
+    DamageError
+        If the image is not there, or what is read of it is damaged.
+    """
+    folder = store / micrograph if of == "pixels" else store / micrograph / of
+    subject = f"{of} of micrograph {micrograph}"
+    open_image(folder, subject)
+    return read_array(folder / "0", subject, window=(rows, columns))
 
 
 def stored_digests(store: Path, micrograph: str) -> tuple[str | None, str | None]:
