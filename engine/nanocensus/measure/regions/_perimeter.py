@@ -11,8 +11,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from nanocensus.measure.regions._bits import bit_count
 from nanocensus.measure.regions._compile import compiled
+from nanocensus.measure.regions._instructions import bit_count
 
 Places = npt.NDArray[np.int32]
 Strip = npt.NDArray[np.uint64]

@@ -52,7 +52,7 @@ def runs_of_mask(mask: Bool[np.ndarray, "y x"], connectivity: Connectivity = 8) 
     >>> runs.label.tolist(), runs.row.tolist(), runs.start.tolist(), runs.stop.tolist()
     ([1], [0, 1], [0, 2], [2, 3])
     """
-    return runs_of_map(np.ascontiguousarray(mask, np.bool_).view(np.uint8), 0.0, connectivity)
+    return runs_of_map(np.ascontiguousarray(mask).view(np.uint8), 0.0, connectivity)
 
 
 def runs_of_map(probability: UInt8[np.ndarray, "y x"], level: float, connectivity: Connectivity = 8) -> Runs:

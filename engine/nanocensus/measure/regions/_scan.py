@@ -6,8 +6,8 @@ Kernels call only kernels of their own file: numba's cache on disk does not see 
 import numpy as np
 import numpy.typing as npt
 
-from nanocensus.measure.regions._bits import bit_count, bits_above, bits_of_change
 from nanocensus.measure.regions._compile import compiled
+from nanocensus.measure.regions._instructions import bit_count, bits_above, bits_of_change
 
 Bytes = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int32]

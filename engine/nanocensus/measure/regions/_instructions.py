@@ -1,4 +1,4 @@
-"""64 pixels in one word: three operations of processors that numba has no name for.
+"""What processors can do and numba has no name for: 64 pixels compared into one word, its bits, memory fetched ahead.
 
 Each becomes a few instructions in whichever kernel asks for it (a comparison of 64 bytes is a single one where there
 is AVX-512). Like `compiled` they are not seen by numba's cache on disk: after a change here, delete the cached kernels.
@@ -59,6 +59,18 @@ def _bit_count(_typing: Untyped, _word: Untyped) -> Untyped:
     return types.uint64(types.uint64), build
 
 
+def _fetch(_typing: Untyped, row: Untyped, _at: Untyped) -> Untyped:
+    def build(context: Untyped, builder: Untyped, signature: Untyped, given: Untyped) -> Untyped:
+        pixel = builder.gep(_first(context, builder, signature.args[0], given[0]), [given[1]])
+        address = builder.bitcast(pixel, ir.IntType(8).as_pointer())
+        parameters = ir.FunctionType(ir.VoidType(), [address.type, _LANE, _LANE, _LANE])
+        prefetch = builder.module.declare_intrinsic("llvm.prefetch", [address.type], parameters)
+        builder.call(prefetch, [address, _LANE(0), _LANE(3), _LANE(1)])  # to read, into the nearest cache, data
+        return context.get_dummy_value()
+
+    return types.void(row, types.intp), build
+
+
 bits_above = cast(Callable[[npt.NDArray[np.uint8], int, np.uint8], np.uint64], intrinsic(_bits_above))
 """Tell which of the 64 pixels of a row from one on are above a level: bit i is that of pixel at + i."""
 
@@ -67,3 +79,6 @@ bits_of_change = cast(Callable[[npt.NDArray[np.int32], int], np.uint64], intrins
 
 bit_count = cast(Callable[[np.uint64], np.uint64], intrinsic(_bit_count))
 """Count the bits of a word that are set."""
+
+fetch = cast(Callable[[npt.NDArray[np.uint8], int], None], intrinsic(_fetch))
+"""Ask for a pixel of a row to be brought near, without waiting for it."""
