@@ -51,9 +51,8 @@ def runs_above(pixels: Bytes, level: np.uint8) -> tuple[Labels, Whole]:
         The runs of row y are those from until[y] to until[y + 1].
     """
     height, width = pixels.shape
-    bounds = np.empty(
-        2 * height * ((width + 1) // 2), np.int32
-    )  # the most there can be; what is not used costs nothing
+    most = height * ((width + 1) // 2)
+    bounds = np.empty(2 * most, np.int32)  # pages of memory that are never written cost nothing
     until = np.zeros(height + 1, np.int64)
     found = 0
     for y in range(height):
