@@ -46,6 +46,12 @@ def test_a_mask_of_a_view_that_is_not_contiguous_is_labelled():
     np.testing.assert_array_equal(label_particles(mask)[0], skimage.measure.label(mask, connectivity=2))
 
 
+def test_whatever_is_not_zero_in_a_mask_of_integers_is_particle():
+    mask = np.array([[0, 256, 0], [0, 0, -1]])
+
+    assert inspect.unwrap(label_particles)(mask)[0].tolist() == [[0, 1, 0], [0, 0, 1]]
+
+
 def test_an_empty_mask_has_no_particles():
     labels, n = label_particles(np.zeros((3, 4), bool))
 

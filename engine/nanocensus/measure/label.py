@@ -1,14 +1,10 @@
 """From a mask to numbered particles."""
 
-from typing import Literal
-
 import numpy as np
 from jaxtyping import Bool, Int32
-from scipy import ndimage
 
 from nanocensus.errors import InputError
-
-Connectivity = Literal[4, 8]
+from nanocensus.measure.regions._runs import Connectivity, paint, runs_of_mask
 
 
 def label_particles(
@@ -48,7 +44,5 @@ def label_particles(
             got=repr(connectivity),
             remedy="8 joins pixels that touch at a corner (scikit-image's connectivity=2), 4 does not.",
         )
-    structure = ndimage.generate_binary_structure(2, 2 if connectivity == 8 else 1)
-    labels = np.empty(mask.shape, np.int32)
-    n = ndimage.label(mask, structure, output=labels)
-    return labels, int(n)
+    runs = runs_of_mask(np.asarray(mask, np.bool_), connectivity)
+    return paint(runs), runs.label.size

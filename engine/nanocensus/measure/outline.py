@@ -6,7 +6,8 @@ On a map with an edge 1 px soft the circularity of a disc is biased by 0.002 on 
 import numpy as np
 from jaxtyping import Float64, Int32, UInt8
 
-from nanocensus.measure.regions._cpu import label_extents, outline_level, trace_outlines
+from nanocensus.measure.regions._cpu import outline_level, trace_outlines
+from nanocensus.measure.regions._runs import extents, runs_of_labels
 
 
 def outlines(
@@ -37,10 +38,10 @@ def outlines(
     >>> outlines(probability, (probability > 127).astype(np.int32))[0].tolist()
     [[0.5, 1.0], [1.0, 1.5], [1.5, 1.0], [1.0, 0.5]]
     """
-    extents = label_extents(labels, probability)
-    _, traced = trace_outlines(labels, probability, outline_level(threshold), extents)
-    contours = [np.empty((0, 2)) for _ in range(int(extents.label.max(initial=0)))]
+    of = extents(runs_of_labels(labels), probability)
+    _, traced = trace_outlines(labels, probability, outline_level(threshold), of)
+    contours = [np.empty((0, 2)) for _ in range(int(of.label.max(initial=0)))]
     starts = np.concatenate(([0], traced.stops))[:-1]
-    for label, start, stop in zip(extents.label, starts, traced.stops, strict=True):
+    for label, start, stop in zip(of.label, starts, traced.stops, strict=True):
         contours[label - 1] = traced.points[start:stop]
     return contours

@@ -21,7 +21,7 @@ def parse_probability(probability: npt.ArrayLike) -> UInt8[np.ndarray, "y x"]:
     Raises
     ------
     ImageError
-        If it is not two-dimensional, not uint8 or float, or has values outside 0 to 1.
+        If it is not two-dimensional, not uint8 or float, or has values outside 0 to 1, or that are no numbers.
     """
     values = _two_dimensional("probability", probability)
     if values.dtype == np.uint8:
@@ -33,17 +33,44 @@ def parse_probability(probability: npt.ArrayLike) -> UInt8[np.ndarray, "y x"]:
             "probability",
             expected="uint8 (255 = surely particle), or floats from 0 to 1",
             got=str(values.dtype),
-            remedy="Give a mask or a label image as `labels` (`label_particles` numbers a mask).",
+            remedy="Give a mask or a label image as `labels` (`label_particles` numbers a mask); divide a map of other "
+            "integers by the value that stands for certainty, 65535 for one that fills uint16.",
         )
-    if values.size and not (values.min() >= 0.0 and values.max() <= 1.0):  # NaN fails this too
-        raise ImageError(
+    steps = _steps_of_255(values)
+    logger.info("A probability map of floats was rounded to steps of 1/255.")
+    return steps
+
+
+_ROWS_AT_ONCE = 32
+"""Of a map of floats: few enough to stay in a processor's cache from one operation to the next."""
+
+
+def _steps_of_255(values: npt.NDArray[np.floating]) -> UInt8[np.ndarray, "y x"]:
+    """Round floats from 0 to 1 to steps of 1/255, in single precision at least."""
+    steps = np.empty(values.shape, np.uint8)
+    for first in range(0, values.shape[0], _ROWS_AT_ONCE):
+        rows = values[first : first + _ROWS_AT_ONCE]
+        if rows.size and not (rows.min() >= 0.0 and rows.max() <= 1.0):  # NaN fails this too
+            raise _not_from_0_to_1(values)
+        steps[first : first + _ROWS_AT_ONCE] = np.rint(rows * np.float32(255.0))
+    return steps
+
+
+def _not_from_0_to_1(values: npt.NDArray[np.floating]) -> ImageError:
+    missing = int(np.isnan(values).sum())
+    if missing:
+        return ImageError(
             "probability",
             expected="floats from 0 to 1",
-            got=f"values from {values.min():g} to {values.max():g}",
-            remedy="Apply the network's sigmoid, or divide by the largest possible value.",
+            got=f"NaN in {missing} of {values.size} pixels",
+            remedy="Give 0 where there is surely no particle, or crop the map; NaN says neither.",
         )
-    logger.info("A probability map of floats was rounded to steps of 1/255.")
-    return np.rint(255.0 * values).astype(np.uint8)
+    return ImageError(
+        "probability",
+        expected="floats from 0 to 1",
+        got=f"values from {values.min():g} to {values.max():g}",
+        remedy="Apply the network's sigmoid, or divide by the largest possible value.",
+    )
 
 
 def parse_labels(labels: npt.ArrayLike) -> Int32[np.ndarray, "y x"]:

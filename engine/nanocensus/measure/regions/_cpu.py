@@ -5,64 +5,18 @@ it gives.
 """
 
 import logging
-import math
 
 import numpy as np
-import numpy.typing as npt
 from jaxtyping import Int32, UInt8
 
 from nanocensus.measure.regions import _contour, _polygon
-from nanocensus.measure.regions._compile import compiled
+from nanocensus.measure.regions._holes import holes
 from nanocensus.measure.regions._properties import Extents, Outlines, Regions, ellipse
+from nanocensus.measure.regions._runs import runs_of_labels
 
 logger = logging.getLogger(__name__)
 
 _NO_MAP = np.zeros((1, 1), np.uint8)
-_TOP, _LEFT, _BOTTOM, _RIGHT, _COUNT, _SUM = range(6)
-
-
-@compiled
-def _extents(
-    labels: npt.NDArray[np.int32], probability: npt.NDArray[np.uint8], has_map: bool, n: int
-) -> npt.NDArray[np.int64]:
-    """Give bounding box, pixel count and sum of the map of labels 1 to n; row 0 stays empty."""
-    height, width = labels.shape
-    found = np.zeros((n + 1, 6), np.int64)
-    found[:, _TOP], found[:, _LEFT] = height, width
-    for y in range(height):
-        for x in range(width):
-            label = labels[y, x]
-            if label <= 0:
-                continue
-            row = found[label]
-            row[_TOP], row[_BOTTOM] = min(row[_TOP], y), max(row[_BOTTOM], y + 1)
-            row[_LEFT], row[_RIGHT] = min(row[_LEFT], x), max(row[_RIGHT], x + 1)
-            row[_COUNT] += 1
-            if has_map:
-                row[_SUM] += probability[y, x]
-    return found
-
-
-def label_extents(labels: Int32[np.ndarray, "y x"], probability: UInt8[np.ndarray, "y x"] | None) -> Extents:
-    """Give the bounding box, pixel count and mean probability of each label that is there.
-
-    Parameters
-    ----------
-    labels : int32 (y, x)
-    probability : uint8 (y, x) or None
-    """
-    labels = np.ascontiguousarray(labels)
-    values = _NO_MAP if probability is None else np.ascontiguousarray(probability)
-    found = _extents(labels, values, probability is not None, int(labels.max(initial=0)))
-    present = np.flatnonzero(found[:, _COUNT])
-    count = found[present, _COUNT]
-    mean = None if probability is None else found[present, _SUM] / (_contour.SURE * count)
-    return Extents(
-        label=present.astype(np.int32),
-        box=found[present, : _RIGHT + 1].astype(np.int32),
-        pixel_count=count.astype(np.int32),
-        mean_probability=mean,
-    )
 
 
 def trace_outlines(
@@ -104,10 +58,12 @@ def trace_outlines(
         extents.box.astype(np.int64),
     )
     _warn_of_pieces(extents.label[pieces > 1])
+    runs = runs_of_labels(labels)
     of = _polygon.describe(points, stops).T
     regions = Regions(
         area=of[_polygon.AREA],
         hole_area=hole_areas,
+        hole_count=holes(runs.row, runs.start, runs.stop, runs.offset, 0)[0],
         perimeter=of[_polygon.PERIMETER],
         hull_area=of[_polygon.HULL_AREA],
         hull_perimeter=of[_polygon.HULL_PERIMETER],
@@ -136,8 +92,3 @@ def outline_level(threshold: float) -> float:
     no pixel of that value is inside by a hair.
     """
     return round(_contour.SURE * threshold, 6)
-
-
-def particle_mask(probability: UInt8[np.ndarray, "y x"], level: float) -> npt.NDArray[np.bool_]:
-    """Give the pixels above a level, compared as integers: no copy of the map in floats."""
-    return probability > np.uint8(math.floor(level))

@@ -18,6 +18,8 @@ class Extents:
     pixel_count: Int32[np.ndarray, " n"]
     mean_probability: Float64[np.ndarray, " n"] | None
     """From 0 to 1; None without a map."""
+    min_probability: Float64[np.ndarray, " n"] | None
+    """The least of its pixels, from 0 to 1; None without a map."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class Regions:
 
     area: Float64[np.ndarray, " n"]
     hole_area: Float64[np.ndarray, " n"]
+    hole_count: Int32[np.ndarray, " n"]
+    """Pieces of background that the particle encloses; background is not connected through corners."""
     perimeter: Float64[np.ndarray, " n"]
     hull_area: Float64[np.ndarray, " n"]
     hull_perimeter: Float64[np.ndarray, " n"]
@@ -71,8 +75,9 @@ def ellipse(yy: Float64[np.ndarray, " n"], xx: Float64[np.ndarray, " n"], xy: Fl
     """Give the ellipse of equal second moments: its axes are 4 times the principal standard deviations."""
     half_sum, half_difference = 0.5 * (yy + xx), np.hypot(0.5 * (yy - xx), xy)
     larger, smaller = half_sum + half_difference, np.maximum(half_sum - half_difference, 0.0)
+    squared = np.divide(2.0 * half_difference, larger, out=np.zeros_like(larger), where=larger > 0.0)  # 0 for a point
     return Ellipse(
-        eccentricity=np.sqrt(np.minimum(2.0 * half_difference / larger, 1.0)),
+        eccentricity=np.sqrt(np.minimum(squared, 1.0)),
         major_axis=4.0 * np.sqrt(larger),
         minor_axis=4.0 * np.sqrt(smaller),
         orientation=orientation(yy, xx, xy),
