@@ -202,6 +202,16 @@ def test_damage_is_found_and_the_next_run_mends_it(copied, job_of, client, finis
     assert_equal_results(finished[0], copied)
 
 
+def test_whole_pixels_of_another_micrograph_are_found_too(copied):
+    from nanocensus.pipeline.inspection import verify
+
+    one, other = nc.read_micrographs(copied)["micrograph"][:2]
+    store = copied / "micrographs.zarr"
+    shutil.copy(store / other / "0/c/0/0", store / one / "0/c/0/0")
+    (trouble,) = verify(copied)
+    assert one in trouble
+
+
 def write_job(job, path):
     """Write a job as TOML; its values are texts, numbers and lists of such."""
     import json

@@ -306,14 +306,6 @@ def test_writing_and_reading_take_a_few_times_the_image_at_most(tmp_path):
     shutil.rmtree(path)
 
 
-def test_whole_data_of_another_micrograph_are_damage_too(store):
-    other = PIXELS[::-1].copy()
-    write_micrograph(store, content_digest(other)[:16], other, name="other", pixel_size_nm=0.1)
-    shutil.copy(store / content_digest(other)[:16] / "0/c/0/0", store / NAME / "0/c/0/0")
-    with pytest.raises(DamageError, match="digest"):
-        read_pixels(store, NAME)
-
-
 @settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(top=st.integers(0, 69), left=st.integers(0, 1099), height=st.integers(1, 90), width=st.integers(1, 1200))
 def test_a_window_is_what_the_whole_image_holds_there(store, top, left, height, width):

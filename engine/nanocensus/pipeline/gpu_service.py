@@ -110,9 +110,8 @@ def predict_on_gpu(image: Shaped[np.ndarray, "y x"], model: str) -> UInt8[np.nda
         predict_shared(sent, expected, model)
         return result
     client = distributed.get_client()
-    client.submit(
-        predict_shared, sent, expected, model, resources={GPU: 1}, workers=_beside(client, worker.address), pure=False
-    ).result()
+    workers = _beside(client, worker.address)
+    client.submit(predict_shared, sent, expected, model, resources={GPU: 1}, workers=workers, pure=False).result()
     return result
 
 

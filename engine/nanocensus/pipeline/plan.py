@@ -20,7 +20,7 @@ from nanocensus.store.tables import PARTICLES_FOLDER, read_part_rows
 
 SEGMENT_VERSION = 1
 """Raise it when the same micrograph and network would give another probability map."""
-MEASURE_VERSION = 1
+MEASURE_VERSION = 2
 """Raise it when the same probability map would give another particle table."""
 
 RESULT_COLUMNS = ("model", "segment_digest", "measure_digest", "status", "reason", "n_detected", "part", "part_digest")
