@@ -8,7 +8,10 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.ndimage import gaussian_filter
 
+from nanocensus.measure.regions._gpu import label_regions
+from nanocensus.measure.regions._runs import extents, paint, runs_of_map
 from nanocensus.pipeline.runner import census
 from nanocensus.pipeline.spec import parse_job
 from nanocensus.segment.weights import load_model
@@ -89,3 +92,23 @@ def cpu_probabilities(images):
         [sys.executable, "-c", program], input=sent.getvalue(), stdout=subprocess.PIPE, check=True, env=cpu
     )
     return np.load(io.BytesIO(done.stdout))
+
+
+@pytest.mark.parametrize("case", ["particles", "specks", "nothing", "everything", "one column"])
+def test_cucim_gives_the_labels_and_integers_of_the_host(case):
+    rng = np.random.default_rng(1)
+    fraction = simulate_micrograph(SPEC, rng).area_fraction
+    probability = {
+        "particles": np.rint(255 * gaussian_filter(fraction, 1)).astype(np.uint8),
+        "specks": (255 * (rng.random((700, 900)) > 0.6)).astype(np.uint8),
+        "nothing": np.zeros((64, 64), np.uint8),
+        "everything": np.full((300, 200), 255, np.uint8),
+        "one column": (255 * (rng.random((500, 1)) > 0.5)).astype(np.uint8),
+    }[case]
+    labels, found = label_regions(probability, 127.5)
+    runs = runs_of_map(probability, 127.5)
+    expected = extents(runs, probability)
+    np.testing.assert_array_equal(labels, paint(runs))
+    for name in ("label", "box", "pixel_count", "mean_probability", "min_probability"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name), err_msg=name)
+        assert getattr(found, name).dtype == getattr(expected, name).dtype

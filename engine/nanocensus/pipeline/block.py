@@ -1,7 +1,8 @@
 """One block's work: every micrograph of it from recorded values to particles, and one Parquet part."""
 
+import contextlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -58,7 +59,7 @@ def process_block(block: Block, out: Path, tile_px: int, settings: MeasureSectio
     -------
     BlockResult
     """
-    seconds = {"segment": 0.0, "measure": 0.0}
+    seconds = dict.fromkeys(("read", "network", "measure", "write"), 0.0)
     tables: list[pa.Table] = []
     rows: list[dict[str, Any]] = []
     for task in block.tasks:
@@ -88,39 +89,48 @@ def _process_micrograph(
     task: Task, out: Path, tile_px: int | None, settings: MeasureSection, seconds: dict[str, float]
 ) -> pa.Table:
     store, micrograph = out / STORE_FOLDER, str(task.row["micrograph"])
-    start = perf_counter()
-    probability = _probability(store, micrograph, task, tile_px)
-    seconds["segment"] += perf_counter() - start
-
-    start = perf_counter()
+    probability = _probability(store, micrograph, task, tile_px, seconds)
     estimator: Estimator = settings.estimator
-    table, labels = measure(
-        probability,
-        pixel_size_nm=float(task.row["pixel_size_nm"]),
-        estimator=estimator,
-        threshold=settings.threshold,
-    )
-    write_labels(store, micrograph, labels, measure_digest=task.measure_digest)
-    seconds["measure"] += perf_counter() - start
+    with _timed(seconds, "measure"):
+        table, labels = measure(
+            probability,
+            pixel_size_nm=float(task.row["pixel_size_nm"]),
+            estimator=estimator,
+            threshold=settings.threshold,
+        )
+    with _timed(seconds, "write"):
+        write_labels(store, micrograph, labels, measure_digest=task.measure_digest)
     identity = {"sample": task.row["sample"], "micrograph": micrograph}
     columns = [pa.repeat(pa.scalar(identity[name]), table.num_rows) if name in identity else table[name]
                for name in PARTICLES.names]  # fmt: skip
     return pa.table(columns, schema=PARTICLES.arrow())
 
 
-def _probability(store: Path, micrograph: str, task: Task, tile_px: int | None) -> UInt8[np.ndarray, "y x"]:
+def _probability(
+    store: Path, micrograph: str, task: Task, tile_px: int | None, seconds: dict[str, float]
+) -> UInt8[np.ndarray, "y x"]:
     """Give the map that is there, or else predict it: without a size of tiles, on a GPU."""
-    try:
-        stored = read_probability(store, micrograph)
-    except DamageError:  # it can be computed again
-        stored = None
-    if stored is not None and stored[1] == task.segment_digest:
-        return stored[0]
-    pixels = read_pixels(store, micrograph)
-    if tile_px is None:
-        probability = predict_on_gpu(pixels, task.model)
-    else:
-        pixel_size_nm = float(task.row["pixel_size_nm"])
-        probability = load_model(task.model).probability(pixels, pixel_size_nm=pixel_size_nm, tile=tile_px)
-    write_probability(store, micrograph, probability, segment_digest=task.segment_digest)
+    with _timed(seconds, "read"):
+        try:
+            stored = read_probability(store, micrograph)
+        except DamageError:  # it can be computed again
+            stored = None
+        if stored is not None and stored[1] == task.segment_digest:
+            return stored[0]
+        pixels = read_pixels(store, micrograph)
+    with _timed(seconds, "network"):
+        if tile_px is None:
+            probability = predict_on_gpu(pixels, task.model)
+        else:
+            pixel_size_nm = float(task.row["pixel_size_nm"])
+            probability = load_model(task.model).probability(pixels, pixel_size_nm=pixel_size_nm, tile=tile_px)
+    with _timed(seconds, "write"):
+        write_probability(store, micrograph, probability, segment_digest=task.segment_digest)
     return probability
+
+
+@contextlib.contextmanager
+def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    start = perf_counter()
+    yield
+    seconds[stage] += perf_counter() - start

@@ -33,7 +33,7 @@ class RunSummary:
     models: Mapping[str, str]
     """Digest of each network that was used, by its name."""
     seconds: Mapping[str, float]
-    """Wall time of the stages of the client, and summed time of the workers' stages."""
+    """Wall time of the client's stages, and summed time of the workers' stages (read, network, measure, write)."""
 
 
 def write_record(job: Job, summary: RunSummary, cluster: Mapping[str, object]) -> None:
