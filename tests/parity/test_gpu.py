@@ -28,12 +28,13 @@ SPEC = SimulationSpec(shape=(1024, 1024), pixel_size_nm=0.086, mean_particles=40
 def runs(tmp_path_factory):
     """The same micrographs done by the CPU and by the GPU: particles and summary of each."""
     root = tmp_path_factory.mktemp("parity")
-    write_simulated(root / "raw", SPEC, n=12, seed=7, sample="s")
+    write_simulated(root / "raw", SPEC, n=10, seed=7, sample="s")
     done = {}
     for device in ("gpu", "cpu"):
         job = {
             "out": str(root / device),
             "device": device,
+            "cluster": {"workers": 5},
             "input": {"folder": str(root / "raw"), "table": str(root / "raw" / "micrographs.csv")},
         }
         summary = census(parse_job(job))
@@ -48,7 +49,7 @@ def test_the_device_is_recorded_by_its_name(runs):
 
 def test_no_micrograph_fails_on_either(runs):
     assert [runs[device][0].n_failed for device in ("gpu", "cpu")] == [0, 0]
-    assert runs["gpu"][0].n_micrographs == 12
+    assert runs["gpu"][0].n_micrographs == 10
 
 
 def test_counts_agree_within_two_in_a_thousand(runs):
@@ -70,7 +71,7 @@ def test_means_of_size_bins_agree_within_one_in_a_thousand(runs, column):
 
 def test_maps_agree_to_two_steps_and_masks_to_a_hundred_thousandth():
     pixels = simulate_micrograph(SPEC, np.random.default_rng(3)).pixels
-    images = {"uint8": (pixels // 16).astype("uint8"), "uint16": pixels, "float64": pixels.astype("float64")}
+    images = {"uint16": pixels, "float64": pixels.astype("float64")}
     on_cpu = cpu_probabilities(images)
     for name, image in images.items():
         on_gpu = load_model("default").probability(image)

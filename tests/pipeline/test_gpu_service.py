@@ -125,3 +125,12 @@ def test_shared_memory_is_mapped_once_and_let_go_with_its_owner(monkeypatch):
     gpu_service._view(other_shared)[:] = 9
     assert other.tolist() == [9] * 4
     assert list(gpu_service._mappings) == [other_shared.token]
+
+
+def test_a_gpus_worker_that_does_not_answer_becomes_a_reason(pretended, monkeypatch):
+    monkeypatch.setattr(gpu_service, "_PATIENCE", 0.05)
+    monkeypatch.setattr(gpu_service, "_TRIES", 2)
+    monkeypatch.setattr(gpu_service, "_beside", lambda *_: ["tcp://127.0.0.1:1"])  # as of a worker that is gone
+    nothing = gpu_service.Shared("", "", 0, (0, 0), "uint8")
+    with pytest.raises(DeviceError, match="none in 2 tries"):
+        gpu_service._ask(pretended, "tcp://127.0.0.1:2", (nothing, nothing, "default"))

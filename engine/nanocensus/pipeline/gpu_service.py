@@ -6,12 +6,14 @@ hands over the pixels for the one step that is the GPU's: through memory that bo
 through a socket takes longer than the network. The memory has no name that could be left behind.
 """
 
+import functools
 import mmap
 import os
 import threading
 import uuid
 from collections import OrderedDict
 from dataclasses import dataclass
+from time import monotonic
 
 import distributed
 import numpy as np
@@ -25,6 +27,10 @@ GPU, HOST = "GPU", "HOST"
 AT_ONCE = 2
 """Micrographs that a GPU's worker has in hand: one is copied while the network runs on the other."""
 
+_ADDRESSES_HOLD = 10.0
+"""How long the addresses of GPU workers are believed, s: a lost one comes back under another."""
+_PATIENCE, _TRIES = 180.0, 3
+"""How long an answer may take, s, the compilation of the network included; and how often it is asked for."""
 _KEPT_MAPPED = 256
 """Pieces of other processes' memory that the worker of a GPU keeps mapped, and page-locked for fast copies."""
 
@@ -109,14 +115,32 @@ def predict_on_gpu(image: Shaped[np.ndarray, "y x"], model: str) -> UInt8[np.nda
     if worker.state.total_resources.get(GPU):
         predict_shared(sent, expected, model)
         return result
-    client = distributed.get_client()
-    workers = _beside(client, worker.address)
-    client.submit(predict_shared, sent, expected, model, resources={GPU: 1}, workers=workers, pure=False).result()
+    _ask(distributed.get_client(), worker.address, (sent, expected, model))
     return result
 
 
-def _beside(client: distributed.Client, address: str) -> list[str]:
-    """Give the addresses of the workers on the same machine that offer a GPU."""
+def _ask(client: distributed.Client, address: str, arguments: tuple[Shared, Shared, str]) -> None:
+    """Have a GPU's worker beside this one predict; ask again if it is lost meanwhile, for it returns at another address."""
+    for _ in range(_TRIES):
+        workers = _beside(client, address, int(monotonic() // _ADDRESSES_HOLD))
+        future = client.submit(predict_shared, *arguments, resources={GPU: 1}, workers=workers, pure=False)
+        try:
+            future.result(timeout=_PATIENCE)
+        except TimeoutError:
+            future.cancel()
+            continue
+        return
+    raise DeviceError(
+        "the GPU's worker",
+        expected=f"an answer within {_PATIENCE:g} s",
+        got=f"none in {_TRIES} tries",
+        remedy="Run again: what was finished is kept. `nvidia-smi` shows whether the GPU hangs.",
+    )
+
+
+@functools.lru_cache(maxsize=1)
+def _beside(client: distributed.Client, address: str, period: int) -> list[str]:
+    """Give the addresses of the workers on the same machine that offer a GPU, asking the scheduler once in a period."""
     machine = address.rsplit(":", 1)[0]
     workers = client.scheduler_info(n_workers=-1)["workers"]
     found = [a for a, facts in workers.items() if facts["resources"].get(GPU) and a.rsplit(":", 1)[0] == machine]

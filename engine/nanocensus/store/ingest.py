@@ -190,7 +190,7 @@ def ingest_one(task: IngestTask) -> Ingested:
     except ImageError as error:
         return Ingested({}, _by_name(error, source))
     digest = content_digest(image.pixels)
-    write_micrograph(task.store, digest[:16], image.pixels, name=source.name, pixel_size_nm=side)
+    write_micrograph(task.store, digest[:16], image.pixels, name=source.name, pixel_size_nm=side, digest=digest)
     facts = {
         "micrograph": digest[:16],
         "content_digest": digest,

@@ -71,7 +71,13 @@ def create_store(path: Path) -> None:
 
 
 def write_micrograph(
-    store: Path, micrograph: str, pixels: Shaped[np.ndarray, "y x"], *, name: str, pixel_size_nm: float
+    store: Path,
+    micrograph: str,
+    pixels: Shaped[np.ndarray, "y x"],
+    *,
+    name: str,
+    pixel_size_nm: float,
+    digest: str | None = None,
 ) -> None:
     """Write a micrograph as recorded; one that is there and whole is kept, a damaged one is replaced.
 
@@ -87,13 +93,15 @@ def write_micrograph(
         What viewers show.
     pixel_size_nm : float
         Side of a pixel, nm.
+    digest : str, optional
+        `content_digest(pixels)`, where it is known: it takes as long as writing.
 
     Raises
     ------
     StoreError
         If `micrograph` is not the name of these pixels, or the disk refuses.
     """
-    expected = content_digest(pixels)[:16]
+    expected = (content_digest(pixels) if digest is None else digest)[:16]
     if micrograph != expected:
         raise StoreError(
             f"micrograph {micrograph}",
