@@ -121,4 +121,4 @@ def _bar_nm(nm_per_tile: float) -> float:
 
 
 def _number(value: float) -> str:
-    return f"{value:.0f}" if value.is_integer() and value > 1 else f"{value:.{decimals_for(value, 4)}f}"
+    return f"{value:.0f}" if value.is_integer() and value >= 1 else f"{value:.{decimals_for(value, 4)}f}"
