@@ -11,24 +11,28 @@ import numpy as np
 import numpy.typing as npt
 from jaxtyping import Int32, UInt8
 
-from nanocensus.measure.regions import _contour, _polygon
+from nanocensus.measure.regions import _contour, _edge, _gap, _polygon, _radial
 from nanocensus.measure.regions._compile import compiled
-from nanocensus.measure.regions._properties import Extents, Outlines, Regions, ellipse
+from nanocensus.measure.regions._harmonics import shape_of
+from nanocensus.measure.regions._properties import Extents, Outlines, OutlineShape, Regions, ellipse
 
 logger = logging.getLogger(__name__)
 
 _NO_MAP = np.zeros((1, 1), np.uint8)
-_TOP, _LEFT, _BOTTOM, _RIGHT, _COUNT, _SUM = range(6)
+_TOP, _LEFT, _BOTTOM, _RIGHT, _COUNT, _SUM, _LEAST = range(7)
+
+OTHER_PROBABILITIES = (0.4, 0.6)
+"""At which the area is measured too: how much it hangs on the threshold."""
 
 
 @compiled
 def _extents(
     labels: npt.NDArray[np.int32], probability: npt.NDArray[np.uint8], has_map: bool, n: int
 ) -> npt.NDArray[np.int64]:
-    """Give bounding box, pixel count and sum of the map of labels 1 to n; row 0 stays empty."""
+    """Give bounding box, pixel count, sum and minimum of the map of labels 1 to n; row 0 stays empty."""
     height, width = labels.shape
-    found = np.zeros((n + 1, 6), np.int64)
-    found[:, _TOP], found[:, _LEFT] = height, width
+    found = np.zeros((n + 1, 7), np.int64)
+    found[:, _TOP], found[:, _LEFT], found[:, _LEAST] = height, width, 255
     for y in range(height):
         for x in range(width):
             label = labels[y, x]
@@ -40,11 +44,12 @@ def _extents(
             row[_COUNT] += 1
             if has_map:
                 row[_SUM] += probability[y, x]
+                row[_LEAST] = min(row[_LEAST], probability[y, x])
     return found
 
 
 def label_extents(labels: Int32[np.ndarray, "y x"], probability: UInt8[np.ndarray, "y x"] | None) -> Extents:
-    """Give the bounding box, pixel count and mean probability of each label that is there.
+    """Give the bounding box, pixel count, mean and least probability of each label that is there.
 
     Parameters
     ----------
@@ -62,6 +67,7 @@ def label_extents(labels: Int32[np.ndarray, "y x"], probability: UInt8[np.ndarra
         box=found[present, : _RIGHT + 1].astype(np.int32),
         pixel_count=count.astype(np.int32),
         mean_probability=mean,
+        min_probability=None if probability is None else found[present, _LEAST] / _contour.SURE,
     )
 
 
@@ -72,6 +78,7 @@ def trace_outlines(
     extents: Extents,
     *,
     smooth: bool = True,
+    components: bool = False,
 ) -> tuple[Regions, Outlines]:
     """Trace the outer contour of each label, and measure it.
 
@@ -87,6 +94,9 @@ def trace_outlines(
         Of the same labels.
     smooth : bool
         False: without a map the contour of the bare pixels is meant.
+    components : bool
+        Whether the labels are the connected components of the map above the level. Then the map alone tells most
+        contours, and labels are read only where a window holds several of them: the same result, sooner.
 
     Returns
     -------
@@ -95,16 +105,25 @@ def trace_outlines(
     Outlines
     """
     without_map = _contour.FROM_SMOOTHED_PIXELS if smooth else _contour.FROM_PIXELS
-    points, stops, origins, hole_areas, pieces = _contour.trace(
+    pixels = extents.pixel_count.astype(np.int64)
+    points, values, stops, origins, hole_areas, counts, other_areas = _contour.trace(
         np.ascontiguousarray(labels),
         _NO_MAP if probability is None else np.ascontiguousarray(probability),
         level,
         without_map if probability is None else _contour.FROM_MAP,
         extents.label.astype(np.int64),
         extents.box.astype(np.int64),
+        pixels if components else np.zeros_like(pixels),
+        np.array([outline_level(p) for p in OTHER_PROBABILITIES]),
     )
-    _warn_of_pieces(extents.label[pieces > 1])
+    _warn_of_pieces(extents.label[counts[:, 1] > 1])
     of = _polygon.describe(points, stops).T
+    centres = np.stack([of[_polygon.CENTROID_Y], of[_polygon.CENTROID_X]], axis=1)
+    radii, single_valued = _radial.radial_profiles(points, stops, centres)
+    no_width = np.full(stops.size, np.nan)
+    width = no_width if probability is None else _edge.edge_widths(points, values, stops)
+    placed = points + np.repeat(origins, np.diff(stops, prepend=0), axis=0)
+    shape = shape_of(radii, single_valued, of[_polygon.AREA])
     regions = Regions(
         area=of[_polygon.AREA],
         hole_area=hole_areas,
@@ -116,9 +135,21 @@ def trace_outlines(
         feret_max=of[_polygon.FERET_MAX],
         feret_min=of[_polygon.FERET_MIN],
         **ellipse(of[_polygon.VARIANCE_YY], of[_polygon.VARIANCE_XX], of[_polygon.COVARIANCE]),
+        feret_max_angle=of[_polygon.FERET_MAX_ANGLE],
+        hole_count=counts[:, 0],
+        box_area=of[_polygon.BOX_AREA],
+        outline=OutlineShape(
+            edge_width=width,
+            area_p40=other_areas[:, 0],
+            area_p60=other_areas[:, 1],
+            gap=_gap.gaps(placed, stops),
+            psi=shape.psi,
+            noise=shape.noise,
+            concavity=shape.concavity,
+            single_valued=single_valued,
+        ),
     )
-    placed = points + np.repeat(origins, np.diff(stops, prepend=0), axis=0)
-    return regions, Outlines(points=placed, stops=stops)
+    return regions, Outlines(points=placed, stops=stops, radii=radii)
 
 
 def _warn_of_pieces(labels: Int32[np.ndarray, " n"]) -> None:
