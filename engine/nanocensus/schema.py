@@ -209,16 +209,27 @@ REFUSALS = Table(
 )
 
 
-def _ratio(name: str, meaning: str, maximum: float, iso_name: str = "") -> Column:
-    return Column(name, "float64", meaning, "1", minimum=0.0, maximum=maximum, quantum=2.0**-18, iso_name=iso_name)
+def _ratio(name: str, meaning: str, maximum: float, iso_name: str = "", *, nullable: bool = False) -> Column:
+    return Column(
+        name, "float64", meaning, "1", nullable, minimum=0.0, maximum=maximum, quantum=2.0**-18, iso_name=iso_name
+    )
 
 
-def _length(name: str, meaning: str, iso_name: str = "") -> Column:
-    return Column(name, "float64", meaning, "nm", minimum=0.0, maximum=2048.0, quantum=2.0**-12, iso_name=iso_name)
+def _length(name: str, meaning: str, iso_name: str = "", *, nullable: bool = False) -> Column:
+    return Column(
+        name, "float64", meaning, "nm", nullable, minimum=0.0, maximum=2048.0, quantum=2.0**-12, iso_name=iso_name
+    )
 
 
-def _area(name: str, meaning: str, iso_name: str = "") -> Column:
-    return Column(name, "float64", meaning, "nm2", minimum=0.0, maximum=2.0**20, quantum=2.0**-3, iso_name=iso_name)
+def _area(name: str, meaning: str, iso_name: str = "", *, nullable: bool = False) -> Column:
+    return Column(
+        name, "float64", meaning, "nm2", nullable, minimum=0.0, maximum=2.0**20, quantum=2.0**-3, iso_name=iso_name
+    )
+
+
+def _angle(name: str, meaning: str, *, nullable: bool = False) -> Column:
+    right = 1.5707963267948966
+    return Column(name, "float64", meaning, "rad", nullable, minimum=-right, maximum=right, quantum=2.0**-18)
 
 
 PARTICLES = Table(
@@ -238,6 +249,7 @@ PARTICLES = Table(
         Column("pixel_count", "int32", "Number of its pixels.", "px", minimum=1.0),
         _area("area_nm2", "Projected area inside the outer outline.", iso_name="A"),
         _area("hole_area_nm2", "Area of the holes inside the outer outline."),
+        Column("hole_count", "int32", "Number of holes inside the outer outline.", nullable=True, minimum=0.0),
         _length("perimeter_nm", "Length of the outer outline.", iso_name="P"),
         _area("hull_area_nm2", "Area of the convex hull.", iso_name="A_C"),
         _length("hull_perimeter_nm", "Perimeter of the convex hull.", iso_name="P_C"),
@@ -264,29 +276,96 @@ PARTICLES = Table(
             "Minor axis of the ellipse of equal second moments.",
             iso_name="Legendre ellipse minor axis",
         ),
-        Column(
-            "orientation_rad",
-            "float64",
-            "Angle of the major axis from the x axis towards increasing y.",
-            "rad",
-            minimum=-1.5707963267948966,
-            maximum=1.5707963267948966,
-            quantum=2.0**-18,
-        ),
+        _angle("orientation_rad", "Angle of the major axis from the x axis towards increasing y."),
         _length("feret_max_nm", "Largest distance between parallel tangents.", iso_name="x_Fmax"),
+        _angle(
+            "feret_max_angle_rad",
+            "Angle of that distance from the x axis towards increasing y; of one of them where several are equal.",
+            nullable=True,
+        ),
         _length("feret_min_nm", "Smallest distance between parallel tangents.", iso_name="x_Fmin"),
         _ratio("aspect_ratio", "Feret min / Feret max: 1 for a disc.", 1.0, iso_name="aspect ratio"),
         _ratio("roundness", "4 area / (pi feret max^2).", 2.0, iso_name="roundness"),
         _ratio("compactness", "Equivalent diameter / feret max.", 2.0, iso_name="compactness"),
+        _ratio(
+            "extent",
+            "Area / area of the smallest box along the micrograph's rows and columns that holds the outline (in pixel "
+            "estimators, its pixels): 0.785 for a disc, 0.5 to 1 for a square, by how it lies.",
+            1.0,
+        ),
         Column(
-            "mean_probability",
+            "too_small",
+            "bool",
+            "Whether the disc of equal area is less than 20 px across: its circularity and other shape numbers then tell "
+            "more of pixels than of the particle.",
+        ),
+        _ratio("mean_probability", "Mean of the probability map over its pixels.", 1.0, nullable=True),
+        _ratio("min_probability", "Smallest value of the probability map among its pixels.", 1.0, nullable=True),
+        _length(
+            "edge_width_nm",
+            "Width of its edge from a probability of 0.1 to 0.9, by how steep the map is along the outline (2.563 sigma "
+            "of an edge blurred by a Gaussian); none without a map, or where the map steps from 0 to 1.",
+            nullable=True,
+        ),
+        _area(
+            "area_p40_nm2",
+            "Area inside the outline drawn at a probability of 0.4, at most a pixel outside the particle's own; none "
+            "without a map, or for a label in several pieces.",
+            nullable=True,
+        ),
+        _area(
+            "area_p60_nm2",
+            "Area inside the outline drawn at a probability of 0.6, of the largest piece if it falls apart; none without "
+            "a map, or for a label in several pieces.",
+            nullable=True,
+        ),
+        _length(
+            "gap_nm",
+            "Smallest distance from a vertex of its outline to one of another particle's on the micrograph: 0 to 1 px "
+            "where they touch; none if it is alone.",
+            nullable=True,
+        ),
+        *(
+            _ratio(
+                f"psi_{harmonic}",
+                f"Amplitude of the {order} harmonic of r(theta), the distance from the centroid to the outline, relative "
+                f"to its mean, less the outline's noise: {what}.",
+                2.0,
+                nullable=True,
+            )
+            for harmonic, order, what in (
+                (2, "second", "how elongated it is"),
+                (3, "third", "how triangular it is"),
+                (4, "fourth", "how square it is, 0.14 for a square"),
+                (5, "fifth", "about 0 for a regular particle of four faces"),
+                (6, "sixth", "how hexagonal it is"),
+                (7, "seventh", "about 0 for a regular particle of four faces"),
+                (8, "eighth", "how eight-sided it is"),
+            )
+        ),
+        _length(
+            "outline_noise_nm",
+            "Standard deviation of the outline's distance from a smooth one, from harmonics 9 to 15 (without 12) of "
+            "r(theta) on 128 directions.",
+            nullable=True,
+        ),
+        Column(
+            "concavity",
             "float64",
-            "Mean of the probability map over its pixels.",
+            "How hollow its four faces are: minus their curvature, within 17 degrees of their centres as seen from the "
+            "centroid, times the radius of the disc of equal area: -1 for a disc, 0 for straight faces, positive for "
+            "hollow ones; none if it is not star-shaped.",
             "1",
             nullable=True,
-            minimum=0.0,
-            maximum=1.0,
+            minimum=-8.0,
+            maximum=8.0,
             quantum=2.0**-18,
+        ),
+        Column(
+            "star_shaped",
+            "bool",
+            "Whether each of 128 rays from its centroid meets the outline once; only then does r(theta) tell all of it.",
+            nullable=True,
         ),
         Column("touches_border", "bool", "Whether a pixel of it lies on the micrograph's border."),
         Column(

@@ -3,9 +3,12 @@
 On a map with an edge 1 px soft the circularity of a disc is biased by 0.002 on its outline, by 0.075 on its pixels.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Float64, Int32, UInt8
 
+from nanocensus.measure.regions import _polygon, _radial
 from nanocensus.measure.regions._cpu import outline_level, trace_outlines
 from nanocensus.measure.regions._runs import extents, runs_of_labels
 
@@ -45,3 +48,34 @@ def outlines(
     for label, start, stop in zip(of.label, starts, traced.stops, strict=True):
         contours[label - 1] = traced.points[start:stop]
     return contours
+
+
+def radial_profiles(contours: Sequence[Float64[np.ndarray, "_ 2"]]) -> Float64[np.ndarray, "n 128"]:
+    """Give r(theta) of outlines: where rays from the area centroid meet them.
+
+    Parameters
+    ----------
+    contours : sequence of float64 (k, 2)
+        Closed polygons (y, x), as `outlines` gives them.
+
+    Returns
+    -------
+    float64 (n, 128)
+        In the unit of the points. Angle i is 2 pi i / 128 from the x axis (columns) towards the y axis (rows). The
+        outermost crossing where a ray meets the outline several times; 0 where the centroid lies outside and a ray
+        meets nothing; NaN for outlines without points.
+
+    Examples
+    --------
+    >>> square = np.array([[-1.0, -1.0], [-1.0, 1.0], [1.0, 1.0], [1.0, -1.0]])
+    >>> radial_profiles([square])[0, [0, 16, 32]].round(3).tolist()
+    [1.0, 1.414, 1.0]
+    """
+    profiles = np.full((len(contours), _radial.ANGLES), np.nan)
+    there = [row for row, points in enumerate(contours) if len(points)]
+    if there:
+        points = np.concatenate([contours[row] for row in there])
+        stops = np.cumsum([len(contours[row]) for row in there])
+        of = _polygon.describe(points, stops)
+        profiles[there], _ = _radial.radial_profiles(points, stops, of[:, [_polygon.CENTROID_Y, _polygon.CENTROID_X]])
+    return profiles

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import dask.dataframe as dd
 
 PARTICLES_FOLDER = "particles"
+_PANDAS = {pa.string(): pd.StringDtype("pyarrow"), pa.bool_(): pd.BooleanDtype(), pa.int32(): pd.Int32Dtype()}
 
 
 def write_part(path: Path, tables: Sequence[pa.Table], micrographs: Sequence[Mapping[str, Any]]) -> str:
@@ -200,5 +201,10 @@ def _with_newer_columns(table: pa.Table, wanted: Sequence[str]) -> pa.Table:
 def _to_pandas(table: pa.Table) -> pd.DataFrame:
     frame: pd.DataFrame = table.to_pandas(ignore_metadata=True)
     # One string type whatever is in a partition: an empty one would come out as another on older pandas.
-    texts = [field.name for field in table.schema if field.type == pa.string()]
-    return frame.astype(dict.fromkeys(texts, pd.StringDtype("pyarrow")))
+    # Nor would a column of truths or whole numbers stay one where some or all of it is null.
+    types: dict[str, Any] = {
+        field.name: _PANDAS[field.type]
+        for field in table.schema
+        if field.type == pa.string() or (field.nullable and field.type in _PANDAS)
+    }
+    return frame.astype(types)

@@ -9,14 +9,16 @@ import logging
 import numpy as np
 from jaxtyping import Int32, UInt8
 
-from nanocensus.measure.regions import _contour, _polygon
-from nanocensus.measure.regions._holes import holes
-from nanocensus.measure.regions._properties import Extents, Outlines, Regions, ellipse
-from nanocensus.measure.regions._runs import runs_of_labels
+from nanocensus.measure.regions import _contour, _edge, _gap, _polygon, _radial
+from nanocensus.measure.regions._harmonics import shape_of
+from nanocensus.measure.regions._properties import Extents, Outlines, OutlineShape, Regions, ellipse
 
 logger = logging.getLogger(__name__)
 
 _NO_MAP = np.zeros((1, 1), np.uint8)
+
+OTHER_PROBABILITIES = (0.4, 0.6)
+"""At which the area is measured too: how much it hangs on the threshold."""
 
 
 def trace_outlines(
@@ -26,6 +28,7 @@ def trace_outlines(
     extents: Extents,
     *,
     smooth: bool = True,
+    components: bool = False,
 ) -> tuple[Regions, Outlines]:
     """Trace the outer contour of each label, and measure it.
 
@@ -41,6 +44,9 @@ def trace_outlines(
         Of the same labels.
     smooth : bool
         False: without a map the contour of the bare pixels is meant.
+    components : bool
+        Whether the labels are the connected components of the map above the level. Then the map alone tells most
+        contours, and labels are read only where a window holds several of them: the same result, sooner.
 
     Returns
     -------
@@ -49,21 +55,28 @@ def trace_outlines(
     Outlines
     """
     without_map = _contour.FROM_SMOOTHED_PIXELS if smooth else _contour.FROM_PIXELS
-    points, stops, origins, hole_areas, pieces = _contour.trace(
+    pixels = extents.pixel_count.astype(np.int64)
+    points, values, stops, origins, hole_areas, counts, other_areas = _contour.trace(
         np.ascontiguousarray(labels),
         _NO_MAP if probability is None else np.ascontiguousarray(probability),
         level,
         without_map if probability is None else _contour.FROM_MAP,
         extents.label.astype(np.int64),
         extents.box.astype(np.int64),
+        pixels if components else np.zeros_like(pixels),
+        np.array([outline_level(p) for p in OTHER_PROBABILITIES]),
     )
-    _warn_of_pieces(extents.label[pieces > 1])
-    runs = runs_of_labels(labels)
+    _warn_of_pieces(extents.label[counts[:, 1] > 1])
     of = _polygon.describe(points, stops).T
+    centres = np.stack([of[_polygon.CENTROID_Y], of[_polygon.CENTROID_X]], axis=1)
+    radii, single_valued = _radial.radial_profiles(points, stops, centres)
+    no_width = np.full(stops.size, np.nan)
+    width = no_width if probability is None else _edge.edge_widths(points, values, stops)
+    placed = points + np.repeat(origins, np.diff(stops, prepend=0), axis=0)
+    shape = shape_of(radii, single_valued, of[_polygon.AREA])
     regions = Regions(
         area=of[_polygon.AREA],
         hole_area=hole_areas,
-        hole_count=holes(runs.row, runs.start, runs.stop, runs.offset, 0)[0],
         perimeter=of[_polygon.PERIMETER],
         hull_area=of[_polygon.HULL_AREA],
         hull_perimeter=of[_polygon.HULL_PERIMETER],
@@ -72,9 +85,21 @@ def trace_outlines(
         feret_max=of[_polygon.FERET_MAX],
         feret_min=of[_polygon.FERET_MIN],
         **ellipse(of[_polygon.VARIANCE_YY], of[_polygon.VARIANCE_XX], of[_polygon.COVARIANCE]),
+        feret_max_angle=of[_polygon.FERET_MAX_ANGLE],
+        hole_count=counts[:, 0].astype(np.int32),
+        box_area=of[_polygon.BOX_AREA],
+        outline=OutlineShape(
+            edge_width=width,
+            area_p40=other_areas[:, 0],
+            area_p60=other_areas[:, 1],
+            gap=_gap.gaps(placed, stops),
+            psi=shape.psi,
+            noise=shape.noise,
+            concavity=shape.concavity,
+            single_valued=single_valued,
+        ),
     )
-    placed = points + np.repeat(origins, np.diff(stops, prepend=0), axis=0)
-    return regions, Outlines(points=placed, stops=stops)
+    return regions, Outlines(points=placed, stops=stops, radii=radii)
 
 
 def _warn_of_pieces(labels: Int32[np.ndarray, " n"]) -> None:

@@ -13,10 +13,10 @@ from nanocensus.measure.regions._compile import compiled
 Points = npt.NDArray[np.float64]
 
 (
-    AREA, PERIMETER, CENTROID_Y, CENTROID_X, VARIANCE_YY, VARIANCE_XX, COVARIANCE, HULL_AREA, HULL_PERIMETER, FERET_MAX,
-    FERET_MIN,
-) = range(11)  # fmt: skip
-COLUMNS = 11
+    AREA, PERIMETER, CENTROID_Y, CENTROID_X, VARIANCE_YY, VARIANCE_XX, COVARIANCE, BOX_AREA, HULL_AREA, HULL_PERIMETER,
+    FERET_MAX, FERET_MAX_ANGLE, FERET_MIN,
+) = range(13)  # fmt: skip
+COLUMNS = 13
 
 
 @compiled
@@ -25,7 +25,8 @@ def _length(points: Points) -> float:
     total = 0.0
     y, x = points[-1]
     for vertex in range(points.shape[0]):
-        total += math.hypot(points[vertex, 0] - y, points[vertex, 1] - x)
+        down, right = points[vertex, 0] - y, points[vertex, 1] - x
+        total += math.sqrt(down * down + right * right)
         y, x = points[vertex]
     return total
 
@@ -48,9 +49,12 @@ def _area_and_centroid(points: Points) -> tuple[float, float, float]:
 
 
 @compiled
-def _second_moments(points: Points, y0: float, x0: float, area: float) -> tuple[float, float, float]:
-    """Give the variances along y and x and their covariance (yy, xx, xy) over the area, about (y0, x0)."""
-    sum_yy, sum_xx, sum_xy = 0.0, 0.0, 0.0
+def _second_moments(points: Points, y0: float, x0: float, area: float) -> tuple[float, float, float, bool]:
+    """Give the variances along y and x and their covariance (yy, xx, xy) over the area, about (y0, x0).
+
+    And whether all vertices follow each other in the order of their angles about (y0, x0).
+    """
+    sum_yy, sum_xx, sum_xy, least = 0.0, 0.0, 0.0, np.inf
     ya, xa = points[-1, 0] - y0, points[-1, 1] - x0
     for vertex in range(points.shape[0]):
         yb, xb = points[vertex, 0] - y0, points[vertex, 1] - x0
@@ -58,8 +62,22 @@ def _second_moments(points: Points, y0: float, x0: float, area: float) -> tuple[
         sum_yy += (ya * ya + ya * yb + yb * yb) * cross
         sum_xx += (xa * xa + xa * xb + xb * xb) * cross
         sum_xy += (xa * yb + 2.0 * (xa * ya + xb * yb) + xb * ya) * cross
+        least = min(least, cross)
         ya, xa = yb, xb
-    return sum_yy / (12.0 * area), sum_xx / (12.0 * area), sum_xy / (24.0 * area)
+    return sum_yy / (12.0 * area), sum_xx / (12.0 * area), sum_xy / (24.0 * area), least > 0.0
+
+
+@compiled
+def _box(points: Points) -> tuple[float, int]:
+    """Give the area of the smallest box along the axes, and the highest vertex (the leftmost of several)."""
+    top, left, highest = points[0, 0], points[0, 1], 0
+    bottom, right = top, left
+    for vertex in range(1, points.shape[0]):
+        y, x = points[vertex]
+        if y < top or (y == top and x < points[highest, 1]):
+            top, highest = y, vertex
+        bottom, left, right = max(bottom, y), min(left, x), max(right, x)
+    return (bottom - top) * (right - left), highest
 
 
 @compiled
@@ -101,7 +119,7 @@ def _in_reading_order(points: Points) -> npt.NDArray[np.int64]:
 
 
 @compiled
-def _convex_hull(points: Points) -> Points:
+def _hull_of_points(points: Points) -> Points:
     """Give the convex hull's vertices, clockwise with y downwards, by the monotone chain of Andrew (1979)."""
     order = _in_reading_order(points)
     count = order.size
@@ -123,33 +141,57 @@ def _convex_hull(points: Points) -> Points:
 
 
 @compiled
-def _feret_diameters(hull: Points) -> tuple[float, float]:
-    """Give the largest and the smallest distance between parallel tangents, by calipers turned round the hull.
+def _hull_in_order(points: Points, first: int) -> Points:
+    """Give the convex hull of vertices in the order of their angles about a point inside, by the scan of Graham (1972).
+
+    Nothing has to be sorted; the first must be a vertex of the hull.
+    """
+    count = points.shape[0]
+    hull = np.empty((count + 1, 2), np.float64)
+    size = 0
+    for step in range(count + 1):
+        vertex = first + step - (count if first + step >= count else 0)
+        y, x = points[vertex]
+        while size >= 2 and _turn(hull, size - 2, size - 1, y, x) <= 0.0:
+            size -= 1
+        hull[size, 0], hull[size, 1] = y, x
+        size += 1
+    return hull[: max(1, size - 1)]
+
+
+@compiled
+def _feret_diameters(hull: Points) -> tuple[float, float, float]:
+    """Give the largest distance between parallel tangents, its angle, and the smallest, by calipers round the hull.
 
     The smallest is found where one tangent lies on an edge; the largest is the largest distance of two vertices that
     face each other. Of an edge's opposite vertex the next one counts too, since edges of outlines are often parallel.
     """
     count = hull.shape[0]
-    largest, smallest = 0.0, np.inf
+    largest_square, angle, smallest = 0.0, 0.0, np.inf
     far = 1 % count
     for vertex in range(count):
-        following = (vertex + 1) % count
+        following = vertex + 1 if vertex + 1 < count else 0
         edge_y, edge_x = hull[following, 0] - hull[vertex, 0], hull[following, 1] - hull[vertex, 1]
         distance = _turn(hull, vertex, following, hull[far, 0], hull[far, 1])
         while True:
-            further = (far + 1) % count
-            candidate = _turn(hull, vertex, following, hull[further, 0], hull[further, 1])
+            further = far + 1 if far + 1 < count else 0
             for end in (vertex, following):
                 for opposite in (far, further):
-                    reach = math.hypot(hull[end, 0] - hull[opposite, 0], hull[end, 1] - hull[opposite, 1])
-                    largest = max(largest, reach)
+                    down, right = hull[opposite, 0] - hull[end, 0], hull[opposite, 1] - hull[end, 1]
+                    square = down * down + right * right
+                    if square > largest_square:
+                        largest_square, reach_down, reach_right = square, down, right
+            candidate = _turn(hull, vertex, following, hull[further, 0], hull[further, 1])
             if candidate <= distance:
                 break
             far, distance = further, candidate
-        edge = math.hypot(edge_y, edge_x)
+        edge = math.sqrt(edge_y * edge_y + edge_x * edge_x)
         if edge > 0.0:
             smallest = min(smallest, distance / edge)
-    return largest, min(largest, smallest)
+    largest = math.sqrt(largest_square)
+    if largest > 0.0:
+        angle = math.atan(reach_down / reach_right) if reach_right != 0.0 else 0.5 * math.pi
+    return largest, angle, min(largest, smallest)
 
 
 @compiled
@@ -158,9 +200,9 @@ def describe(points: Points, stops: npt.NDArray[np.int64]) -> Points:
 
     Returns
     -------
-    float64 (n, 11)
-        Area, perimeter, centroid y and x, variances yy and xx and covariance, hull area and perimeter, largest and
-        smallest Feret diameter: the columns named below.
+    float64 (n, 13)
+        Area, perimeter, centroid y and x, variances yy and xx and covariance, area of the box along the axes, hull area
+        and perimeter, largest Feret diameter and its angle, smallest Feret diameter: the columns named above.
     """
     described = np.zeros((stops.size, COLUMNS))
     start = 0
@@ -170,9 +212,10 @@ def describe(points: Points, stops: npt.NDArray[np.int64]) -> Points:
         area, y, x = _area_and_centroid(vertices)
         row[AREA], row[CENTROID_Y], row[CENTROID_X] = area, y, x
         row[PERIMETER] = _length(vertices)
-        row[VARIANCE_YY], row[VARIANCE_XX], row[COVARIANCE] = _second_moments(vertices, y, x, area)
-        hull = _convex_hull(vertices)
+        row[VARIANCE_YY], row[VARIANCE_XX], row[COVARIANCE], ordered = _second_moments(vertices, y, x, area)
+        row[BOX_AREA], highest = _box(vertices)
+        hull = _hull_in_order(vertices, highest) if ordered else _hull_of_points(vertices)
         row[HULL_AREA] = _area_and_centroid(hull)[0]
         row[HULL_PERIMETER] = _length(hull)
-        row[FERET_MAX], row[FERET_MIN] = _feret_diameters(hull)
+        row[FERET_MAX], row[FERET_MAX_ANGLE], row[FERET_MIN] = _feret_diameters(hull)
     return described

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TypedDict
 
 import numpy as np
-from jaxtyping import Float64, Int32, Int64
+from jaxtyping import Bool, Float64, Int32, Int64
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,27 @@ class Outlines:
     """(y, x) in pixels, pixel centres at integers."""
     stops: Int64[np.ndarray, " n"]
     """Where each label's points end."""
+    radii: Float64[np.ndarray, "n 128"]
+    """r(theta), px, about the area centroid: angle i is 2 pi i / 128 from the x axis (columns) towards the y axis (rows);
+    the outermost crossing where a ray meets several, 0 where it meets none."""
+
+
+@dataclass(frozen=True)
+class OutlineShape:
+    """What outlines alone tell, NaN where it cannot be known; lengths in px, areas in px^2."""
+
+    edge_width: Float64[np.ndarray, " n"]
+    """From a probability of 0.1 to 0.9."""
+    area_p40: Float64[np.ndarray, " n"]
+    area_p60: Float64[np.ndarray, " n"]
+    """Inside the contours at probabilities of 0.4 and 0.6."""
+    gap: Float64[np.ndarray, " n"]
+    """To the nearest other outline."""
+    psi: Float64[np.ndarray, "n 7"]
+    noise: Float64[np.ndarray, " n"]
+    concavity: Float64[np.ndarray, " n"]
+    single_valued: Bool[np.ndarray, " n"]
+    """Whether each of 128 rays from the centroid meets the outline once."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +74,12 @@ class Regions:
     minor_axis: Float64[np.ndarray, " n"]
     orientation: Float64[np.ndarray, " n"]
     """Angle of the major axis from the x axis towards increasing y, in [-pi/2, pi/2]."""
+    feret_max_angle: Float64[np.ndarray, " n"] | None = None
+    """Likewise, of the largest Feret diameter; None where it is not known."""
+    box_area: Float64[np.ndarray, " n"] | None = None
+    """Of the smallest box along the axes that holds the outline; None where the box of the pixels is meant."""
+    outline: OutlineShape | None = None
+    """None where pixels were counted."""
 
 
 class Ellipse(TypedDict):
