@@ -27,6 +27,7 @@ from nanocensus.statistics.estimation import estimate
 from nanocensus.statistics.reductions import cv, mean, median, quantile, sd
 from nanocensus.store.ingest import ingest as _ingest
 from nanocensus.store.manifest import Manifest, OutputLock, read_manifest
+from nanocensus.store.outlines import read_outlines
 from nanocensus.store.sources import find_sources
 from nanocensus.store.tables import read_micrographs, read_particles
 
@@ -62,6 +63,7 @@ __all__ = [
     "read_job",
     "read_manifest",
     "read_micrographs",
+    "read_outlines",
     "read_particles",
     "report",
     "run",

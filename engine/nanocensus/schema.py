@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from nanocensus.errors import FormatVersionError, TableError
 
-FORMAT_VERSION = "1.0"
+FORMAT_VERSION = "1.1"
 """major.minor of everything written; a minor only adds nullable columns, so older minors always open."""
 
 _ARROW: Mapping[str, pa.DataType] = {
@@ -239,6 +239,13 @@ PARTICLES = Table(
         Column("sample", "string", "Name of the synthesis condition."),
         Column("micrograph", "string", "Identity of its micrograph."),
         Column("label", "int32", "Its value in the label image, from 1, in raster order of first pixels.", minimum=1.0),
+        Column(
+            "parent_label",
+            "int32",
+            "Label of what it was split from, where touching particles were to be split.",
+            nullable=True,
+            minimum=1.0,
+        ),
         Column("estimator", "string", "How area and perimeter were measured.", choices=get_args(Estimator)),
         Column("centroid_y_nm", "float64", "Distance of its centroid from the micrograph's upper edge.", "nm"),
         Column("centroid_x_nm", "float64", "Distance of its centroid from the micrograph's left edge.", "nm"),

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 import nanocensus as nc
+from nanocensus.errors import DeviceError, InputError
 from nanocensus.provenance import file_digest
 
 
@@ -174,7 +175,6 @@ def test_files_that_are_gone_are_counted(copied, job_of, client, raw, tmp_path):
 
 
 def test_a_run_without_a_single_micrograph_is_an_error(tmp_path, raw, client):
-    from nanocensus.errors import InputError
 
     (tmp_path / "raw").mkdir()
     shutil.copy(raw / "colour.png", tmp_path / "raw")
@@ -200,6 +200,42 @@ def test_damage_is_found_and_the_next_run_mends_it(copied, job_of, client, finis
     nc.run(job_of(copied), client)
     assert verify(copied) == []
     assert_equal_results(finished[0], copied)
+
+
+def test_outlines_stand_row_for_row_beside_the_particles_and_are_made_again_if_lost(copied, job_of, client):
+    job = job_of(copied, measure={"outlines": True})
+    nc.run(job, client)
+    particles, outlines = nc.read_particles(copied), nc.read_outlines(copied)
+    assert tuple(len(part) for part in particles.partitions) == outlines.chunks[0]
+    radii = outlines.to_numpy().astype(float)
+    area = 0.5 * np.sin(2 * np.pi / 128) * (radii * np.roll(radii, -1, axis=1)).sum(axis=1)
+    table = particles.compute()
+    whole = (table["star_shaped"] & (table["pixel_count"] > 200)).to_numpy(bool)
+    assert whole.sum() > 30
+    np.testing.assert_allclose(area[whole], table["area_nm2"][whole], rtol=0.02)
+    part = next((copied / "outlines").iterdir())
+    before = part.read_bytes()
+    part.write_bytes(before[:-9])
+    summary = nc.run(job, client)
+    assert summary.n_reused < summary.n_micrographs
+    assert part.read_bytes() == before
+
+
+def test_split_particles_know_what_they_were_split_from(copied, job_of, client):
+    whole = nc.read_particles(copied).compute()
+    nc.run(job_of(copied, measure={"split": "distance"}), client)
+    parts = nc.read_particles(copied).compute()
+    assert whole["parent_label"].isna().all()
+    keys = ["sample", "micrograph"]
+    parents = parts.groupby([*keys, "parent_label"], observed=True)["pixel_count"].sum()
+    pixels = whole.groupby([*keys, "label"], observed=True)["pixel_count"].sum()
+    assert len(parts) >= len(whole)
+    np.testing.assert_array_equal(parents.to_numpy(), pixels.to_numpy())  # every pixel stays in the family
+
+
+def test_cucim_without_a_gpu_is_refused(job_of, client, tmp_path):
+    with pytest.raises(DeviceError, match="workers with a GPU"):
+        nc.run(job_of(tmp_path, measure={"labelling": "cucim"}), client)
 
 
 def test_whole_pixels_of_another_micrograph_are_found_too(copied):

@@ -51,7 +51,7 @@ def test_the_table_has_the_declared_columns_less_what_pixels_cannot_tell():
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 def test_drawn_particles_keep_to_types_and_ranges_of_the_schema(estimator):
-    table, labels = measure(drawn_map(), pixel_size_nm=0.1, estimator=estimator)
+    table, labels, _ = measure(drawn_map(), pixel_size_nm=0.1, estimator=estimator)
 
     assert table.num_rows == labels.max() > 10
     assert_as_declared(table)
@@ -63,7 +63,7 @@ def test_particles_of_few_pixels_keep_to_types_and_ranges_of_the_schema(estimato
     mask = every_mask_of_3_by_3()
     labels, n = label_particles(mask)
 
-    table, _ = measure(
+    table, _, _ = measure(
         np.where(mask, 130, 125).astype(np.uint8) if with_map else None,
         labels,
         pixel_size_nm=0.1,
@@ -77,7 +77,7 @@ def test_particles_of_few_pixels_keep_to_types_and_ranges_of_the_schema(estimato
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 def test_a_map_without_particles_gives_an_empty_table_of_the_same_types(estimator):
     for empty in (np.full((8, 9), 127, np.uint8), np.zeros((0, 5), np.uint8)):
-        table, labels = measure(empty, pixel_size_nm=0.1, estimator=estimator)
+        table, labels, _ = measure(empty, pixel_size_nm=0.1, estimator=estimator)
 
         assert table.num_rows == 0
         assert table.schema.equals(descriptor_schema(), check_metadata=True)
@@ -85,7 +85,7 @@ def test_a_map_without_particles_gives_an_empty_table_of_the_same_types(estimato
 
 
 def test_one_particle_that_fills_the_micrograph_is_measured():
-    table, _ = measure(np.full((6, 8), 255, np.uint8), pixel_size_nm=1.0)
+    table, _, _ = measure(np.full((6, 8), 255, np.uint8), pixel_size_nm=1.0)
 
     row = table.to_pylist()[0]
     assert row["area_nm2"] == pytest.approx(6 * 8 - 4 / 8)  # the corners of the outline are cut
@@ -207,7 +207,7 @@ def test_equal_micrographs_give_equal_bytes_also_from_many_threads(with_map):
     labels, _ = label_particles(probability > 127)
 
     def as_bytes(_):
-        table, _ = measure(probability.copy() if with_map else None, labels.copy(), pixel_size_nm=0.1)
+        table, _, _ = measure(probability.copy() if with_map else None, labels.copy(), pixel_size_nm=0.1)
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, table.schema) as writer:
             writer.write_table(table)

@@ -64,7 +64,7 @@ def test_outlines_area_holes_and_perimeter_are_those_of_find_contours(seed, how)
     probability = smooth_map(seed)
     labels = labelled(probability, how)
 
-    table, _ = measure(probability, labels, pixel_size_nm=1.0)
+    table, _, _ = measure(probability, labels, pixel_size_nm=1.0)
     traced = outlines(probability, labels)
 
     assert len(traced) == labels.max() > 5
@@ -112,7 +112,7 @@ def test_hull_and_feret_diameters_are_those_of_qhull_and_of_turned_calipers(seed
     labels, _ = label_particles(probability > 127)
     given = probability if with_map else None
 
-    table, _ = measure(given, labels, pixel_size_nm=1.0)
+    table, _, _ = measure(given, labels, pixel_size_nm=1.0)
 
     angles = np.linspace(0, np.pi, 720, endpoint=False)
     for row, points in enumerate(outlines(given, labels)):
@@ -131,7 +131,7 @@ def test_hull_and_feret_diameters_are_those_of_qhull_and_of_turned_calipers(seed
 @pytest.mark.parametrize("seed", SEEDS[:2])
 def test_centroid_axes_and_orientation_are_those_of_the_finely_rasterised_outline(seed):
     probability = smooth_map(seed)
-    table, labels = measure(probability, pixel_size_nm=1.0)
+    table, labels, _ = measure(probability, pixel_size_nm=1.0)
     fine = 16
 
     for row, points in enumerate(outlines(probability, labels)):
@@ -200,7 +200,7 @@ def test_a_value_equal_to_the_level_is_outside_and_on_the_contour(threshold):
     probability[3, 4] = level  # a hole without area
     probability[3, 7] = level  # the contour runs through its centre
 
-    table, labels = measure(probability, pixel_size_nm=1.0, threshold=threshold)
+    table, labels, _ = measure(probability, pixel_size_nm=1.0, threshold=threshold)
     (points,) = outlines(probability, labels, threshold=threshold)
 
     np.testing.assert_array_equal(labels > 0, probability > level)

@@ -163,7 +163,7 @@ def test_the_table_holds_scikit_images_numbers_in_nanometres(estimator):
     labels, _ = ndimage.label(noise > 0.4 * noise.std(), EIGHT)
     side = 0.086
 
-    table, _ = measure(labels=labels.astype(np.int32), pixel_size_nm=side, estimator=estimator)
+    table, _, _ = measure(labels=labels.astype(np.int32), pixel_size_nm=side, estimator=estimator)
 
     regions = skimage.measure.regionprops(labels)
     exact = {
@@ -199,7 +199,7 @@ def test_circularity_and_convexity_are_the_papers_formulas_on_those_numbers():
     labels = skimage.measure.label(np.pad(skimage.morphology.disk(25), 4)).astype(np.int32)
     (region,) = skimage.measure.regionprops(labels)
 
-    table, _ = measure(labels=labels, pixel_size_nm=0.086, estimator="paper")
+    table, _, _ = measure(labels=labels, pixel_size_nm=0.086, estimator="paper")
 
     assert column(table, "circularity")[0] == pytest.approx(4 * np.pi * region.area / region.perimeter**2, rel=1e-14)
     hull_perimeter = skimage.measure.perimeter(region.image_convex, 4)
@@ -224,8 +224,8 @@ def test_the_map_only_says_where_particles_are():
     probability[5:12, 4:15] = 200
     probability[4, 4:15] = 120
 
-    table, labels = measure(probability, pixel_size_nm=1.0, estimator="paper")
-    without, _ = measure(labels=labels, pixel_size_nm=1.0, estimator="paper")
+    table, labels, _ = measure(probability, pixel_size_nm=1.0, estimator="paper")
+    without, _, _ = measure(labels=labels, pixel_size_nm=1.0, estimator="paper")
 
     assert column(table, "area_nm2")[0] == 77
     assert column(table, "mean_probability")[0] == pytest.approx(200 / 255)

@@ -54,8 +54,10 @@ def pretended():
 
 def test_a_gpu_has_a_worker_and_blocks_go_to_those_beside_it(pretended):
     assert describe(pretended) == {"workers": 2, "threads": 3, "gpus": 1}
-    assert where_blocks_go(pretended, Device("gpu", "", "")) == {"HOST": 1}
-    assert where_blocks_go(pretended, Device("cpu", "", "")) == {}
+    gpu, cpu = Device("gpu", "", ""), Device("cpu", "", "")
+    assert where_blocks_go(pretended, gpu, SETTINGS) == {"HOST": 1}
+    assert where_blocks_go(pretended, gpu, MeasureSection(labelling="cucim")) == {"GPU": 1}
+    assert where_blocks_go(pretended, cpu, SETTINGS) == {}
 
 
 def test_the_worker_beside_sees_no_gpu_and_the_other_leaves_memory_to_cupy(pretended):

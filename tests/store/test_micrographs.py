@@ -182,7 +182,7 @@ def test_a_crash_before_the_commit_mark_leaves_no_probability_and_an_earlier_one
 def test_data_without_the_mark_are_no_probability(store):
     all_three(store)
     attributes = zarr.open_group(store / NAME / "probability", mode="r+").attrs
-    attributes["nanocensus"] = {"format_version": "1.0"}
+    attributes["nanocensus"] = {"format_version": "1.1"}
     assert read_probability(store, NAME) is None
 
 

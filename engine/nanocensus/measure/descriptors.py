@@ -1,12 +1,15 @@
 """The particle table: every descriptor of every particle of a micrograph."""
 
+from typing import Literal, NamedTuple, cast
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
-from jaxtyping import Bool, Float64, Int32, UInt8
+from jaxtyping import Float64, Int32, UInt8
 
 from nanocensus.errors import ImageError
+from nanocensus.measure.columns import columns_of
 from nanocensus.measure.parse import (
     parse_estimator,
     parse_labels,
@@ -16,21 +19,18 @@ from nanocensus.measure.parse import (
     parse_threshold,
 )
 from nanocensus.measure.regions._cpu import outline_level, trace_outlines
-from nanocensus.measure.regions._harmonics import HARMONICS
+from nanocensus.measure.regions._gpu import label_regions
 from nanocensus.measure.regions._pixels import pixel_regions
-from nanocensus.measure.regions._properties import Extents, OutlineShape, Regions
+from nanocensus.measure.regions._properties import Extents
 from nanocensus.measure.regions._runs import Runs, extents, paint, runs_of_labels, runs_of_map
-from nanocensus.schema import LARGEST_WEIGHT, PARTICLES, Estimator
-
-Values = Float64[np.ndarray, " n"]
+from nanocensus.measure.split import SplitMethod, split_touching
+from nanocensus.schema import PARTICLES, Estimator
 
 OF_THE_MICROGRAPH = ("sample", "micrograph")
 """The columns of the particle table that a micrograph's pixels cannot tell."""
 
-SMALLEST_DIAMETER_PX = 20.0
-"""Of the disc of equal area: below it the circularity of a square is off by 0.08 and more, whatever the estimator."""
 
-PSI_COLUMNS = tuple(f"psi_{harmonic}" for harmonic in HARMONICS)
+Labelling = Literal["host", "cucim"]
 
 
 def descriptor_schema() -> pa.Schema:
@@ -40,6 +40,18 @@ def descriptor_schema() -> pa.Schema:
     return pa.schema(fields, declared.metadata)
 
 
+class Measured(NamedTuple):
+    """The particles of one micrograph."""
+
+    table: pa.Table
+    """One row a label, ascending, with the columns of `descriptor_schema`."""
+    labels: Int32[np.ndarray, "y x"]
+    """The labels that the rows speak of."""
+    radii_nm: Float64[np.ndarray, "n 128"] | None
+    """r(theta) about the area centroid, nm, row for row: angle i is 2 pi i / 128 from the x axis (columns) towards the
+    y axis (rows). None where pixels were counted."""
+
+
 def measure(
     probability: UInt8[np.ndarray, "_ _"] | None = None,
     labels: Int32[np.ndarray, "_ _"] | None = None,
@@ -47,7 +59,9 @@ def measure(
     pixel_size_nm: float,
     estimator: Estimator = "outline",
     threshold: float = 0.5,
-) -> tuple[pa.Table, Int32[np.ndarray, "y x"]]:
+    split: SplitMethod | None = None,
+    labelling: Labelling = "host",
+) -> Measured:
     """Measure the particles of one micrograph.
 
     Parameters
@@ -63,67 +77,114 @@ def measure(
         perimeter.
     threshold : float
         Probability at a particle's edge; a pixel is particle where 255 * threshold is exceeded.
+    split : {"distance", "probability"}, optional
+        Split touching particles first, as `split_touching` does.
+    labelling : {"host", "cucim"}
+        Whether a map is labelled on the host, or by cuCIM on the GPU of this process, with the same numbers.
 
     Returns
     -------
-    table : pyarrow.Table
-        One row a label, ascending, with the columns of `descriptor_schema`.
-    labels : int32 (y, x)
-        The labels that the rows speak of.
+    Measured
 
     Raises
     ------
     ImageError
         If neither map nor labels are given, or their shapes differ.
     """
-    table, runs, known = _measured(probability, labels, pixel_size_nm, estimator, outline_level(threshold))
-    return table, paint(runs) if known is None else known
+    level = outline_level(threshold)
+    found = _find(probability, labels, level, split, labelling)
+    table, radii_nm = _measured(probability, found, pixel_size_nm, estimator, level)
+    return Measured(table, found.labels, radii_nm)
 
 
-def _measured(
-    probability: UInt8[np.ndarray, "_ _"] | None,
-    labels: Int32[np.ndarray, "_ _"] | None,
-    pixel_size_nm: float,
-    estimator: Estimator,
-    level: float,
-) -> tuple[pa.Table, Runs, Int32[np.ndarray, "_ _"] | None]:
-    """Measure, and give the particles as they were measured: always as runs, as a label image where there was one.
+class _Found:
+    """The particles of a micrograph before they are measured.
 
-    Exists because painting a label image takes longer than all pixel counts together, which do without it.
+    As runs, as a label image, or both: painting an image takes longer than all pixel counts together, which do without.
     """
-    runs = _runs(probability, labels, level)
-    of = extents(runs, probability)
-    if estimator == "outline":
-        components = labels is None
-        labels = paint(runs) if labels is None else labels
-        regions, _ = trace_outlines(labels, probability, level, of, components=components)
-    else:
-        regions = pixel_regions(runs, estimator)
-    columns = (
-        {"estimator": np.full(of.label.size, estimator)}
-        | _placed(of, *runs.shape)
-        | _in_nanometres(regions, pixel_size_nm)
-        | _ratios(regions, of)
-        | _of_outlines(regions.outline, of.label.size, pixel_size_nm)
-    )
-    schema = descriptor_schema()
-    return pa.table({name: columns[name] for name in schema.names}, schema), runs, labels
+
+    def __init__(
+        self,
+        *,
+        runs: Runs | None = None,
+        labels: Int32[np.ndarray, "_ _"] | None = None,
+        extents: Extents,
+        components: bool = False,
+        parent: Int32[np.ndarray, " n"] | None = None,
+    ) -> None:
+        self._runs, self._labels = runs, labels
+        self.extents = extents
+        self.components = components
+        """Whether they are the connected components of the map above its level."""
+        self.parent = parent
+        """What each was split from."""
+
+    @property
+    def runs(self) -> Runs:
+        if self._runs is None:
+            self._runs = runs_of_labels(self.labels)
+        return self._runs
+
+    @property
+    def labels(self) -> Int32[np.ndarray, "_ _"]:
+        if self._labels is None:
+            self._labels = paint(self.runs)
+        return self._labels
 
 
-def _runs(probability: UInt8[np.ndarray, "..."] | None, labels: Int32[np.ndarray, "..."] | None, level: float) -> Runs:
-    """Give the runs of the labels that were given, or of the connected particles of the map above its level."""
+def _find(
+    probability: UInt8[np.ndarray, "..."] | None,
+    labels: Int32[np.ndarray, "..."] | None,
+    level: float,
+    split: SplitMethod | None = None,
+    labelling: Labelling = "host",
+) -> _Found:
+    """Find the labels that were given, or the connected particles of the map above its level; split them if asked to."""
     if labels is not None:
         if probability is not None:
             parse_same_shape(probability, labels)
-        return runs_of_labels(labels)
-    if probability is None:
+        runs = runs_of_labels(labels)
+        found = _Found(runs=runs, labels=labels, extents=extents(runs, probability))
+    elif probability is None:
         raise ImageError(
             "probability and labels",
             expected="at least one of them",
             got="neither",
             remedy="Give a probability map, a label image, or both.",
         )
-    return runs_of_map(probability, level)
+    elif labelling == "cucim":
+        painted, placed = label_regions(probability, level)
+        found = _Found(labels=painted, extents=placed, components=True)
+    else:
+        runs = runs_of_map(probability, level)
+        found = _Found(runs=runs, extents=extents(runs, probability), components=True)
+    if split is None:
+        return found
+    parts, parent = split_touching(found.labels, probability, method=split)
+    runs = runs_of_labels(parts)
+    return _Found(runs=runs, labels=parts, extents=extents(runs, probability), parent=parent)
+
+
+def _measured(
+    probability: UInt8[np.ndarray, "_ _"] | None,
+    found: _Found,
+    pixel_size_nm: float,
+    estimator: Estimator,
+    level: float,
+) -> tuple[pa.Table, Float64[np.ndarray, "n 128"] | None]:
+    """Give the table of the particles that were found, and r(theta) of their outlines, nm."""
+    if estimator == "outline":
+        regions, outlines = trace_outlines(found.labels, probability, level, found.extents, components=found.components)
+        radii_nm, shape = outlines.radii * pixel_size_nm, found.labels.shape
+    else:
+        regions, radii_nm, shape = pixel_regions(found.runs, estimator), None, found.runs.shape
+    n = found.extents.label.size
+    columns = columns_of(found.extents, regions, shape, pixel_size_nm) | {
+        "estimator": np.full(n, estimator),
+        "parent_label": pa.nulls(n) if found.parent is None else found.parent,
+    }
+    schema = descriptor_schema()
+    return pa.table({name: columns[name] for name in schema.names}, schema), radii_nm
 
 
 def measure_particles(
@@ -133,6 +194,7 @@ def measure_particles(
     pixel_size_nm: float,
     estimator: str = "outline",
     threshold: float = 0.5,
+    split: str | None = None,
 ) -> pd.DataFrame:
     """Measure the particles of one micrograph, from a probability map, from any tool's label image, or from both.
 
@@ -149,6 +211,8 @@ def measure_particles(
         How area and perimeter are measured.
     threshold : float
         Probability at a particle's edge, between 0 and 1.
+    split : {"distance", "probability"}, optional
+        Split touching particles at their necks first, as `nanocensus.measure.split.split_touching` does.
 
     Returns
     -------
@@ -170,130 +234,10 @@ def measure_particles(
     >>> bool(abs(table.loc[0, "circularity"] - 1) < 0.005)
     True
     """
-    table, _, _ = _measured(
-        None if probability is None else parse_probability(probability),
-        None if labels is None else parse_labels(labels),
-        parse_pixel_size(pixel_size_nm),
-        parse_estimator(estimator),
-        outline_level(parse_threshold(threshold)),
-    )
+    checked_map = None if probability is None else parse_probability(probability)
+    level = outline_level(parse_threshold(threshold))
+    checked_labels = None if labels is None else parse_labels(labels)
+    found = _find(checked_map, checked_labels, level, cast(SplitMethod | None, split))  # which `split_touching` checks
+    table, _ = _measured(checked_map, found, parse_pixel_size(pixel_size_nm), parse_estimator(estimator), level)
     frame: pd.DataFrame = table.to_pandas()
     return frame
-
-
-def _placed(extents: Extents, height: int, width: int) -> dict[str, object]:
-    """Give the columns that say where particles lie, and how many pixels they have."""
-    top, left, bottom, right = extents.box.T
-    touching = (top == 0) | (left == 0) | (bottom == height) | (right == width)
-    weight = border_weight(bottom - top, right - left, touching, height, width)
-    n = extents.label.size
-    unknown = pa.nulls(n, pa.float64())
-    return {
-        "label": extents.label,
-        "bbox_top_px": top,
-        "bbox_left_px": left,
-        "bbox_bottom_px": bottom,
-        "bbox_right_px": right,
-        "pixel_count": extents.pixel_count,
-        "mean_probability": unknown if extents.mean_probability is None else extents.mean_probability,
-        "min_probability": unknown if extents.min_probability is None else extents.min_probability,
-        "touches_border": touching,
-        "border_weight": pa.array(weight, mask=touching),
-    }
-
-
-def border_weight(
-    height_px: Int32[np.ndarray, " n"],
-    width_px: Int32[np.ndarray, " n"],
-    touching: Bool[np.ndarray, " n"],
-    image_height: int,
-    image_width: int,
-) -> Values:
-    """Give the Miles-Lantuejoul weight of particles: 1 / chance of one of that size to lie wholly inside.
-
-    With Z the sides of the micrograph and F those of the bounding box it is Z1 Z2 / ((Z1 - F1)(Z2 - F2)). Particles
-    on the border get 1, as a place-holder: they have no weight. A particle nearly as large as the micrograph would stand
-    for hundreds; it counts for 64 at most, as one of that size cannot speak for so many.
-    """
-    room_y = np.where(touching, image_height, image_height - height_px.astype(np.float64))
-    room_x = np.where(touching, image_width, image_width - width_px.astype(np.float64))
-    weight = image_height * image_width / (room_y * room_x)
-    return np.minimum(weight, LARGEST_WEIGHT).astype(np.float64)
-
-
-def _in_nanometres(regions: Regions, pixel_size_nm: float) -> dict[str, object]:
-    """Give the columns with a length or an area in them, and what goes with them."""
-    area = regions.area * pixel_size_nm**2
-    unknown = pa.nulls(area.size)
-    return {
-        "centroid_y_nm": (regions.centroid_y + 0.5) * pixel_size_nm,
-        "centroid_x_nm": (regions.centroid_x + 0.5) * pixel_size_nm,
-        "area_nm2": area,
-        "hole_area_nm2": regions.hole_area * pixel_size_nm**2,
-        "hole_count": regions.hole_count,
-        "perimeter_nm": regions.perimeter * pixel_size_nm,
-        "hull_area_nm2": regions.hull_area * pixel_size_nm**2,
-        "hull_perimeter_nm": regions.hull_perimeter * pixel_size_nm,
-        "edge_length_nm": np.sqrt(area),
-        "equivalent_diameter_nm": np.sqrt(4.0 * area / np.pi),
-        "major_axis_nm": regions.major_axis * pixel_size_nm,
-        "minor_axis_nm": regions.minor_axis * pixel_size_nm,
-        "orientation_rad": regions.orientation,
-        "feret_max_nm": regions.feret_max * pixel_size_nm,
-        "feret_max_angle_rad": unknown if regions.feret_max_angle is None else regions.feret_max_angle,
-        "feret_min_nm": regions.feret_min * pixel_size_nm,
-        "too_small": regions.area < np.pi / 4.0 * SMALLEST_DIAMETER_PX**2,
-    }
-
-
-def _of_outlines(shape: OutlineShape | None, n: int, pixel_size_nm: float) -> dict[str, object]:
-    """Give the columns that only outlines have; null where pixels were counted, or where it cannot be known."""
-    names = [
-        "edge_width_nm", "area_p40_nm2", "area_p60_nm2", "gap_nm", *PSI_COLUMNS, "outline_noise_nm", "concavity",
-        "star_shaped",
-    ]  # fmt: skip
-    if shape is None:
-        return dict.fromkeys(names, pa.nulls(n))
-    hollow = PARTICLES["concavity"]
-    values: list[Values] = [
-        shape.edge_width * pixel_size_nm,
-        shape.area_p40 * pixel_size_nm**2,
-        shape.area_p60 * pixel_size_nm**2,
-        shape.gap * pixel_size_nm,
-        *shape.psi.T,
-        shape.noise * pixel_size_nm,
-        np.clip(shape.concavity, hollow.minimum, hollow.maximum),
-    ]
-    known = [pa.array(column, mask=np.isnan(column)) for column in values]
-    return dict(zip(names, [*known, shape.single_valued], strict=True))
-
-
-def _ratios(regions: Regions, extents: Extents) -> dict[str, object]:
-    """Give the columns without a unit (ISO 9276-6), from px: they do not depend on the pixel size."""
-    circularity = _ratio("circularity", 4.0 * np.pi * regions.area, regions.perimeter**2)
-    roundness = _ratio("roundness", 4.0 * regions.area, np.pi * regions.feret_max**2)
-    top, left, bottom, right = extents.box.T.astype(np.float64)
-    box_area = (bottom - top) * (right - left) if regions.box_area is None else regions.box_area
-    return {
-        "circularity": circularity,
-        "iso_circularity": np.sqrt(circularity),
-        "solidity": _ratio("solidity", regions.area, regions.hull_area),
-        "convexity": _ratio("convexity", regions.hull_perimeter, regions.perimeter),
-        "eccentricity": regions.eccentricity,
-        "aspect_ratio": _ratio("aspect_ratio", regions.feret_min, regions.feret_max),
-        "roundness": roundness,
-        "compactness": np.sqrt(roundness),
-        "extent": _ratio("extent", regions.area, box_area),
-    }
-
-
-def _ratio(column: str, numerator: Values, denominator: Values) -> Values:
-    """Divide, up to the largest value that a column declares.
-
-    Exists because scikit-image's 4-neighbour perimeter of one or two pixels is 0, and of a few far too short. A
-    particle without a perimeter whose hull has none either is its own hull: 1.
-    """
-    largest = PARTICLES[column].maximum or np.inf
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = np.minimum(numerator / denominator, largest)
-    return np.asarray(np.where(np.isnan(ratio), 1.0, ratio), np.float64)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import UInt8
+from jaxtyping import Float64, UInt8
 
 from nanocensus.errors import DamageError, ImageError, NanocensusError
 from nanocensus.measure.descriptors import measure
@@ -21,6 +21,7 @@ from nanocensus.schema import PARTICLES, Estimator
 from nanocensus.segment.weights import load_model
 from nanocensus.store.ingest import STORE_FOLDER
 from nanocensus.store.micrographs import read_pixels, read_probability, write_labels, write_probability
+from nanocensus.store.outlines import ANGLES, OUTLINES_FOLDER, write_outlines
 from nanocensus.store.tables import PARTICLES_FOLDER, write_part
 
 _log = logging.getLogger(__name__)
@@ -61,16 +62,21 @@ def process_block(block: Block, out: Path, tile_px: int, settings: MeasureSectio
     """
     seconds = dict.fromkeys(("read", "network", "measure", "write"), 0.0)
     tables: list[pa.Table] = []
+    outlines: list[Float64[np.ndarray, "n 128"]] = []
     rows: list[dict[str, Any]] = []
     for task in block.tasks:
         try:
-            table = _process_micrograph(task, out, None if gpu else tile_px, settings, seconds)
+            table, radii_nm = _process_micrograph(task, out, None if gpu else tile_px, settings, seconds)
             outcome = {"status": "done", "n_detected": table.num_rows}
         except Exception as error:  # noqa: BLE001  one bad micrograph must not cost the others
-            table = PARTICLES.arrow().empty_table()
+            table, radii_nm = PARTICLES.arrow().empty_table(), np.empty((0, ANGLES))
             outcome = _failure(task, error)
         tables.append(table)
+        outlines.append(radii_nm)
         rows.append({**planned_row(task, block.part), **outcome})
+    if settings.outlines:  # first, so that whoever finds the particles finds their outlines
+        labels = [table["label"].to_numpy() for table in tables]
+        write_outlines(out / OUTLINES_FOLDER / block.part, outlines, labels, rows)
     part_digest = write_part(out / PARTICLES_FOLDER / block.part, tables, rows)
     return BlockResult(tuple({**row, "part_digest": part_digest} for row in rows), seconds)
 
@@ -87,23 +93,26 @@ def _failure(task: Task, error: Exception) -> dict[str, Any]:
 
 def _process_micrograph(
     task: Task, out: Path, tile_px: int | None, settings: MeasureSection, seconds: dict[str, float]
-) -> pa.Table:
+) -> tuple[pa.Table, Float64[np.ndarray, "n 128"]]:
+    """Give the particles of a micrograph, and r(theta) of their outlines in nm (none where pixels were counted)."""
     store, micrograph = out / STORE_FOLDER, str(task.row["micrograph"])
     probability = _probability(store, micrograph, task, tile_px, seconds)
     estimator: Estimator = settings.estimator
     with _timed(seconds, "measure"):
-        table, labels = measure(
+        table, labels, radii_nm = measure(
             probability,
             pixel_size_nm=float(task.row["pixel_size_nm"]),
             estimator=estimator,
             threshold=settings.threshold,
+            split=None if settings.split == "none" else settings.split,
+            labelling="cucim" if settings.labelling == "cucim" else "host",
         )
     with _timed(seconds, "write"):
         write_labels(store, micrograph, labels, measure_digest=task.measure_digest)
     identity = {"sample": task.row["sample"], "micrograph": micrograph}
     columns = [pa.repeat(pa.scalar(identity[name]), table.num_rows) if name in identity else table[name]
                for name in PARTICLES.names]  # fmt: skip
-    return pa.table(columns, schema=PARTICLES.arrow())
+    return pa.table(columns, schema=PARTICLES.arrow()), np.empty((0, ANGLES)) if radii_nm is None else radii_nm
 
 
 def _probability(

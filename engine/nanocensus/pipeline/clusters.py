@@ -18,7 +18,7 @@ import psutil
 from nanocensus.device import Device, DeviceChoice, gpu_of_this_process
 from nanocensus.errors import DeviceError, InputError
 from nanocensus.pipeline.gpu_service import AT_ONCE, GPU, HOST
-from nanocensus.pipeline.spec import ClusterSection
+from nanocensus.pipeline.spec import ClusterSection, MeasureSection
 
 CONNECT_TIMEOUT = 15.0
 """How long a scheduler, and then its first worker, may take to answer, seconds."""
@@ -217,11 +217,14 @@ def device_of(client: distributed.Client, choice: DeviceChoice) -> Device:
     return Device("gpu", name, "asked for" if choice == "gpu" else "found by auto")
 
 
-def where_blocks_go(client: distributed.Client, device: Device) -> Mapping[str, int]:
-    """Give the resources that a block's task asks for: a worker beside those that own a GPU, or else one of those."""
+def where_blocks_go(client: distributed.Client, device: Device, measure: MeasureSection) -> Mapping[str, int]:
+    """Give the resources that a block's task asks for.
+
+    With GPUs that is a worker beside those that own one, where there are such workers and cuCIM is not to label.
+    """
     if device.kind == "cpu":
         return {}
-    return {HOST: 1} if offers(client, HOST) else {GPU: 1}
+    return {HOST: 1} if offers(client, HOST) and measure.labelling != "cucim" else {GPU: 1}
 
 
 def offers(client: distributed.Client, resource: str) -> bool:

@@ -16,6 +16,7 @@ from nanocensus.pipeline.spec import MeasureSection
 from nanocensus.provenance import digest, file_digest
 from nanocensus.store.ingest import STORE_FOLDER
 from nanocensus.store.micrographs import stored_digests
+from nanocensus.store.outlines import OUTLINES_FOLDER, is_whole
 from nanocensus.store.tables import PARTICLES_FOLDER, read_part_rows
 
 SEGMENT_VERSION = 1
@@ -67,6 +68,8 @@ def make_task(
         row["pixel_size_nm"],
         measure.estimator,
         measure.threshold,
+        measure.split,
+        measure.outlines,
     )
     identity = {name: value for name, value in row.items() if name not in RESULT_COLUMNS}
     return Task(identity, model, model_name, segment, particles)
@@ -136,7 +139,7 @@ def cut_blocks(micrographs: pd.DataFrame, tasks: Mapping[str, Task]) -> list[Blo
     ]
 
 
-def finished_rows(block: Block, out: Path, recorded: str | None) -> list[Row] | None:
+def finished_rows(block: Block, out: Path, recorded: str | None, *, outlines: bool) -> list[Row] | None:
     """Give the rows that a finished part carries, or None if it has to be done (again).
 
     A part counts as finished if it can be read and all of its rows, and the maps and labels of those that did not
@@ -150,6 +153,8 @@ def finished_rows(block: Block, out: Path, recorded: str | None) -> list[Row] | 
     recorded : str or None
         Digest of the part's file in the index; None if the run that wrote it was stopped before it knew. A part that is
         not the recorded one was damaged, even if it can still be read.
+    outlines : bool
+        Whether the outlines of its particles have to be there too.
     """
     path = out / PARTICLES_FOLDER / block.part
     try:
@@ -166,6 +171,8 @@ def finished_rows(block: Block, out: Path, recorded: str | None) -> list[Row] | 
             return None
     part_digest = file_digest(path)
     if recorded not in (None, part_digest):
+        return None
+    if outlines and not is_whole(out / OUTLINES_FOLDER / block.part, rows):
         return None
     return [{**task.row, **{name: row.get(name) for name in RESULT_COLUMNS}, "part_digest": part_digest}
             for row, task in zip(rows, block.tasks, strict=True)]  # fmt: skip

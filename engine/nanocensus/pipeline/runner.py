@@ -11,6 +11,7 @@ import distributed
 import pandas as pd
 
 from nanocensus.device import Device, DeviceChoice, resolve_device
+from nanocensus.errors import DeviceError
 from nanocensus.pipeline.block import BlockResult, process_block
 from nanocensus.pipeline.clusters import describe, device_of, open_client, where_blocks_go
 from nanocensus.pipeline.dispatch import Failure, OnProgress, silent, spread
@@ -19,6 +20,7 @@ from nanocensus.pipeline.plan import Block, Row, Task, assign_parts, cut_blocks,
 from nanocensus.pipeline.record import RunSummary, write_record
 from nanocensus.pipeline.spec import Job
 from nanocensus.store.manifest import MICROGRAPHS_FILE, Manifest, read_manifest, rows_of, write_manifest
+from nanocensus.store.outlines import OUTLINES_FOLDER
 from nanocensus.store.tables import PARTICLES_FOLDER
 
 _log = logging.getLogger(__name__)
@@ -63,6 +65,7 @@ def census(job: Job, *, client: distributed.Client | None = None, on_progress: O
     clock.lap("find")
     with open_client(job.cluster, client, gpu=settled is not None and settled.kind == "gpu") as connected:
         device = _confirmed(settled, connected, job.device)
+        _check_labelling(job, device)
         clock.lap("cluster")
         before = _index(job.out)
         manifest = take_in(sources, job.out, connected, on_progress)
@@ -71,7 +74,8 @@ def census(job: Job, *, client: distributed.Client | None = None, on_progress: O
         for part in set(before["part"].dropna()) - set(
             outcome.micrographs["part"]
         ):  # superseded, and no longer in the index
-            (job.out / PARTICLES_FOLDER / part).unlink(missing_ok=True)
+            for folder in (PARTICLES_FOLDER, OUTLINES_FOLDER):
+                (job.out / folder / part).unlink(missing_ok=True)
         clock.lap("process")
         cluster = describe(connected)
     complete = outcome.micrographs
@@ -98,6 +102,16 @@ def _confirmed(settled: Device | None, client: distributed.Client, choice: Devic
     if settled.kind == "gpu":
         device_of(client, "gpu")
     return settled
+
+
+def _check_labelling(job: Job, device: Device) -> None:
+    if job.measure.labelling == "cucim" and device.kind == "cpu":
+        raise DeviceError(
+            '[measure] labelling = "cucim"',
+            expected="workers with a GPU",
+            got=f"the CPU ({device.reason})",
+            remedy='Say labelling = "auto", or run it where there is a GPU.',
+        )
 
 
 class _Clock:
@@ -136,7 +150,10 @@ def _process(
     blocks = _plan(manifest.micrographs, chosen, job)
     written = manifest.micrographs.dropna(subset=["part", "part_digest"])
     recorded = dict(zip(written["part"], written["part_digest"], strict=True))
-    found = {block.part: finished_rows(block, job.out, recorded.get(block.part)) for block in blocks}
+    found = {
+        block.part: finished_rows(block, job.out, recorded.get(block.part), outlines=job.measure.outlines)
+        for block in blocks
+    }
     rows = [row for block in blocks for row in found[block.part] or ()]
     n_reused = len(rows)
     waiting = [block for block in blocks if found[block.part] is None]
@@ -167,7 +184,7 @@ def _submit(client: distributed.Client, job: Job, device: Device, block: Block) 
     on_gpu = device.kind == "gpu"
     arguments = (block, job.out, job.segment.tile_px, job.measure, on_gpu)
     # Not pure: by default equal arguments would give back a cached failure of an earlier run.
-    return client.submit(process_block, *arguments, resources=where_blocks_go(client, device), pure=False)
+    return client.submit(process_block, *arguments, resources=where_blocks_go(client, device, job.measure), pure=False)
 
 
 def _plan(micrographs: pd.DataFrame, chosen: Mapping[str, Network], job: Job) -> list[Block]:

@@ -78,9 +78,24 @@ class MeasureSection:
     """"outline": sub-pixel contour; "paper": scikit-image's pixel counts; "crofton": Crofton perimeter."""
     threshold: float = 0.5
     """Probability above which a pixel is particle."""
+    split: Literal["none", "distance", "probability"] = "none"
+    """Whether touching particles are split at their necks, which are looked for in the distance from the edge or in the
+    probability; the column parent_label then says from what."""
+    outlines: bool = False
+    """Whether r(theta) of every particle is kept, in outlines/."""
+    labelling: Literal["auto", "host", "cucim"] = "auto"
+    """Who labels the particles where there is a GPU: the cores beside it, or cuCIM on it; the cores if "auto", which is
+    the faster way."""
 
     def __post_init__(self) -> None:
-        """Check the threshold."""
+        """Check the threshold, and that there are outlines to keep."""
+        if self.outlines and self.estimator != "outline":
+            raise JobError(
+                "[measure] outlines",
+                expected='false, or the estimator "outline"',
+                got=f"true, and the estimator {self.estimator!r}, which counts pixels",
+                remedy="Change one of the two.",
+            )
         if not 0.0 < self.threshold < 1.0:
             raise JobError(
                 "threshold", expected="a probability between 0 and 1", got=f"{self.threshold:g}", remedy="Try 0.5."

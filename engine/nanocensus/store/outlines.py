@@ -108,6 +108,23 @@ def write_outlines(
     return hashlib.sha256(content).hexdigest()
 
 
+def is_whole(path: Path, micrographs: Iterable[Mapping[str, Any]]) -> bool:
+    """Say whether an outlines part is there, undamaged, and of the particles of these micrographs.
+
+    Parameters
+    ----------
+    path : Path
+        The part.
+    micrographs : iterable of mappings
+        Index rows with `micrograph`, `measure_digest` and `n_detected`.
+    """
+    try:
+        _load(_Part(str(path), {row["micrograph"]: _measured(row) for row in micrographs}))
+    except StoreError:
+        return False
+    return True
+
+
 def read_outlines(out: str | os.PathLike[str]) -> "xr.DataArray":
     """Open the outlines of an output folder; none is read until it is computed.
 
