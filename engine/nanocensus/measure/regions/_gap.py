@@ -123,9 +123,10 @@ def _between_outlines(
 @compiled
 def _rows_between(outlines: Points, one: int, other: int, tallest: float) -> float:
     """Give the least distance along y from one outline to the other and to all beyond it in the order of upper sides."""
-    if outlines[other, _TOP] >= outlines[one, _TOP]:
-        return max(0.0, outlines[other, _TOP] - outlines[one, _BOTTOM])
-    return max(0.0, outlines[one, _TOP] - outlines[other, _TOP] - tallest)
+    distance: float = outlines[other, _TOP] - outlines[one, _BOTTOM]
+    if outlines[other, _TOP] < outlines[one, _TOP]:
+        distance = outlines[one, _TOP] - outlines[other, _TOP] - tallest
+    return max(0.0, distance)
 
 
 @compiled

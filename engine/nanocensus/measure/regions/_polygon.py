@@ -173,18 +173,18 @@ def _feret_diameters(hull: Points) -> tuple[float, float, float]:
         following = vertex + 1 if vertex + 1 < count else 0
         edge_y, edge_x = hull[following, 0] - hull[vertex, 0], hull[following, 1] - hull[vertex, 1]
         distance = _turn(hull, vertex, following, hull[far, 0], hull[far, 1])
-        while True:
-            further = far + 1 if far + 1 < count else 0
+        opposite, turning = far, True
+        while turning:
             for end in (vertex, following):
-                for opposite in (far, further):
-                    down, right = hull[opposite, 0] - hull[end, 0], hull[opposite, 1] - hull[end, 1]
-                    square = down * down + right * right
-                    if square > largest_square:
-                        largest_square, reach_down, reach_right = square, down, right
-            candidate = _turn(hull, vertex, following, hull[further, 0], hull[further, 1])
-            if candidate <= distance:
-                break
-            far, distance = further, candidate
+                down, right = hull[opposite, 0] - hull[end, 0], hull[opposite, 1] - hull[end, 1]
+                square = down * down + right * right
+                if square > largest_square:
+                    largest_square, reach_down, reach_right = square, down, right
+            turning = opposite == far
+            opposite = far + 1 if far + 1 < count else 0
+            candidate = _turn(hull, vertex, following, hull[opposite, 0], hull[opposite, 1])
+            if candidate > distance:
+                far, distance = opposite, candidate
         edge = math.sqrt(edge_y * edge_y + edge_x * edge_x)
         if edge > 0.0:
             smallest = min(smallest, distance / edge)
