@@ -5,6 +5,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
 from nanocensus.errors import CalibrationError, ImageError, InputError
@@ -72,6 +75,18 @@ def test_particles_of_few_pixels_keep_to_types_and_ranges_of_the_schema(estimato
 
     assert table.num_rows == n > 511
     assert_as_declared(table)
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    arrays(np.uint8, (7, 9), elements=st.sampled_from([0, 1, 90, 102, 127, 128, 129, 153, 254, 255])),
+    arrays(np.int32, (7, 9), elements=st.integers(0, 3)),
+    st.sampled_from([0.1, 0.4, 0.5, 0.6, 0.9]),
+)
+def test_any_labels_on_any_map_keep_to_types_and_ranges_of_the_schema(probability, labels, threshold):
+    for given_labels in (None, labels):
+        assert_as_declared(measure(probability, given_labels, pixel_size_nm=0.1, threshold=threshold)[0])
+    assert_as_declared(measure(labels=labels, pixel_size_nm=0.1)[0])
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
@@ -167,9 +182,15 @@ def test_a_mirrored_or_turned_micrograph_gives_the_same_numbers(move, with_map, 
     for name in (
         "area_nm2", "hole_area_nm2", "perimeter_nm", "hull_area_nm2", "hull_perimeter_nm", "circularity", "solidity",
         "convexity", "major_axis_nm", "minor_axis_nm", "feret_max_nm", "feret_min_nm", "border_weight", "pixel_count",
+        "extent", "edge_width_nm", "area_p40_nm2", "area_p60_nm2", "gap_nm", "outline_noise_nm", "psi_2", "psi_3", "psi_4",
+        "psi_5", "psi_6", "psi_7", "psi_8",
     ):  # fmt: skip
         np.testing.assert_allclose(after[name], before[name], rtol=1e-9, atol=1e-9, err_msg=name)
     np.testing.assert_allclose(after.eccentricity**2, before.eccentricity**2, atol=1e-9)  # its root is steep at 0
+    if estimator == "outline":
+        np.testing.assert_allclose(after.concavity, before.concavity, atol=1e-6)
+        for name in ("hole_count", "star_shaped", "too_small"):
+            np.testing.assert_array_equal(after[name], before[name], err_msg=name)
 
 
 def test_the_orientation_turns_with_the_micrograph():

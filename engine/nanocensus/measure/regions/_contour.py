@@ -188,7 +188,8 @@ def _walk(
     vertices, twice_area = 0, 0.0
     y0, x0, y_last, x_last = 0.0, 0.0, 0.0, 0.0
     while True:
-        inside, outside = float(window[at]), float(window[at + down * width + right])
+        inside = float(window[at])
+        outside = min(float(window[at + down * width + right]), level)  # above it where it is too far out to be inside
         distance = (inside - level) / (inside - outside)
         y, x = row + down * distance, column + right * distance
         if writes:
@@ -341,7 +342,7 @@ def trace(
     boxes : (n, 4)
         Their bounding boxes: top, left, bottom, right.
     pixels : (n,)
-        Number of their pixels, where labels are the components of the map above the level, else 0: the map alone
+        Number of their pixels, where labels are the components of the map above the level, else -1: the map alone
         then tells the contour of a label with no other one in its window.
     other_levels : (l,)
         Other levels of the map at which the area is asked for.
@@ -366,7 +367,8 @@ def trace(
     n = present.size
     stops, counts, origins = np.zeros(n, np.int64), np.zeros((n, 2), np.int64), np.zeros((n, 2), np.int64)
     hole_areas, other_areas = np.zeros(n), np.full((n, other_levels.size), np.nan)
-    points, values = np.empty((256, 2)), np.empty((256, 2), np.uint8)
+    room = 256 + 2 * (boxes[:, 2] + boxes[:, 3] - boxes[:, 0] - boxes[:, 1]).sum()  # enough where all are convex
+    points, values = np.empty((room, 2)), np.empty((room, 2), np.uint8)
     if kind != FROM_MAP:
         level = _HALF_SURE
     cut = math.floor(level)

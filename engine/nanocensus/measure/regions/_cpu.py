@@ -63,7 +63,7 @@ def trace_outlines(
         without_map if probability is None else _contour.FROM_MAP,
         extents.label.astype(np.int64),
         extents.box.astype(np.int64),
-        pixels if components else np.zeros_like(pixels),
+        pixels if components else np.full_like(pixels, -1),
         np.array([outline_level(p) for p in OTHER_PROBABILITIES]),
     )
     _warn_of_pieces(extents.label[counts[:, 1] > 1])
@@ -72,7 +72,7 @@ def trace_outlines(
     radii, single_valued = _radial.radial_profiles(points, stops, centres)
     no_width = np.full(stops.size, np.nan)
     width = no_width if probability is None else _edge.edge_widths(points, values, stops)
-    placed = points + np.repeat(origins, np.diff(stops, prepend=0), axis=0)
+    _polygon.place(points, stops, origins)
     shape = shape_of(radii, single_valued, of[_polygon.AREA])
     regions = Regions(
         area=of[_polygon.AREA],
@@ -92,14 +92,14 @@ def trace_outlines(
             edge_width=width,
             area_p40=other_areas[:, 0],
             area_p60=other_areas[:, 1],
-            gap=_gap.gaps(placed, stops),
+            gap=_gap.gaps(points, stops),
             psi=shape.psi,
             noise=shape.noise,
             concavity=shape.concavity,
             single_valued=single_valued,
         ),
     )
-    return regions, Outlines(points=placed, stops=stops, radii=radii)
+    return regions, Outlines(points=points, stops=stops, radii=radii)
 
 
 def _warn_of_pieces(labels: Int32[np.ndarray, " n"]) -> None:
@@ -114,6 +114,6 @@ def outline_level(threshold: float) -> float:
     """Give the level of the uint8 map that a probability stands for.
 
     Rounded to a millionth of a step, so that a threshold a rounding away from 204 / 255 means 204 all the same, and
-    no pixel of that value is inside by a hair.
+    no pixel of that value is inside by a hair; and below 255, so that the surest pixel is inside.
     """
-    return round(_contour.SURE * threshold, 6)
+    return min(round(_contour.SURE * threshold, 6), _contour.SURE - 1e-6)

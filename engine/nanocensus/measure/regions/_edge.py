@@ -49,7 +49,7 @@ def edge_widths(
         fall, expected = 0.0, 0.0
         for vertex in range(start, stop):
             inside, outside = values[vertex, 0], values[vertex, 1]
-            y, x = points[vertex]
+            y, x = points[vertex, 0], points[vertex, 1]
             on_row, on_column = y == math.floor(y), x == math.floor(x)
             if inside == 255 or outside == 0 or on_row == on_column:
                 continue

@@ -23,10 +23,10 @@ _TOP, _LEFT, _BOTTOM, _RIGHT = range(4)
 
 @compiled
 def _enclose(points: Points, first: int, last: int, box: Points) -> None:
-    top, left = points[first]
+    top, left = points[first, 0], points[first, 1]
     bottom, right = top, left
     for vertex in range(first + 1, last):
-        y, x = points[vertex]
+        y, x = points[vertex, 0], points[vertex, 1]
         top, left, bottom, right = min(top, y), min(left, x), max(bottom, y), max(right, x)
     box[_TOP], box[_LEFT], box[_BOTTOM], box[_RIGHT] = top, left, bottom, right
 
@@ -37,33 +37,47 @@ def _cut(points: Points, stops: Whole) -> tuple[Points, Points, Whole]:
     outlines, pieces = np.empty((stops.size, 4)), np.zeros(stops.size + 1, np.int64)
     start = 0
     for outline in range(stops.size):
-        _enclose(points, start, stops[outline], outlines[outline])
         pieces[outline + 1] = pieces[outline] + (stops[outline] - start + _VERTICES - 1) // _VERTICES
         start = stops[outline]
     boxes = np.empty((pieces[-1], 4))
     start = 0
     for outline in range(stops.size):
+        whole = outlines[outline]
+        whole[_TOP], whole[_LEFT], whole[_BOTTOM], whole[_RIGHT] = np.inf, np.inf, -np.inf, -np.inf
         for piece in range(pieces[outline], pieces[outline + 1]):
-            first = start + (piece - pieces[outline]) * _VERTICES
-            _enclose(points, first, min(first + _VERTICES, stops[outline]), boxes[piece])
+            first, box = start + (piece - pieces[outline]) * _VERTICES, boxes[piece]
+            _enclose(points, first, min(first + _VERTICES, stops[outline]), box)
+            whole[_TOP], whole[_LEFT] = min(whole[_TOP], box[_TOP]), min(whole[_LEFT], box[_LEFT])
+            whole[_BOTTOM], whole[_RIGHT] = max(whole[_BOTTOM], box[_BOTTOM]), max(whole[_RIGHT], box[_RIGHT])
         start = stops[outline]
     return outlines, boxes, pieces
 
 
 @compiled
-def _between(one: Points, other: Points) -> float:
-    """Give the squared distance of two boxes."""
-    down = max(0.0, one[_TOP] - other[_BOTTOM], other[_TOP] - one[_BOTTOM])
-    right = max(0.0, one[_LEFT] - other[_RIGHT], other[_LEFT] - one[_RIGHT])
+def _between(some: Points, one: int, others: Points, other: int) -> float:
+    """Give the squared distance of two boxes; by their places, as a view of each would cost more than the distance."""
+    down = max(0.0, some[one, _TOP] - others[other, _BOTTOM], others[other, _TOP] - some[one, _BOTTOM])
+    right = max(0.0, some[one, _LEFT] - others[other, _RIGHT], others[other, _LEFT] - some[one, _RIGHT])
     square: float = down * down + right * right
     return square
 
 
 @compiled
-def _nearest_piece(boxes: Points, first: int, last: int, box: Points) -> int:
+def _between_pieces(points: Points, one: int, one_stop: int, other: int, other_stop: int, bound: float) -> float:
+    """Give the squared distance between vertices of two pieces, each ending at its stop at the latest."""
+    for vertex in range(one, min(one + _VERTICES, one_stop)):
+        y, x = points[vertex, 0], points[vertex, 1]
+        for opposite in range(other, min(other + _VERTICES, other_stop)):
+            down, right = points[opposite, 0] - y, points[opposite, 1] - x
+            bound = min(bound, down * down + right * right)
+    return bound
+
+
+@compiled
+def _nearest_piece(boxes: Points, first: int, last: int, others: Points, other: int) -> int:
     least, nearest = np.inf, first
     for piece in range(first, last):
-        distance = _between(boxes[piece], box)
+        distance = _between(boxes, piece, others, other)
         if distance < least:
             least, nearest = distance, piece
     return nearest
@@ -71,50 +85,61 @@ def _nearest_piece(boxes: Points, first: int, last: int, box: Points) -> int:
 
 @compiled
 def _between_outlines(
-    points: Points, stops: Whole, outlines: Points, boxes: Points, pieces: Whole, a: int, b: int, bound: float
+    points: Points,
+    stops: Whole,
+    outlines: Points,
+    boxes: Points,
+    pieces: Whole,
+    a: int,
+    b: int,
+    bound: float,
+    facing: Whole,
 ) -> float:
     """Give the squared distance between vertices of two outlines, or the bound if that is smaller.
 
-    The distance of two vertices that lie near to each other rules out most pieces from the start.
+    Two pieces that lie near to each other come first: their distance rules out most of the others.
     """
-    start_a, start_b = (stops[a - 1] if a else 0), (stops[b - 1] if b else 0)
-    near_a = _nearest_piece(boxes, pieces[a], pieces[a + 1], outlines[b])
-    near_b = _nearest_piece(boxes, pieces[b], pieces[b + 1], boxes[near_a])
-    one, other = start_a + (near_a - pieces[a]) * _VERTICES, start_b + (near_b - pieces[b]) * _VERTICES
-    down, right = points[other, 0] - points[one, 0], points[other, 1] - points[one, 1]
-    bound = min(bound, down * down + right * right)
+    start_a = (stops[a - 1] if a else 0) - pieces[a] * _VERTICES
+    start_b = (stops[b - 1] if b else 0) - pieces[b] * _VERTICES
+    near_a = _nearest_piece(boxes, pieces[a], pieces[a + 1], outlines, b)
+    near_b = _nearest_piece(boxes, pieces[b], pieces[b + 1], boxes, near_a)
+    one, other = start_a + near_a * _VERTICES, start_b + near_b * _VERTICES
+    bound = _between_pieces(points, one, stops[a], other, stops[b], bound)
+    count = 0
+    for piece in range(pieces[b], pieces[b + 1]):
+        if _between(boxes, piece, outlines, a) < bound:
+            facing[count] = piece
+            count += 1
     for piece in range(pieces[a], pieces[a + 1]):
-        if _between(boxes[piece], outlines[b]) >= bound:
-            continue
-        first = start_a + (piece - pieces[a]) * _VERTICES
-        for facing in range(pieces[b], pieces[b + 1]):
-            if _between(boxes[piece], boxes[facing]) >= bound:
-                continue
-            opposite = start_b + (facing - pieces[b]) * _VERTICES
-            for one in range(first, min(first + _VERTICES, stops[a])):
-                y, x = points[one]
-                for other in range(opposite, min(opposite + _VERTICES, stops[b])):
-                    down, right = points[other, 0] - y, points[other, 1] - x
-                    bound = min(bound, down * down + right * right)
+        if _between(boxes, piece, outlines, b) < bound:
+            one = start_a + piece * _VERTICES
+            for opposite in facing[:count]:
+                if _between(boxes, piece, boxes, opposite) < bound:
+                    other = start_b + opposite * _VERTICES
+                    bound = _between_pieces(points, one, stops[a], other, stops[b], bound)
     return bound
+
+
+@compiled
+def _rows_between(outlines: Points, one: int, other: int, tallest: float) -> float:
+    """Give the least distance along y from one outline to the other and to all beyond it in the order of upper sides."""
+    distance: float = outlines[other, _TOP] - outlines[one, _BOTTOM]
+    if outlines[other, _TOP] < outlines[one, _TOP]:
+        distance = outlines[one, _TOP] - outlines[other, _TOP] - tallest
+    return max(0.0, distance)
 
 
 @compiled
 def _nearest_box(outlines: Points, order: Whole, place: int, tallest: float) -> int:
     """Give the outline whose box is nearest to that of the one at a place in the order of upper sides."""
-    box = outlines[order[place]]
-    least, nearest = np.inf, -1
+    outline, least, nearest = order[place], np.inf, -1
     for direction in (1, -1):
-        other = place + direction
-        while 0 <= other < order.size:
-            facing = outlines[order[other]]
-            apart = max(0.0, facing[_TOP] - box[_BOTTOM] if direction == 1 else box[_TOP] - facing[_TOP] - tallest)
-            if apart * apart >= least:
-                break
-            distance = _between(box, facing)
+        beside = place + direction
+        while 0 <= beside < order.size and _rows_between(outlines, outline, order[beside], tallest) ** 2 < least:
+            distance = _between(outlines, outline, outlines, order[beside])
             if distance < least:
-                least, nearest = distance, order[other]
-            other += direction
+                least, nearest = distance, order[beside]
+            beside += direction
     return nearest
 
 
@@ -139,25 +164,23 @@ def gaps(points: Points, stops: Whole) -> Points:
     least = np.full(stops.size, np.inf)
     outlines, boxes, pieces = _cut(points, stops)
     order = np.argsort(outlines[:, _TOP], kind="mergesort")
+    facing_pieces = np.empty(boxes.shape[0], np.int64)
     tallest = (outlines[:, _BOTTOM] - outlines[:, _TOP]).max()
     for place in range(order.size):
         outline = order[place]
-        box = outlines[outline]
         other = _nearest_box(outlines, order, place, tallest)
-        bound = _between_outlines(points, stops, outlines, boxes, pieces, outline, other, least[outline])
+        bound = _between_outlines(points, stops, outlines, boxes, pieces, outline, other, least[outline], facing_pieces)
         for direction in (1, -1):
-            next_place = place + direction
-            while 0 <= next_place < order.size:
-                other = order[next_place]
-                facing = outlines[other]
-                apart = max(0.0, facing[_TOP] - box[_BOTTOM] if direction == 1 else box[_TOP] - facing[_TOP] - tallest)
-                if apart * apart >= bound:
-                    break
-                if _between(box, facing) < bound:
-                    found = _between_outlines(points, stops, outlines, boxes, pieces, outline, other, bound)
+            beside = place + direction
+            while 0 <= beside < order.size and _rows_between(outlines, outline, order[beside], tallest) ** 2 < bound:
+                other = order[beside]
+                if _between(outlines, outline, outlines, other) < bound:
+                    found = _between_outlines(
+                        points, stops, outlines, boxes, pieces, outline, other, bound, facing_pieces
+                    )
                     least[other] = min(least[other], found) if found < bound else least[other]
                     bound = found
-                next_place += direction
+                beside += direction
         least[outline] = bound
     for outline in range(stops.size):
         least[outline] = math.sqrt(least[outline])

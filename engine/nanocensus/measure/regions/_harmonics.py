@@ -15,6 +15,11 @@ particles, and without 12, to which the corners of a square give."""
 _FACES = 4
 _HALF_FACE = 6
 """Rays on either side of a face's centre, 17 degrees."""
+_ASIDE = np.arange(-_HALF_FACE, _HALF_FACE + 1)
+_STEP = 2.0 * np.pi / ANGLES
+_TERMS = np.stack([np.ones(_ASIDE.size), np.cos(_STEP * _ASIDE), np.sin(_STEP * _ASIDE)], axis=1)
+_WEIGHTS = np.linalg.pinv(_TERMS)[0]
+"""Of 1 / r at the rays of a face, for its curvature."""
 
 Values = Float64[np.ndarray, " n"]
 
@@ -74,12 +79,10 @@ def _face_curvature(radii: Float64[np.ndarray, "n 128"], phase: Values) -> Value
     straight face from corner to corner. On r = 1 - e cos(4 theta) it falls as e grows, through zero at e = 0.068; at
     the very centre of the face the curvature is zero at e = 1/17.
     """
-    step = 2.0 * np.pi / ANGLES
-    aside = np.arange(-_HALF_FACE, _HALF_FACE + 1)
-    terms = np.stack([np.ones(aside.size), np.cos(step * aside), np.sin(step * aside)], axis=1)
-    weights = np.linalg.pinv(terms)[0]
-    centre = np.rint((np.pi - phase) / (_FACES * step)).astype(np.int64)
-    rays = centre[:, None, None] + (ANGLES // _FACES) * np.arange(_FACES)[:, None] + aside
-    inverse = 1.0 / np.take_along_axis(radii[:, None, :], rays % ANGLES, axis=2)
-    # one sum after the other: the order of a matrix product's is not promised
-    return np.asarray((inverse * weights).sum(axis=2).mean(axis=1), np.float64)
+    centre = np.rint((np.pi - phase) / (_FACES * _STEP)).astype(np.int64)
+    curvature = np.zeros(phase.size)
+    each = np.arange(phase.size)
+    for face in range(_FACES):
+        for aside, weight in zip(_ASIDE, _WEIGHTS, strict=True):
+            curvature += weight / radii[each, (centre + face * (ANGLES // _FACES) + aside) % ANGLES]
+    return curvature / _FACES

@@ -23,18 +23,18 @@ COLUMNS = 13
 def _length(points: Points) -> float:
     """Give the perimeter."""
     total = 0.0
-    y, x = points[-1]
+    y, x = points[-1, 0], points[-1, 1]
     for vertex in range(points.shape[0]):
         down, right = points[vertex, 0] - y, points[vertex, 1] - x
         total += math.sqrt(down * down + right * right)
-        y, x = points[vertex]
+        y, x = points[vertex, 0], points[vertex, 1]
     return total
 
 
 @compiled
 def _area_and_centroid(points: Points) -> tuple[float, float, float]:
     """Give the directed area (positive if clockwise with y downwards) and the centroid, by Green's theorem."""
-    y0, x0 = points[0]
+    y0, x0 = points[0, 0], points[0, 1]
     twice_area, sum_y, sum_x = 0.0, 0.0, 0.0
     for vertex in range(1, points.shape[0] - 1):
         ya, xa = points[vertex, 0] - y0, points[vertex, 1] - x0
@@ -73,7 +73,7 @@ def _box(points: Points) -> tuple[float, int]:
     top, left, highest = points[0, 0], points[0, 1], 0
     bottom, right = top, left
     for vertex in range(1, points.shape[0]):
-        y, x = points[vertex]
+        y, x = points[vertex, 0], points[vertex, 1]
         if y < top or (y == top and x < points[highest, 1]):
             top, highest = y, vertex
         bottom, left, right = max(bottom, y), min(left, x), max(right, x)
@@ -132,7 +132,7 @@ def _hull_of_points(points: Points) -> Points:
             vertex, least = order[step], 2
         else:
             vertex, least = order[2 * count - 2 - step], first_of_chain + 2
-        y, x = points[vertex]
+        y, x = points[vertex, 0], points[vertex, 1]
         while size >= least and _turn(hull, size - 2, size - 1, y, x) <= 0.0:
             size -= 1
         hull[size, 0], hull[size, 1] = y, x
@@ -151,7 +151,7 @@ def _hull_in_order(points: Points, first: int) -> Points:
     size = 0
     for step in range(count + 1):
         vertex = first + step - (count if first + step >= count else 0)
-        y, x = points[vertex]
+        y, x = points[vertex, 0], points[vertex, 1]
         while size >= 2 and _turn(hull, size - 2, size - 1, y, x) <= 0.0:
             size -= 1
         hull[size, 0], hull[size, 1] = y, x
@@ -173,18 +173,18 @@ def _feret_diameters(hull: Points) -> tuple[float, float, float]:
         following = vertex + 1 if vertex + 1 < count else 0
         edge_y, edge_x = hull[following, 0] - hull[vertex, 0], hull[following, 1] - hull[vertex, 1]
         distance = _turn(hull, vertex, following, hull[far, 0], hull[far, 1])
-        while True:
-            further = far + 1 if far + 1 < count else 0
+        opposite, turning = far, True
+        while turning:
             for end in (vertex, following):
-                for opposite in (far, further):
-                    down, right = hull[opposite, 0] - hull[end, 0], hull[opposite, 1] - hull[end, 1]
-                    square = down * down + right * right
-                    if square > largest_square:
-                        largest_square, reach_down, reach_right = square, down, right
-            candidate = _turn(hull, vertex, following, hull[further, 0], hull[further, 1])
-            if candidate <= distance:
-                break
-            far, distance = further, candidate
+                down, right = hull[opposite, 0] - hull[end, 0], hull[opposite, 1] - hull[end, 1]
+                square = down * down + right * right
+                if square > largest_square:
+                    largest_square, reach_down, reach_right = square, down, right
+            turning = opposite == far
+            opposite = far + 1 if far + 1 < count else 0
+            candidate = _turn(hull, vertex, following, hull[opposite, 0], hull[opposite, 1])
+            if candidate > distance:
+                far, distance = opposite, candidate
         edge = math.sqrt(edge_y * edge_y + edge_x * edge_x)
         if edge > 0.0:
             smallest = min(smallest, distance / edge)
@@ -219,3 +219,15 @@ def describe(points: Points, stops: npt.NDArray[np.int64]) -> Points:
         row[HULL_PERIMETER] = _length(hull)
         row[FERET_MAX], row[FERET_MAX_ANGLE], row[FERET_MIN] = _feret_diameters(hull)
     return described
+
+
+@compiled
+def place(points: Points, stops: npt.NDArray[np.int64], origins: npt.NDArray[np.int64]) -> None:
+    """Move polygons, each from its own origin (y, x), to where they lie."""
+    start = 0
+    for polygon in range(stops.size):
+        y, x = origins[polygon]
+        for vertex in range(start, stops[polygon]):
+            points[vertex, 0] += y
+            points[vertex, 1] += x
+        start = stops[polygon]
