@@ -10,9 +10,11 @@ from scipy import ndimage, optimize
 from nanocensus.measure.descriptors import measure
 from nanocensus.measure.label import label_particles
 from nanocensus.measure.outline import outlines, radial_profiles
-from nanocensus.measure.regions._cpu import label_extents, trace_outlines
+from nanocensus.measure.regions._cpu import trace_outlines
 from nanocensus.measure.regions._gap import gaps
+from nanocensus.measure.regions._runs import extents, runs_of_labels
 from nanocensus.simulate import shapes
+from nanocensus.simulate.coverage import render_area_fraction
 
 ANGLES = 2 * np.pi * np.arange(128) / 128
 
@@ -22,7 +24,7 @@ def soft_map(outline, edge_length, rng, *, sigma=1.0, noise=0.0, angle=None):
     side = int(1.5 * edge_length) + 20
     centre = tuple(side / 2 + rng.uniform(-0.5, 0.5, 2))
     turn = rng.uniform(0, 2 * np.pi) if angle is None else angle
-    covered, (top, left) = shapes.render_area_fraction(outline.scaled(float(edge_length)), (side, side), centre, turn)
+    covered, (top, left) = render_area_fraction(outline.scaled(float(edge_length)), (side, side), centre, turn)
     whole = np.zeros((side, side))
     whole[top : top + covered.shape[0], left : left + covered.shape[1]] = covered
     if sigma:
@@ -108,10 +110,10 @@ def test_components_of_the_map_measure_alike_whether_or_not_their_labels_are_giv
     probability = noise_map(seed)
     labels, _ = label_particles(probability > 127)
 
-    found, _ = measure(probability, pixel_size_nm=1.0)
-    given, _ = measure(probability, labels, pixel_size_nm=1.0)
+    found, _, _ = measure(probability, pixel_size_nm=1.0)
+    given, _, _ = measure(probability, labels, pixel_size_nm=1.0)
     strided = np.repeat(np.repeat(probability, 2, 0), 3, 1)[::2, ::3]
-    from_strided, _ = measure(strided, np.asfortranarray(labels), pixel_size_nm=1.0)
+    from_strided, _, _ = measure(strided, np.asfortranarray(labels), pixel_size_nm=1.0)
 
     assert found.num_rows > 10
     assert found.equals(given)
@@ -123,9 +125,9 @@ def test_components_of_the_map_measure_alike_whether_or_not_their_labels_are_giv
 def test_contours_of_components_are_found_on_the_map_alone(seed, connectivity):
     probability = noise_map(seed)
     labels, _ = label_particles(probability > 127, connectivity)
-    extents = label_extents(labels, probability)
+    placed = extents(runs_of_labels(labels), probability)
 
-    one, other = (trace_outlines(labels, probability, 127.5, extents, components=known)[1] for known in (True, False))
+    one, other = (trace_outlines(labels, probability, 127.5, placed, components=known)[1] for known in (True, False))
 
     np.testing.assert_array_equal(one.stops, other.stops)
     np.testing.assert_array_equal(one.points, other.points)
@@ -135,7 +137,7 @@ def test_contours_of_components_are_found_on_the_map_alone(seed, connectivity):
 @pytest.mark.parametrize("seed", range(3))
 def test_the_gap_is_the_smallest_distance_between_vertices_of_two_outlines(seed):
     probability = noise_map(seed)
-    table, labels = measure(probability, pixel_size_nm=0.5)
+    table, labels, _ = measure(probability, pixel_size_nm=0.5)
     traced = outlines(probability, labels)
 
     for row, gap in enumerate(table.column("gap_nm").to_pylist()):
@@ -185,7 +187,7 @@ def area_inside(field, level, at):
 @pytest.mark.parametrize("seed", range(4))
 def test_areas_at_other_probabilities_are_those_of_find_contours(seed):
     probability = noise_map(seed)
-    table, labels = measure(probability, pixel_size_nm=1.0)
+    table, labels, _ = measure(probability, pixel_size_nm=1.0)
 
     for row in table.to_pylist():
         own = labels == row["label"]
@@ -327,7 +329,7 @@ def test_a_straight_face_has_no_curvature_wherever_the_centroid_is():
 
 
 def test_pixel_estimators_leave_what_only_outlines_tell_unknown():
-    table, _ = measure(noise_map(0), pixel_size_nm=0.1, estimator="paper")
+    table, _, _ = measure(noise_map(0), pixel_size_nm=0.1, estimator="paper")
 
     for name in (
         "edge_width_nm", "area_p40_nm2", "area_p60_nm2", "gap_nm", "outline_noise_nm", "concavity", "star_shaped",
@@ -377,7 +379,7 @@ def test_below_20_px_across_a_particle_is_too_small():
 
 def test_the_least_probability_is_that_of_its_pixels():
     probability = noise_map(1)
-    table, labels = measure(probability, pixel_size_nm=1.0)
+    table, labels, _ = measure(probability, pixel_size_nm=1.0)
 
     expected = [probability[labels == label].min() / 255 for label in range(1, labels.max() + 1)]
     np.testing.assert_allclose(table.column("min_probability").to_numpy(), expected, rtol=1e-14)
