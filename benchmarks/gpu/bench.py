@@ -1,6 +1,7 @@
 """Every stage of the GPU's way alone, then file to particle table; prints tables and writes one JSON file."""
 
 import argparse
+import io
 import json
 import logging
 import os
@@ -276,27 +277,65 @@ def predict_many(pixels):
     return rows
 
 
-def stream(files, out, number, regions="host", block=8):
-    """File to particle table of many micrographs, as `nanocensus run` does it."""
+def stream(files, out, labelling="host", caches=""):
+    """File to particle table of a folder of micrographs, as `nanocensus run` does it."""
     from nanocensus.pipeline.runner import census
     from nanocensus.pipeline.spec import parse_job
 
     shutil.rmtree(out, ignore_errors=True)
-    job = parse_job({
-        "out": str(out), "device": "gpu",
-        "input": {"folder": str(files), "pixel_size_nm": 0.086},
-        "blocks": {"micrographs": block},
-    })  # fmt: skip
+    job = parse_job(
+        {
+            "out": str(out),
+            "device": "gpu",
+            "input": {"folder": str(files), "pixel_size_nm": 0.086},
+            "measure": {"labelling": labelling},
+            "blocks": {"micrographs": 4},
+        }
+    )
     start = time.perf_counter()
     summary = census(job)
     total = time.perf_counter() - start
+    shutil.rmtree(out, ignore_errors=True)
     laps = {stage: round(spent, 2) for stage, spent in summary.seconds.items()}
     working = laps["ingest"] + laps["process"]
-    return {
-        "micrographs": summary.n_micrographs, "failed": summary.n_failed, "particles": summary.n_detected,
-        "seconds": round(total, 2), "ingest_and_process": round(working, 2),
-        "per_second": round(summary.n_micrographs / working, 1), "laps": laps,
-    }  # fmt: skip
+    found = {
+        "micrographs": summary.n_micrographs,
+        "failed": summary.n_failed,
+        "particles": summary.n_detected,
+        "labelling": labelling,
+        "caches": caches,
+        "seconds": round(total, 2),
+        "ingest_and_process_s": round(working, 2),
+        "per_second": round(summary.n_micrographs / working, 1),
+        "laps_s": laps,
+    }
+    print(found, flush=True)
+    return found
+
+
+def agreement(pixels, probability):
+    """Hold the GPU's map against that of the CPU in full float32: one micrograph of the stream's size."""
+    program = (
+        "import sys, io, numpy as np; from nanocensus.segment.weights import load_model;"
+        "image = np.load(io.BytesIO(sys.stdin.buffer.read()));"
+        "np.save(sys.stdout.buffer, load_model('default').probability(image))"
+    )
+    sent = io.BytesIO()
+    np.save(sent, pixels)
+    cpu = os.environ | {"JAX_PLATFORMS": "cpu", "NPROC": str(os.cpu_count())}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, input=sent.getvalue(), stdout=subprocess.PIPE, check=True, env=cpu)
+    on_cpu = np.load(io.BytesIO(done.stdout))
+    steps = np.abs(on_cpu.astype(int) - probability)
+    one, other = on_cpu > 127, probability > 127
+    found = {
+        "largest difference, steps of 1/255": int(steps.max()),
+        "share of pixels that differ by more than one step": float((steps > 1).mean()),
+        "share of pixels on the other side of 0.5": float((one != other).mean()),
+        "Dice": float(2 * (one & other).sum() / (one.sum() + other.sum())),
+    }
+    print(found, flush=True)
+    return found
 
 
 def drop_page_cache():
@@ -329,20 +368,23 @@ def main():
     pixels = simulated(0)
     probability = None
     # The streams come first: a client that has a CUDA context would share the GPU with the workers.
-    with survived(found, f"stream of {given.number}, cold"):
-        caches = drop_page_cache()
-        found["stream_cold"] = stream(files, out, given.number) | {"caches": f"{caches}, nothing compiled"}
-        print(found["stream_cold"])
-    with survived(found, f"stream of {given.number}, warm"):
-        found["stream_warm"] = stream(files, out, given.number) | {
-            "caches": "files in the page cache, network compiled"
-        }
-        print(found["stream_warm"])
-    shutil.rmtree(out, ignore_errors=True)
+    found["streams"] = []
+    warm = "files in the page cache, network compiled"
+    for title, folder, labelling in (
+        ("one sample, cold", files / "s0", "host"),
+        (f"all {given.number}, warm", files, "host"),
+        ("one sample, warm", files / "s0", "host"),
+        ("one sample, warm, labelled by cuCIM", files / "s0", "cucim"),
+    ):
+        with survived(found, f"stream: {title}"):
+            caches = warm if "warm" in title else f"{drop_page_cache()}, nothing compiled"
+            found["streams"].append(stream(folder, out, labelling, caches))
     with survived(found, "stages"):
         stages, probability = time_stages(pixels)
         found |= stages
     if probability is not None:
+        with survived(found, "agreement with the CPU"):
+            found["agreement"] = agreement(pixels, probability)
         with survived(found, "labels and regions"):
             found["regions"] = compare_regions(probability)
     with survived(found, "prediction, many"):

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # On a machine with a CUDA GPU: the GPU tests, every stage timed, and the paper's number of micrographs from file to
 # particle table. Prints tables and writes benchmarks/results/gpu-<device>.json; what fails is told, and stops nobody.
-#   benchmarks/gpu/run.sh [FOLDER]      FOLDER: fast disk with 50 GiB for the files of the stream (default: a new one in /tmp)
+#   benchmarks/gpu/run.sh [FOLDER]      FOLDER: 50 GiB on a fast disk or in memory (default: a new one in /tmp)
 # Needs python3 with jax[cuda13], flax, cupy, cuCIM, dask-cuda, zarr and pytest; nanocensus may be installed or not.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
@@ -10,9 +10,9 @@ python=${PYTHON:-python3}
 folder=${1:-$(mktemp -d)}
 
 echo "== GPU tests"
-timeout 150 "$python" -m pytest -q -rs -p no:cacheprovider -o addopts=--import-mode=importlib -o minversion=0 -m gpu tests/parity
+timeout 200 "$python" -m pytest -q -rs -p no:cacheprovider -o addopts=--import-mode=importlib -o minversion=0 -m gpu tests/parity
 echo "== benchmark"
-timeout 420 "$python" benchmarks/gpu/bench.py --folder "$folder"
+timeout 270 "$python" benchmarks/gpu/bench.py --folder "$folder"
 status=$?
 [ $# -ge 1 ] || rm -rf "$folder"
 exit $status

@@ -6,6 +6,7 @@ import pytest
 
 from nanocensus.errors import DeviceError, ImageError
 from nanocensus.segment import gpu
+from nanocensus.segment.flatfield import as_transported
 from nanocensus.segment.weights import load_model
 
 
@@ -22,7 +23,7 @@ def micrograph(shape, dtype, seed=5):
 
 
 def on_device(model, image):
-    return np.asarray(gpu.probability_map(model, jax.device_put(gpu.as_transported(image)))).astype(int)
+    return np.asarray(gpu.probability_map(model, jax.device_put(as_transported(image)))).astype(int)
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", ">u2", "float32", "float64", "int64"])
@@ -65,15 +66,15 @@ def test_values_that_are_not_finite_are_refused_before_they_travel(bad):
     image = np.ones((40, 40), np.float32)
     image[3, 4] = bad
     with pytest.raises(ImageError, match="1 pixels that are infinite"):
-        gpu.as_transported(image)
+        as_transported(image)
 
 
 def test_a_picture_with_channels_is_refused():
     with pytest.raises(ImageError, match="one channel"):
-        gpu.as_transported(np.ones((4, 4, 3), np.uint8))
+        as_transported(np.ones((4, 4, 3), np.uint8))
 
 
 def test_what_float32_holds_exactly_travels_as_it_was_recorded():
-    assert gpu.as_transported(micrograph((40, 40), "uint16")).dtype == np.uint16
-    assert gpu.as_transported(micrograph((40, 40), ">u2")).dtype == np.dtype("=u2")
-    assert gpu.as_transported(micrograph((40, 40), "int64")).dtype == np.float32
+    assert as_transported(micrograph((40, 40), "uint16")).dtype == np.uint16
+    assert as_transported(micrograph((40, 40), ">u2")).dtype == np.dtype("=u2")
+    assert as_transported(micrograph((40, 40), "int64")).dtype == np.float32

@@ -10,10 +10,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nanocensus.errors import ImageError
+from nanocensus.segment.architecture import UNetConfig, receptive_field_radius
 from nanocensus.segment.parameters import fold, initial_network, named_arrays
-from nanocensus.segment.predict import plan_windows, probability_parts
-from nanocensus.segment.unet import UNetConfig, receptive_field_radius
+from nanocensus.segment.predict import probability_parts
 from nanocensus.segment.weights import Model
+from nanocensus.segment.windows import plan_windows
 
 TINY = UNetConfig(base=2, levels=1)
 SIDES = st.integers(1, 150)

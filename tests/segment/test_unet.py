@@ -7,8 +7,9 @@ import pytest
 from flax import nnx
 
 from nanocensus.errors import ModelError
+from nanocensus.segment.architecture import UNetConfig, receptive_field_radius
 from nanocensus.segment.parameters import fold, initial_network, logits, named_arrays, parameter_shapes
-from nanocensus.segment.unet import UNetConfig, convolve_upsampled, receptive_field_radius
+from nanocensus.segment.unet import convolve_upsampled
 
 SMALL = UNetConfig(base=3, levels=1)
 _LOGITS = jax.jit(logits, static_argnums=0)

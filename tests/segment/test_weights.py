@@ -7,8 +7,8 @@ import pytest
 import safetensors.numpy
 
 from nanocensus.errors import ModelError
+from nanocensus.segment.architecture import UNetConfig
 from nanocensus.segment.parameters import fold, initial_network, named_arrays
-from nanocensus.segment.unet import UNetConfig
 from nanocensus.segment.weights import load_model, model_names, save_model
 
 CONFIG = UNetConfig(base=2, levels=1)

@@ -21,6 +21,7 @@ from jaxtyping import Shaped, UInt8
 
 from nanocensus.device import lock_pages, to_gpu, to_host, unlock_pages
 from nanocensus.errors import DeviceError
+from nanocensus.segment.flatfield import as_transported
 
 GPU, HOST = "GPU", "HOST"
 """What workers offer: micrographs at once on their GPU; or, beside such workers, a block on their core."""
@@ -105,8 +106,6 @@ def predict_on_gpu(image: Shaped[np.ndarray, "y x"], model: str) -> UInt8[np.nda
     DeviceError
         If no worker on this machine offers a GPU.
     """
-    from nanocensus.segment.gpu import as_transported
-
     pixels = as_transported(image)
     given, sent = _memory("image", pixels.nbytes).array(pixels.shape, pixels.dtype)
     result, expected = _memory("map", pixels.size).array(pixels.shape, np.dtype(np.uint8))

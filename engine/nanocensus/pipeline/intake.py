@@ -12,8 +12,8 @@ from nanocensus.errors import ImageError, InputError, JobError, StoreError
 from nanocensus.measure.criteria import refuse_unknown_samples
 from nanocensus.pipeline.dispatch import Failure, OnProgress, spread
 from nanocensus.pipeline.spec import Job, model_path
-from nanocensus.segment.predict import plan_windows
 from nanocensus.segment.weights import load_model
+from nanocensus.segment.windows import plan_windows
 from nanocensus.simulate.rendering import write_simulated
 from nanocensus.store.ingest import Ingested, ingest, ingest_one, write_truth
 from nanocensus.store.manifest import Manifest

@@ -11,7 +11,7 @@ from nanocensus.errors import JobError
 from nanocensus.measure.criteria import Criteria
 from nanocensus.schema import PARTICLES, Estimator
 from nanocensus.sections import parse_section, read_toml
-from nanocensus.segment.predict import DEFAULT_TILE
+from nanocensus.segment.windows import DEFAULT_TILE
 from nanocensus.simulate.spec import SimulationSpec
 from nanocensus.statistics.size_bins import SizeBins, size_bins
 

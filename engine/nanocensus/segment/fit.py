@@ -13,10 +13,10 @@ import optax
 from flax import nnx
 from jaxtyping import Array, Float
 
+from nanocensus.segment.architecture import UNetConfig
 from nanocensus.segment.parameters import fold, initial_network, named_arrays
 from nanocensus.segment.patches import Crop, draw_batch
 from nanocensus.segment.training_spec import TrainingSpec
-from nanocensus.segment.unet import UNetConfig
 
 
 @dataclass(frozen=True)

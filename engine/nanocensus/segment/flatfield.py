@@ -5,6 +5,9 @@ from jaxtyping import Float32, Shaped
 
 from nanocensus.errors import ImageError
 
+_RECORDED_EXACTLY = ("uint8", "int8", "uint16", "int16", "float32")
+"""Types whose values float32 holds; micrographs of others are standardised on the host, in float64."""
+
 
 def standardise(image: Shaped[np.ndarray, "y x"]) -> Float32[np.ndarray, "y x"]:
     """Shift and scale a micrograph to mean 0 and standard deviation 1.
@@ -71,3 +74,19 @@ def not_finite(image: Shaped[np.ndarray, "y x"]) -> ImageError:
         got=f"{int(np.count_nonzero(~np.isfinite(image)))} pixels that are infinite or not a number",
         remedy="Replace dead pixels before segmenting, for example by the median of their neighbours.",
     )
+
+
+def as_transported(image: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "y x"]:
+    """Check a micrograph, and give it as it travels to the device: as recorded where float32 holds that exactly.
+
+    Raises
+    ------
+    ImageError
+        If it is not a micrograph, or has values that are not finite.
+    """
+    parse_micrograph(image)
+    if image.dtype.kind == "f" and not np.isfinite(image.mean(dtype=np.float64)):
+        raise not_finite(image)
+    if image.dtype.name not in _RECORDED_EXACTLY:
+        return standardise(image)
+    return np.ascontiguousarray(image, image.dtype.newbyteorder("="))

@@ -14,32 +14,12 @@ import numpy as np
 from jaxtyping import Array, Shaped, UInt8
 
 from nanocensus.errors import DeviceError
-from nanocensus.segment.flatfield import not_finite, parse_micrograph, standardise
+from nanocensus.segment.architecture import UNetConfig
 from nanocensus.segment.parameters import logits
 from nanocensus.segment.predict import probability_parts
-from nanocensus.segment.unet import UNetConfig
 from nanocensus.segment.weights import Model
 
 _log = logging.getLogger(__name__)
-
-_RECORDED_EXACTLY = ("uint8", "int8", "uint16", "int16", "float32")
-"""Types whose values float32 holds; micrographs of others are standardised on the host, in float64."""
-
-
-def as_transported(image: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "y x"]:
-    """Check a micrograph, and give it as it travels to the device: as recorded where float32 holds that exactly.
-
-    Raises
-    ------
-    ImageError
-        If it is not a micrograph, or has values that are not finite.
-    """
-    parse_micrograph(image)
-    if image.dtype.kind == "f" and not np.isfinite(image.mean(dtype=np.float64)):
-        raise not_finite(image)
-    if image.dtype.name not in _RECORDED_EXACTLY:
-        return standardise(image)
-    return np.ascontiguousarray(image, image.dtype.newbyteorder("="))
 
 
 def probability_map(model: Model, image: Shaped[Array, "y x"]) -> UInt8[Array, "y x"]:
@@ -51,7 +31,7 @@ def probability_map(model: Model, image: Shaped[Array, "y x"]) -> UInt8[Array, "
     ----------
     model : Model
     image : (y, x) array
-        From `as_transported`.
+        From `nanocensus.segment.flatfield.as_transported`.
 
     Returns
     -------

@@ -9,7 +9,8 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
-from nanocensus.segment.unet import BATCH_NORM_EPSILON, UNet, UNetConfig
+from nanocensus.segment.architecture import UNetConfig
+from nanocensus.segment.unet import BATCH_NORM_EPSILON, UNet
 
 
 def initial_network(config: UNetConfig, rng: np.random.Generator) -> UNet:

@@ -2,78 +2,15 @@
 
 import functools
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 import jax
 import numpy as np
 from jaxtyping import Array, Float, Float32, Shaped, UInt8
 
-from nanocensus.errors import ImageError
+from nanocensus.segment.architecture import UNetConfig
 from nanocensus.segment.flatfield import standardise
 from nanocensus.segment.parameters import logits
-from nanocensus.segment.unet import UNetConfig, receptive_field_radius
-
-DEFAULT_TILE = 2272
-"""Two windows of this side cover 4096 pixels."""
-
-
-@dataclass(frozen=True)
-class Windows:
-    """How one axis is covered: windows of one length, and the part of each that is kept."""
-
-    length: int
-    """Pixels that the network sees at once; a multiple of its stride."""
-    starts: tuple[int, ...]
-    """First pixel of each window; multiples of the stride, so that every window pools the same pixels together."""
-    bounds: tuple[int, ...]
-    """Pixels from bounds[i] to bounds[i + 1] are kept of window i: all of them know what the whole would tell them."""
-
-    def __iter__(self) -> Iterator[tuple[int, int, int]]:
-        """Give start, first kept and end of what is kept of each window."""
-        return zip(self.starts, self.bounds[:-1], self.bounds[1:], strict=True)
-
-
-def plan_windows(size: int, tile: int, config: UNetConfig) -> Windows:
-    """Cover an axis with windows of one length, whose halo lies on sides inside the image only.
-
-    Parameters
-    ----------
-    size : int
-        Pixels along the axis; a multiple of the stride.
-    tile : int
-        Largest length of a window, pixels.
-    config : UNetConfig
-
-    Returns
-    -------
-    Windows
-
-    Raises
-    ------
-    ImageError
-        If nothing of such a tile would be left between its halos.
-
-    Examples
-    --------
-    >>> plan_windows(4096, 2272, UNetConfig(levels=4))
-    Windows(length=2272, starts=(0, 1824), bounds=(0, 2048, 4096))
-    """
-    stride = config.stride
-    halo = _up(receptive_field_radius(config), stride)
-    largest = tile // stride * stride
-    if size <= largest:
-        return Windows(size, (0,), (0, size))
-    if largest < 2 * halo + stride:
-        raise ImageError(
-            "tile",
-            expected=f"at least {2 * halo + stride} pixels for this network",
-            got=str(tile),
-            remedy="Leave it out to have it chosen.",
-        )
-    count = -(-(size - 2 * halo) // (largest - 2 * halo))
-    length = _up(-(-(size + 2 * halo * (count - 1)) // count), stride)
-    starts = tuple(min(i * (length - 2 * halo), size - length) for i in range(count))
-    return Windows(length, starts, (0, *(start + halo for start in starts[1:]), size))
+from nanocensus.segment.windows import DEFAULT_TILE, plan_windows, up_to_multiple
 
 
 def predict(
@@ -119,7 +56,7 @@ def probability_parts(
     """
     pixels = standardise(image)
     height, width = image.shape
-    padding = [(0, _up(length, config.stride) - length) for length in image.shape]
+    padding = [(0, up_to_multiple(length, config.stride) - length) for length in image.shape]
     if any(after for _, after in padding):
         pixels = np.pad(pixels, padding, mode="symmetric")
     rows, columns = (plan_windows(length, DEFAULT_TILE if tile is None else tile, config) for length in pixels.shape)
@@ -138,7 +75,3 @@ def probability_parts(
 @functools.partial(jax.jit, static_argnums=0)
 def _run(config: UNetConfig, parameters: dict[str, Array], window: Float[Array, "n y x"]) -> Float[Array, "n y x"]:
     return jax.nn.sigmoid(logits(config, parameters, window))
-
-
-def _up(number: int, multiple: int) -> int:
-    return -(-number // multiple) * multiple

@@ -12,12 +12,12 @@ from typing import Any
 from nanocensus.errors import ModelError
 from nanocensus.provenance import digest as digest_of
 from nanocensus.provenance import machine, versions
+from nanocensus.segment.architecture import UNetConfig
 from nanocensus.segment.fit import TrainingProgress, fit
 from nanocensus.segment.heldout import SMALLEST_PARTICLE_PX, judge
 from nanocensus.segment.patches import prepare
 from nanocensus.segment.training_data import TrainingImage, assign_folds, read_training_images
 from nanocensus.segment.training_spec import TrainingSpec
-from nanocensus.segment.unet import UNetConfig
 from nanocensus.segment.weights import Model, load_model, save_model
 
 __all__ = ["TrainingProgress", "TrainingResult", "TrainingSpec", "train"]

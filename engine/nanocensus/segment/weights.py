@@ -15,8 +15,8 @@ from jaxtyping import Shaped, UInt8
 
 from nanocensus.errors import ModelError
 from nanocensus.provenance import canonical_json
-from nanocensus.segment.parameters import parameter_shapes
-from nanocensus.segment.unet import UNetConfig
+from nanocensus.segment.architecture import UNetConfig
+from nanocensus.segment.flatfield import as_transported
 
 _KEY, _FORMAT = "nanocensus", "nanocensus-unet/1"
 _SHIPPED = importlib.resources.files("nanocensus.segment") / "models"
@@ -63,7 +63,7 @@ class Model:
         import jax
 
         if jax.default_backend() == "gpu" and tile is None:
-            from nanocensus.segment.gpu import as_transported, probability_map
+            from nanocensus.segment.gpu import probability_map
 
             return np.asarray(probability_map(self, jax.device_put(as_transported(image))))
         from nanocensus.segment.predict import predict
@@ -197,6 +197,8 @@ def _load(path: Path, identity: tuple[int, int, int]) -> Model:
 
 def _check(path: Path, config: UNetConfig, parameters: Mapping[str, np.ndarray]) -> None:
     """Refuse weights that are not exactly those of the architecture."""
+    from nanocensus.segment.parameters import parameter_shapes
+
     shapes = parameter_shapes(config)
     wrong = [f"no {name}" for name in shapes if name not in parameters]
     wrong += [f"an unknown {name}" for name in parameters if name not in shapes]
