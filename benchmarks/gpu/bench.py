@@ -36,14 +36,17 @@ def milliseconds(function, repeats=REPEATS):
 
 
 @contextmanager
-def survived(found, title):
-    """Go on after a failure, having told it."""
+def survived(found, title, folder):
+    """Go on after a failure, having told it; what is known so far is on disk, whatever comes next."""
     print(f"== {title}", flush=True)
     try:
         yield
     except Exception as error:  # noqa: BLE001
         found.setdefault("failed", {})[title] = f"{type(error).__name__}: {error}"
         print(f"FAILED: {title}\n{traceback.format_exc()[-3000:]}", flush=True)
+    name = "-".join(str(found.get("device", "unknown")).lower().split())
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"gpu-{name}.json").write_text(json.dumps(found, indent=2) + "\n")
 
 
 def show(rows, columns):
@@ -359,7 +362,7 @@ def main():
     writing = subprocess.Popen([sys.executable, str(HERE / "micrographs.py"), str(files), str(given.number)],
                                env=os.environ | {"JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": ""})  # fmt: skip
     found = {"seconds": {}}
-    with survived(found, "device"):
+    with survived(found, "device", given.out):
         found |= device_facts()
         print(found["nvidia-smi"], found["commit"])
     writing.wait()  # nothing is timed beside it
@@ -376,24 +379,20 @@ def main():
         ("one sample, warm", files / "s0", "host"),
         ("one sample, warm, labelled by cuCIM", files / "s0", "cucim"),
     ):
-        with survived(found, f"stream: {title}"):
+        with survived(found, f"stream: {title}", given.out):
             caches = warm if "warm" in title else f"{drop_page_cache()}, nothing compiled"
             found["streams"].append(stream(folder, out, labelling, caches))
-    with survived(found, "stages"):
+    with survived(found, "stages", given.out):
         stages, probability = time_stages(pixels)
         found |= stages
     if probability is not None:
-        with survived(found, "agreement with the CPU"):
+        with survived(found, "agreement with the CPU", given.out):
             found["agreement"] = agreement(pixels, probability)
-        with survived(found, "labels and regions"):
+        with survived(found, "labels and regions", given.out):
             found["regions"] = compare_regions(probability)
-    with survived(found, "prediction, many"):
+    with survived(found, "prediction, many", given.out):
         found["predicted"] = predict_many(pixels)
-    name = "-".join(str(found.get("device", "unknown")).lower().split())
-    given.out.mkdir(parents=True, exist_ok=True)
-    path = given.out / f"gpu-{name}.json"
-    path.write_text(json.dumps(found, indent=2) + "\n")
-    print(f"written: {path.name}; failed: {list(found.get('failed', {})) or 'nothing'}")
+    print(f"failed: {list(found.get('failed', {})) or 'nothing'}")
     return 1 if found.get("failed") else 0
 
 

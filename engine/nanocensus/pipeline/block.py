@@ -1,6 +1,7 @@
 """One block's work: every micrograph of it from recorded values to particles, and one Parquet part."""
 
 import contextlib
+import dataclasses
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import pyarrow as pa
 from jaxtyping import Float64, UInt8
 
 from nanocensus.errors import DamageError, ImageError, NanocensusError
-from nanocensus.measure.descriptors import measure
+from nanocensus.measure.descriptors import Measured, measure
 from nanocensus.pipeline.gpu_service import predict_on_gpu
 from nanocensus.pipeline.plan import Block, Task, planned_row
 from nanocensus.pipeline.spec import MeasureSection
@@ -81,6 +82,28 @@ def process_block(block: Block, out: Path, tile_px: int, settings: MeasureSectio
     return BlockResult(tuple({**row, "part_digest": part_digest} for row in rows), seconds)
 
 
+def compile_kernels(settings: MeasureSection) -> None:
+    """Have the kernels of a job compiled and kept on disk, by measuring a map of two particles.
+
+    Exists because workers that start together would each compile them, all at once.
+    """
+    probability = np.zeros((40, 80), np.uint8)
+    probability[4:30, 4:30] = probability[4:30, 40:66] = 255
+    _measured(probability, 1.0, dataclasses.replace(settings, labelling="host"))
+
+
+def _measured(probability: UInt8[np.ndarray, "y x"], pixel_size_nm: float, settings: MeasureSection) -> Measured:
+    estimator: Estimator = settings.estimator
+    return measure(
+        probability,
+        pixel_size_nm=pixel_size_nm,
+        estimator=estimator,
+        threshold=settings.threshold,
+        split=None if settings.split == "none" else settings.split,
+        labelling="cucim" if settings.labelling == "cucim" else "host",
+    )
+
+
 def _failure(task: Task, error: Exception) -> dict[str, Any]:
     """Describe a failure; one that is not the micrograph's own fault carries no digest, so the next run tries again."""
     if isinstance(error, ImageError):
@@ -97,16 +120,8 @@ def _process_micrograph(
     """Give the particles of a micrograph, and r(theta) of their outlines in nm (none where pixels were counted)."""
     store, micrograph = out / STORE_FOLDER, str(task.row["micrograph"])
     probability = _probability(store, micrograph, task, tile_px, seconds)
-    estimator: Estimator = settings.estimator
     with _timed(seconds, "measure"):
-        table, labels, radii_nm = measure(
-            probability,
-            pixel_size_nm=float(task.row["pixel_size_nm"]),
-            estimator=estimator,
-            threshold=settings.threshold,
-            split=None if settings.split == "none" else settings.split,
-            labelling="cucim" if settings.labelling == "cucim" else "host",
-        )
+        table, labels, radii_nm = _measured(probability, float(task.row["pixel_size_nm"]), settings)
     with _timed(seconds, "write"):
         write_labels(store, micrograph, labels, measure_digest=task.measure_digest)
     identity = {"sample": task.row["sample"], "micrograph": micrograph}

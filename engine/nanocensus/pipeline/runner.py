@@ -12,7 +12,7 @@ import pandas as pd
 
 from nanocensus.device import Device, DeviceChoice, resolve_device
 from nanocensus.errors import DeviceError
-from nanocensus.pipeline.block import BlockResult, process_block
+from nanocensus.pipeline.block import BlockResult, compile_kernels, process_block
 from nanocensus.pipeline.clusters import describe, device_of, open_client, where_blocks_go
 from nanocensus.pipeline.dispatch import Failure, OnProgress, silent, spread
 from nanocensus.pipeline.intake import Network, find_micrographs, networks, take_in
@@ -67,9 +67,12 @@ def census(job: Job, *, client: distributed.Client | None = None, on_progress: O
         device = _confirmed(settled, connected, job.device)
         _check_labelling(job, device)
         clock.lap("cluster")
+        compiling = connected.submit(compile_kernels, job.measure, pure=False)
         before = _index(job.out)
         manifest = take_in(sources, job.out, connected, on_progress)
         clock.lap("ingest")
+        distributed.wait(compiling)  # a failure shows, with its micrograph, when the first is measured
+        clock.lap("compile")
         outcome = _process(manifest, chosen, job, connected, device, on_progress)
         for part in set(before["part"].dropna()) - set(
             outcome.micrographs["part"]
