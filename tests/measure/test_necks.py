@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 from skimage.segmentation import relabel_sequential
@@ -8,36 +8,39 @@ from skimage.segmentation import relabel_sequential
 from nanocensus.measure.necks import LEAST_NARROWING_PX, join_over_wide_cuts
 
 
-def widest_passage(parts, distance, one, other):
-    """The largest distance at which a step of one pixel leads from one part into the other."""
-    found = 0.0
-    for y, x in np.argwhere(parts == one):
+def widest_passages(parts, distance):
+    """The largest distance at which a step of one pixel leads from one part into another, for each two that touch."""
+    found = {}
+    for y, x in np.argwhere(parts > 0):
         for down, right in np.ndindex(3, 3):
             beside = y + down - 1, x + right - 1
-            if parts[beside] == other:
-                found = max(found, min(distance[y, x], distance[beside]))
+            pair = parts[y, x], parts[beside]
+            if pair[0] < pair[1]:
+                found[pair] = max(found.get(pair, 0.0), min(distance[y, x], distance[beside]))
     return found
 
 
 def joined_one_by_one(parts, distance, largest_neck):
-    parts = parts.copy()
+    """Join the relatively widest cut, or else the widest, or else that of the smallest original numbers; look again."""
+    passages = widest_passages(parts, distance)
+    joined = parts.copy()
     while True:
-        numbers = np.unique(parts[parts > 0])
-        worst = (largest_neck, 0, 0)
-        for one in numbers:
-            for other in numbers[numbers > one]:
-                cut = widest_passage(parts, distance, one, other)
-                radius = min(distance[parts == one].max(), distance[parts == other].max())
-                relative = (cut - 0.5) / (radius - 0.5) if radius - cut >= LEAST_NARROWING_PX else 1.0
-                if cut and relative > worst[0]:
-                    worst = (relative, one, other)
-        if worst[1] == 0:
-            return relabel_sequential(parts)[0] - 1
-        parts[parts == worst[2]] = worst[1]
+        now = {part: joined[parts == part][0] for part in np.unique(parts)}
+        cuts = []
+        for (one, other), cut in widest_passages(joined, distance).items():
+            narrower = min(distance[joined == one].max(), distance[joined == other].max())
+            relative = (cut - 0.5) / (narrower - 0.5) if narrower - cut >= LEAST_NARROWING_PX else 1.0
+            over = min(pair for pair in passages if passages[pair] == cut and {now[p] for p in pair} == {one, other})
+            cuts.append((-relative, -cut, over, one, other))
+        first = min(cuts, default=(0.0,))
+        if -first[0] <= largest_neck:
+            return relabel_sequential(joined)[0] - 1
+        joined[joined == first[4]] = first[3]
 
 
-@settings(deadline=None, max_examples=25)
-@given(seed=st.integers(0, 2**32), largest_neck=st.sampled_from([0.3, 0.6, 0.85]), seeds=st.integers(1, 7))
+@settings(deadline=None, max_examples=50)
+@given(seed=st.integers(0, 2**32), largest_neck=st.sampled_from([0.3, 0.6, 0.85]), seeds=st.integers(1, 9))
+@example(seed=845, largest_neck=0.6, seeds=6)  # joins other parts if equally wide cuts are taken in another order
 def test_joining_on_the_graph_is_joining_pixels_and_measuring_anew(seed, largest_neck, seeds):
     rng = np.random.default_rng(seed)
     inside = np.pad(ndimage.gaussian_filter(rng.standard_normal((24, 24)), 2.5) > -0.02, 1)

@@ -33,23 +33,33 @@ def join_over_wide_cuts(parts: Parts, distance: Distances, largest_neck: float) 
     Returns
     -------
     int64 (y, x)
-        Numbers from 0 for the joined parts; -1 outside.
+        Numbers from 0 for the joined parts, in the order of the smallest number in each; -1 outside.
+
+    Notes
+    -----
+    Of cuts that are relatively as wide (all that are no narrowing are) the widest is joined over first, of those as
+    wide the one between the parts of the smallest numbers, as numbered before any joining: which cuts are left must
+    not hang on the order in which they are looked at, as the parts that a joining widens make necks of other cuts.
     """
-    radius = np.zeros(int(parts.max()) + 1)
-    np.maximum.at(radius, parts.ravel(), distance.ravel())
-    beside: list[dict[int, float]] = [{} for _ in radius]
-    for one, other, cut in _cuts(parts, distance):
+    widest_disc = np.zeros(int(parts.max()) + 1)
+    np.maximum.at(widest_disc, parts.ravel(), distance.ravel())
+    radius = widest_disc.tolist()
+    pairs, reach = _cuts(parts, distance)
+    beside: list[dict[int, int]] = [{} for _ in radius]
+    for cut, (one, other) in enumerate(pairs):
         beside[one][other] = beside[other][one] = cut
-    root = np.arange(radius.size)
+    root = np.arange(widest_disc.size)
 
-    def entry(one: int, other: int) -> tuple[float, int, int]:
-        return -_relative_width(beside[one][other], min(radius[one], radius[other])), one, other
+    def entry(one: int, other: int) -> tuple[float, int, int, int]:
+        cut = beside[one][other]
+        return -_relative_width(reach[cut], min(radius[one], radius[other])), cut, one, other
 
-    waiting = [entry(one, other) for one, cuts in enumerate(beside) for other in cuts if one < other]
+    waiting = [entry(one, other) for one, other in pairs]
     heapq.heapify(waiting)
     while waiting and -waiting[0][0] > largest_neck:
-        key, one, other = heapq.heappop(waiting)
-        if other not in beside[one] or entry(one, other)[0] != key:
+        first = heapq.heappop(waiting)
+        one, other = first[2:]
+        if other not in beside[one] or entry(one, other) != first:
             continue  # joined since, or of another width by a joining
         if len(beside[one]) < len(beside[other]):
             one, other = other, one  # the one with fewer neighbours is moved
@@ -59,23 +69,25 @@ def join_over_wide_cuts(parts: Parts, distance: Distances, largest_neck: float) 
         for third, cut in beside[other].items():
             del beside[third][other]
             if third != one:
-                beside[one][third] = beside[third][one] = max(cut, beside[one].get(third, 0.0))
+                beside[one][third] = beside[third][one] = min(cut, beside[one].get(third, cut))
         beside[other] = {}
         for third in changed - {one, other}:
-            heapq.heappush(waiting, entry(min(one, third), max(one, third)))
+            heapq.heappush(waiting, entry(one, third))
     while (root[root] != root).any():
         root = root[root]
-    first = np.unique(root, return_index=True)[1]
-    numbers = np.argsort(np.argsort(first))  # by the smallest number in each joined part
-    return numbers[np.unique(root, return_inverse=True)[1]][parts] - 1
+    _, smallest, of = np.unique(root, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(smallest))[of][parts] - 1
 
 
 def _relative_width(cut: float, radius: float) -> float:
     return (cut - 0.5) / (radius - 0.5) if radius - cut >= LEAST_NARROWING_PX else 1.0
 
 
-def _cuts(parts: Parts, distance: Distances) -> list[tuple[int, int, float]]:
-    """Give, for each two parts that touch, the largest distance from the edge at which one can go across."""
+def _cuts(parts: Parts, distance: Distances) -> tuple[list[tuple[int, int]], list[float]]:
+    """Give each two parts that touch, and the largest distance from the edge at which one can go across.
+
+    The widest cuts come first, of equal ones those between the parts of the smallest numbers.
+    """
     height, width = parts.shape
     keys, reaches = [], []
     n = int(parts.max()) + 1
@@ -89,4 +101,6 @@ def _cuts(parts: Parts, distance: Distances) -> list[tuple[int, int, float]]:
     pairs, of = np.unique(np.concatenate(keys), return_inverse=True)
     widest = np.zeros(pairs.size)
     np.maximum.at(widest, of, np.concatenate(reaches))
-    return list(zip((pairs // n).tolist(), (pairs % n).tolist(), widest.tolist(), strict=True))
+    order = np.argsort(-widest, kind="stable")
+    pairs = pairs[order]
+    return list(zip((pairs // n).tolist(), (pairs % n).tolist(), strict=True)), widest[order].tolist()

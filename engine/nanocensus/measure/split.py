@@ -11,12 +11,12 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 from jaxtyping import Int32, UInt8
-from scipy import ndimage
 
 from nanocensus.errors import ImageError, InputError
 from nanocensus.measure.necks import join_over_wide_cuts
 from nanocensus.measure.parse import parse_same_shape
 from nanocensus.measure.regions import _summits
+from nanocensus.measure.regions._runs import extents, runs_of_labels
 
 SplitMethod = Literal["distance", "probability"]
 
@@ -69,8 +69,8 @@ def split_touching(
 
     Notes
     -----
-    Holes are filled for the distances. A label in several pieces that do not touch stays one label. What lies beyond
-    the micrograph's border counts as background.
+    Holes are filled for the distances. Of a label in several pieces that do not touch, the parts with the highest summits, one
+    in each piece, stay one label. What lies beyond the micrograph's border counts as background.
 
     References
     ----------
@@ -90,9 +90,9 @@ def split_touching(
     hills = _hills(labels, probability) if method == "probability" else None
     split = np.array(labels, np.int32, order="C")
     origin = list(range(int(split.max(initial=0)) + 1))
-    for label, box in enumerate(ndimage.find_objects(split), start=1):
-        if box is None:
-            continue
+    found = extents(runs_of_labels(split), None)
+    for label, (top, left, bottom, right) in zip(found.label.tolist(), found.box.tolist(), strict=True):
+        box = slice(top, bottom), slice(left, right)
         own = split[box] == label
         parts = _parts(own, None if hills is None else hills[box], least, largest_neck)
         others = own & (parts > 0)
@@ -113,15 +113,19 @@ def _parts(
     if probability is not None:
         heights = np.zeros_like(squares)
         heights[1:-1, 1:-1] = np.where(own, probability, 0)
-    markers = _summits.markers_of_summits(heights, inside, probability is None, depth)
-    if markers.max() == 1:
+    markers, lower = _summits.markers_of_summits(heights, inside, probability is None, depth)
+    if lower == 0:
         return np.zeros(own.shape, np.int64)
     from skimage.segmentation import watershed  # half a second to import, and splitting is off by default
 
     parts: npt.NDArray[np.int64] = watershed(  # type: ignore[no-untyped-call]  # scikit-image does not annotate it
         -heights, markers, mask=inside, connectivity=2
     )
-    return join_over_wide_cuts(parts, np.sqrt(squares), largest_neck)[1:-1, 1:-1]
+    joined = join_over_wide_cuts(parts, np.sqrt(squares), largest_neck)
+    highest = np.unique(joined[markers > lower])
+    if highest.size > 1:  # a label in pieces, which are joined last: the width of one says nothing of cuts in another
+        joined[np.isin(joined, highest)] = highest[0]
+    return joined[1:-1, 1:-1]
 
 
 def _hills(labels: npt.NDArray[np.int32], probability: npt.NDArray[np.uint8] | None) -> npt.NDArray[np.uint8]:

@@ -78,20 +78,20 @@ def squared_distances(inside: Flags) -> Whole:
 
 
 @compiled
-def markers_of_summits(heights: Whole, inside: Flags, squared: bool, depth: float) -> Whole:
-    """Mark the summits from which every way to a higher one falls by `depth` at least.
+def markers_of_summits(heights: Whole, inside: Flags, squared: bool, depth: float) -> tuple[Whole, int]:
+    """Mark the summits from which every way to a higher one falls by `depth` at least; give the number of these.
 
     Pixels are taken from the highest down and joined to those taken before them. Where two hills meet, the lower one
-    is a part of its own if its summit stands `depth` above the meeting, and belongs to the other one if not. Hills
-    that never meet (a label in several pieces) count as one. With `squared` the heights are squares of what the depth
-    is taken of.
+    is a part of its own if its summit stands `depth` above the meeting, and belongs to the other one if not. The
+    highest summit of each piece that touches no other has no way to a higher one, and the last numbers. With `squared`
+    the heights are squares of what the depth is taken of.
     """
     height, width = heights.shape
     order = _descending(heights, inside)
     root, summit = np.full(heights.size, -1, np.int64), np.arange(heights.size)
     markers = np.zeros((height, width), np.int64)
     flat = heights.ravel()
-    n = 0
+    lower = 0
     for pixel in order:
         root[pixel] = pixel
         y, x = divmod(pixel, width)
@@ -108,12 +108,14 @@ def markers_of_summits(heights: Whole, inside: Flags, squared: bool, depth: floa
             root[low] = high
             above, level = float(flat[summit[low]]), float(flat[pixel])
             if (np.sqrt(above) - np.sqrt(level) if squared else above - level) >= depth:
-                n += 1
-                markers[summit[low] // width, summit[low] % width] = n
+                lower += 1
+                markers[summit[low] // width, summit[low] % width] = lower
+    n = lower
     for pixel in order:
         if root[pixel] == pixel:
-            markers[summit[pixel] // width, summit[pixel] % width] = n + 1
-    return markers
+            n += 1
+            markers[summit[pixel] // width, summit[pixel] % width] = n
+    return markers, lower
 
 
 @compiled
