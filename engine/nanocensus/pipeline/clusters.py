@@ -202,6 +202,13 @@ def device_of(client: distributed.Client, choice: DeviceChoice) -> Device:
         If GPUs were asked for and no worker offers one, or JAX does not see the one that is offered.
     """
     if choice == "cpu":
+        if offers(client, GPU) and not offers(client, HOST):
+            raise DeviceError(
+                'device = "cpu"',
+                expected="workers without a GPU",
+                got="only workers that offer the resource GPU, where JAX would take it",
+                remedy='Say device = "gpu", or start workers with JAX_PLATFORMS=cpu that offer the resource HOST.',
+            )
         return Device("cpu", "CPU", "asked for")
     if not offers(client, GPU):
         if choice == "auto":
@@ -223,7 +230,7 @@ def where_blocks_go(client: distributed.Client, device: Device, measure: Measure
     With GPUs that is a worker beside those that own one, where there are such workers and cuCIM is not to label.
     """
     if device.kind == "cpu":
-        return {}
+        return {HOST: 1} if offers(client, GPU) else {}
     return {HOST: 1} if offers(client, HOST) and measure.labelling != "cucim" else {GPU: 1}
 
 

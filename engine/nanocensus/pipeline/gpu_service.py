@@ -13,10 +13,10 @@ import threading
 import uuid
 from collections import OrderedDict
 from dataclasses import dataclass
-from time import monotonic
 
 import distributed
 import numpy as np
+from distributed.comm.addressing import get_address_host
 from jaxtyping import Shaped, UInt8
 
 from nanocensus.device import lock_pages, to_gpu, to_host, unlock_pages
@@ -28,11 +28,9 @@ GPU, HOST = "GPU", "HOST"
 AT_ONCE = 2
 """Micrographs that a GPU's worker has in hand: one is copied while the network runs on the other."""
 
-_ADDRESSES_HOLD = 10.0
-"""How long the addresses of GPU workers are believed, s: a lost one comes back under another."""
-_PATIENCE, _TRIES = 180.0, 3
-"""How long an answer may take, s, the compilation of the network included; and how often it is asked for."""
-_KEPT_MAPPED = 256
+_PATIENCE = 300.0
+"""How long an answer may take, s: the network's compilation and a worker's restart included."""
+_KEPT_MAPPED = 64
 """Pieces of other processes' memory that the worker of a GPU keeps mapped, and page-locked for fast copies."""
 
 
@@ -114,43 +112,42 @@ def predict_on_gpu(image: Shaped[np.ndarray, "y x"], model: str) -> UInt8[np.nda
     if worker.state.total_resources.get(GPU):
         predict_shared(sent, expected, model)
         return result
-    _ask(distributed.get_client(), worker.address, (sent, expected, model))
+    try:
+        _ask(distributed.get_client(), get_address_host(worker.address), (sent, expected, model))
+    except BaseException:
+        _own.__dict__.clear()  # a late answer must not fall into the memory of the next micrograph
+        raise
     return result
 
 
-def _ask(client: distributed.Client, address: str, arguments: tuple[Shared, Shared, str]) -> None:
-    """Have a GPU's worker beside this one predict; ask again if it is lost meanwhile, for it returns at another address."""
-    for _ in range(_TRIES):
-        workers = _beside(client, address, int(monotonic() // _ADDRESSES_HOLD))
-        future = client.submit(predict_shared, *arguments, resources={GPU: 1}, workers=workers, pure=False)
-        try:
-            future.result(timeout=_PATIENCE)
-        except TimeoutError:
-            future.cancel()
-            continue
-        return
-    raise DeviceError(
-        "the GPU's worker",
-        expected=f"an answer within {_PATIENCE:g} s",
-        got=f"none in {_TRIES} tries",
-        remedy="Run again: what was finished is kept. `nvidia-smi` shows whether the GPU hangs.",
-    )
+def _ask(client: distributed.Client, host: str, arguments: tuple[Shared, Shared, str]) -> None:
+    """Have the GPU's worker of this machine predict; one that is lost meanwhile is waited for until it is back."""
+    _check_offered(client, host)
+    # By the machine and not by its address, since a worker that comes back has another.
+    future = client.submit(predict_shared, *arguments, resources={GPU: 1}, workers=[host], pure=False)
+    try:
+        future.result(timeout=_PATIENCE)
+    except TimeoutError:
+        future.cancel()
+        raise DeviceError(
+            "the GPU's worker",
+            expected=f"an answer within {_PATIENCE:g} s",
+            got="none: it was lost, or the GPU hangs",
+            remedy="Run again: what was finished is kept. `nvidia-smi` shows whether the GPU still works.",
+        ) from None
 
 
 @functools.lru_cache(maxsize=1)
-def _beside(client: distributed.Client, address: str, period: int) -> list[str]:
-    """Give the addresses of the workers on the same machine that offer a GPU, asking the scheduler once in a period."""
-    machine = address.rsplit(":", 1)[0]
+def _check_offered(client: distributed.Client, host: str) -> None:
+    """Refuse a cluster where no worker of this machine offers a GPU; looked up once, since lost workers come back."""
     workers = client.scheduler_info(n_workers=-1)["workers"]
-    found = [a for a, facts in workers.items() if facts["resources"].get(GPU) and a.rsplit(":", 1)[0] == machine]
-    if not found:
+    if not any(facts["resources"].get(GPU) and get_address_host(a) == host for a, facts in workers.items()):
         raise DeviceError(
             "the GPU of a worker's machine",
-            expected=f"a worker beside {address} that offers the resource {GPU}",
+            expected=f"a worker on {host} that offers the resource {GPU}",
             got="none",
             remedy=f"Start workers that offer {HOST} on machines with a GPU's worker only.",
         )
-    return found
 
 
 def predict_shared(sent: Shared, expected: Shared, model: str) -> None:
