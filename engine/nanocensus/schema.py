@@ -336,7 +336,7 @@ PARTICLES = Table(
             _ratio(
                 f"psi_{harmonic}",
                 f"Amplitude of the {order} harmonic of r(theta), the distance from the centroid to the outline, relative "
-                f"to its mean, less the outline's noise: {what}.",
+                f"to its mean, less the outline's noise: {what}; none if it is not star-shaped.",
                 2.0,
                 nullable=True,
             )
@@ -352,8 +352,9 @@ PARTICLES = Table(
         ),
         _length(
             "outline_noise_nm",
-            "Standard deviation of the outline's distance from a smooth one, from harmonics 9 to 15 (without 12) of "
-            "r(theta) on 128 directions.",
+            "Standard deviation of r(theta) about an outline that is smooth or straight over nine of 128 directions, "
+            "corners left out: below 0.07 px without noise; too low where the map's noise is itself smooth over a pixel "
+            "and more; none if it is not star-shaped.",
             nullable=True,
         ),
         Column(

@@ -15,6 +15,7 @@ from nanocensus.measure.regions._gap import gaps
 from nanocensus.measure.regions._runs import extents, runs_of_labels
 from nanocensus.simulate import shapes
 from nanocensus.simulate.coverage import render_area_fraction
+from nanocensus.simulate.outline import Outline, directions
 
 ANGLES = 2 * np.pi * np.arange(128) / 128
 
@@ -90,8 +91,8 @@ def test_an_outline_about_an_outer_centroid_has_rays_that_meet_nothing():
 
     assert profile.min() == 0
     assert not row["star_shaped"]
-    assert row["concavity"] is None
-    assert row["psi_2"] > 0
+    for name in ("concavity", "outline_noise_nm", *(f"psi_{k}" for k in range(2, 9))):
+        assert row[name] is None, name
 
 
 def test_a_label_that_is_not_there_has_no_radii():
@@ -284,20 +285,69 @@ def test_psi_is_the_planted_amplitude_less_the_noise(shape, harmonic, edge_lengt
     assert found == pytest.approx(planted(shape, harmonic), rel=0.06 if edge_length == 50 else 0.02, abs=2e-4)
 
 
-@pytest.mark.parametrize("edge_length", [25, 50, 93])
-@pytest.mark.parametrize("shape", [shapes.disc(), shapes.truncated_square(0.0)], ids=["disc", "square"])
-def test_the_outline_noise_is_what_the_noise_of_the_map_does_to_its_low_harmonics(shape, edge_length):
-    rng = np.random.default_rng(edge_length)
-    maps = [soft_map(shape, edge_length, rng, noise=0.04) for _ in range(40)]
-    rows = [row_of(probability) for probability in maps]
-    radii = np.concatenate([radial_profiles([max(outlines(p, label_particles(p > 127)[0]), key=len)]) for p in maps])
+def polygon(*distances):
+    """Give the polygon whose sides lie at these distances from the origin, at equal angles."""
+    across = np.cos(directions(2880)[:, None] - 2 * np.pi * np.arange(len(distances)) / len(distances))
+    return Outline((np.array(distances) / np.where(across > 0.1, across, 1e-9)).min(1))
 
-    planted_as_zero = np.abs(np.fft.rfft(radii, axis=1)[:, [3, 5, 7]] / 128) ** 2
-    true = np.sqrt(128 * planted_as_zero.mean())
+
+@pytest.mark.parametrize(
+    "shape",
+    [shapes.disc(), shapes.ellipse(1.6), shapes.truncated_square(0.3), shapes.lobed(0.1), shapes.lobed(0.03, lobes=6)]
+    + [polygon(1, aspect, 1, aspect) for aspect in (1.0, 0.97, 0.95, 0.9, 0.8, 0.5)]
+    + [polygon(*[1.0] * corners) for corners in (3, 5, 6)],
+)
+@pytest.mark.parametrize("edge_length", [25, 50, 93])
+def test_without_noise_no_shape_has_outline_noise(shape, edge_length):
+    rng = np.random.default_rng(edge_length)
+
+    noise = np.array([row_of(soft_map(shape, edge_length, rng))["outline_noise_nm"] for _ in range(4)])
+    assert np.sqrt(np.mean(noise**2)) < 0.04
+    assert noise.max() < 0.07  # a face nearly along the rows or columns of pixels ripples
+
+
+@pytest.mark.parametrize("noise", [0.02, 0.04])
+@pytest.mark.parametrize("edge_length", [25, 50, 93])
+@pytest.mark.parametrize(
+    "shape", [shapes.disc(), shapes.square(), polygon(1, 0.8, 1, 0.8)], ids=["disc", "square", "rectangle"]
+)
+def test_the_outline_noise_is_that_of_the_radii_and_leaves_psi_with_little_of_it(shape, edge_length, noise):
+    """What is left of an even chance power P, less its mean and not below zero, is P / e on average."""
+    smooth, noisy = (
+        [soft_map(shape, edge_length, np.random.default_rng(seed), noise=level) for seed in range(30)]
+        for level in (0.0, noise)
+    )
+    radii, without = (
+        np.concatenate([radial_profiles([max(outlines(p, label_particles(p > 127)[0]), key=len)]) for p in maps])
+        for maps in (noisy, smooth)
+    )
+    rows = [row_of(probability) for probability in noisy]
+
     estimated = np.sqrt(np.mean([row["outline_noise_nm"] ** 2 for row in rows]))
-    assert estimated == pytest.approx(true, rel=0.25)
-    debiased, raw = np.mean([row["psi_3"] for row in rows]), 2 * np.sqrt(planted_as_zero[:, 0]).mean() / radii.mean()
-    assert debiased < 0.65 * raw
+    assert estimated == pytest.approx((radii - without).std(), rel=0.2)
+    odd = [3, 5, 7]
+    raw = np.abs(np.fft.rfft(radii, axis=1)[:, odd] / 128) ** 2
+    psi = np.array([[row[f"psi_{k}"] for k in odd] for row in rows])
+    left = np.mean((psi * radii.mean(axis=1, keepdims=True) / 2) ** 2) / raw.mean()
+    assert 0.2 < left < 0.55
+
+
+@pytest.mark.parametrize("edge_length", [25, 50, 93])
+def test_of_smooth_noise_less_is_taken_off_than_it_adds(edge_length):
+    rng = np.random.default_rng(edge_length)
+    rows, profiles = [], []
+    for _ in range(20):
+        probability = soft_map(shapes.disc(), edge_length, rng)
+        smooth = ndimage.gaussian_filter(rng.standard_normal(probability.shape), 1.0)
+        probability = np.clip(probability + 0.04 * 255 * smooth / smooth.std(), 0, 255).astype(np.uint8)
+        rows.append(row_of(probability))
+        profiles.append(radial_profiles([max(outlines(probability, label_particles(probability > 127)[0]), key=len)]))
+
+    radii = np.concatenate(profiles)
+    assert np.mean([row["outline_noise_nm"] for row in rows]) < 1.1 * np.std(radii - radii.mean(axis=1, keepdims=True))
+    power = np.abs(np.fft.rfft(radii, axis=1)[:, [5, 7]] / 128) ** 2
+    psi = np.array([[row["psi_5"], row["psi_7"]] for row in rows])
+    assert np.mean((psi * radii.mean(axis=1, keepdims=True) / 2) ** 2) > 0.4 * power.mean()
 
 
 def test_concavity_is_minus_one_round_zero_straight_and_rises_as_faces_hollow():

@@ -190,6 +190,6 @@ def parse_outlines(
             "radii of outlines",
             expected="finite and positive ones at an even number of angles, 4 or more",
             got=wrong,
-            remedy="Leave out particles without an outline; sample r(theta) at 128 angles.",
+            remedy="Leave out particles that are not `star_shaped` in the table; sample r(theta) at 128 angles.",
         )
     return outlines / outlines.mean(axis=1, keepdims=True) if normalise else outlines

@@ -138,7 +138,9 @@ def read_outlines(out: str | os.PathLike[str]) -> "xr.DataArray":
     xarray.DataArray
         float32 (particle, angle), nm, on a dask array. Row i is the outline of row i of `tables.read_particles`, and
         chunk k holds those of its partition k, so that both can be visited together. The coordinate `angle` is in rad
-        from +x (along columns) towards +y (along rows).
+        from +x (along columns) towards +y (along rows). A radius of 0 means no crossing: that ray from the centroid
+        meets no outline. Of particles that are not `star_shaped`, r(theta) does not tell all: leave them out before
+        outlines are aligned.
 
     Raises
     ------
