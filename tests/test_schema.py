@@ -1,7 +1,9 @@
 import json
+from pathlib import Path
 
 import jsonschema
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from nanocensus.errors import FormatVersionError, TableError
@@ -58,3 +60,25 @@ def test_older_minor_versions_open_and_other_majors_do_not():
     check_format_version("1.7", "index")
     with pytest.raises(FormatVersionError, match=r"run\.json"):
         check_format_version("2.0", "index")
+
+
+GOLDEN = Path(__file__).parent / "golden" / "format-1.0"
+WRITTEN_BY_1_0 = {
+    "micrographs": GOLDEN / "micrographs.parquet",
+    "refusals": GOLDEN / "refusals.parquet",
+    "particles": GOLDEN / "particles" / "part-golden.parquet",
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_since_1_0_a_column_was_only_added_and_only_a_nullable_one(name):
+    written = pq.read_schema(WRITTEN_BY_1_0[name])
+    assert written.metadata[b"nanocensus.format_version"] == b"1.0"
+    declared = TABLES[name].arrow()
+    assert [column for column in declared.names if column in written.names] == written.names
+    for column in declared:
+        if column.name in written.names:
+            before = written.field(column.name)
+            assert (before.type, before.nullable) == (column.type, column.nullable), column.name
+        else:
+            assert column.nullable, column.name

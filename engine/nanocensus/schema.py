@@ -299,12 +299,14 @@ PARTICLES = Table(
             "Area / area of the smallest box along the micrograph's rows and columns that holds the outline (in pixel "
             "estimators, its pixels): 0.785 for a disc, 0.5 to 1 for a square, by how it lies.",
             1.0,
+            nullable=True,
         ),
         Column(
             "too_small",
             "bool",
             "Whether the disc of equal area is less than 20 px across: its circularity and other shape numbers then tell "
             "more of pixels than of the particle.",
+            nullable=True,
         ),
         _ratio("mean_probability", "Mean of the probability map over its pixels.", 1.0, nullable=True),
         _ratio("min_probability", "Smallest value of the probability map among its pixels.", 1.0, nullable=True),

@@ -13,8 +13,9 @@ import pandas as pd
 import pytest
 
 import nanocensus as nc
-from nanocensus.errors import DeviceError, InputError
+from nanocensus.errors import DeviceError, InputError, StoreError
 from nanocensus.provenance import file_digest
+from nanocensus.store.outlines import write_outlines
 
 
 def contents(folder):
@@ -203,6 +204,8 @@ def test_damage_is_found_and_the_next_run_mends_it(copied, job_of, client, finis
 
 
 def test_outlines_stand_row_for_row_beside_the_particles_and_are_made_again_if_lost(copied, job_of, client):
+    from nanocensus.pipeline.inspection import verify
+
     job = job_of(copied, measure={"outlines": True})
     nc.run(job, client)
     particles, outlines = nc.read_particles(copied), nc.read_outlines(copied)
@@ -216,21 +219,42 @@ def test_outlines_stand_row_for_row_beside_the_particles_and_are_made_again_if_l
     part = next((copied / "outlines").iterdir())
     before = part.read_bytes()
     part.write_bytes(before[:-9])
+    assert verify(copied) == [f"outlines/{part.name} is missing, damaged, or not of the particles in the index."]
     summary = nc.run(job, client)
     assert summary.n_reused < summary.n_micrographs
     assert part.read_bytes() == before
+    assert verify(copied) == []
+    nc.run(job_of(copied), client)
+    assert verify(copied) == []
+    with pytest.raises(StoreError, match="Set outlines = true under"):
+        nc.read_outlines(copied)
 
 
-def test_split_particles_know_what_they_were_split_from(copied, job_of, client):
-    whole = nc.read_particles(copied).compute()
-    nc.run(job_of(copied, measure={"split": "distance"}), client)
-    parts = nc.read_particles(copied).compute()
+def test_outlines_that_a_stopped_run_left_are_gone_after_a_run_without_them(copied, job_of, client):
+    part = next((copied / "particles").iterdir()).name
+    write_outlines(copied / "outlines" / part, [], [], [])
+    assert nc.run(job_of(copied), client).n_reused == 8
+    assert list((copied / "outlines").iterdir()) == []
+    with pytest.raises(StoreError, match="Set outlines = true under"):
+        nc.read_outlines(copied)
+
+
+def test_touching_particles_are_split_and_know_what_they_were_split_from(tmp_path, client):
+    pairs = {"shape": [256, 256], "pixel_size_nm": 0.1, "mean_particles": 16.0, "mean_edge_length_nm": 3.2,
+             "edge_length_log_sd": 0.0, "families": {"disc": 1.0}, "touching_fraction": 1.0}  # fmt: skip
+    job = {"out": str(tmp_path), "seed": 1, "simulate": {"micrographs": 2, "micrograph": pairs}}
+    nc.run(job, client)
+    whole = nc.read_particles(tmp_path).compute()
+    nc.run(job | {"measure": {"split": "distance"}}, client)
+    parts = nc.read_particles(tmp_path).compute()
     assert whole["parent_label"].isna().all()
     keys = ["sample", "micrograph"]
-    parents = parts.groupby([*keys, "parent_label"], observed=True)["pixel_count"].sum()
+    families = parts.groupby([*keys, "parent_label"], observed=True)["pixel_count"]
     pixels = whole.groupby([*keys, "label"], observed=True)["pixel_count"].sum()
-    assert len(parts) >= len(whole)
-    np.testing.assert_array_equal(parents.to_numpy(), pixels.to_numpy())  # every pixel stays in the family
+    np.testing.assert_array_equal(families.sum().to_numpy(), pixels.to_numpy())  # every pixel stays in the family
+    assert (families.size() > 1).sum() >= 2
+    n_true = nc.evaluate(tmp_path).rows["n_true"].sum()
+    assert abs(len(parts) - n_true) < abs(len(whole) - n_true)
 
 
 def test_cucim_without_a_gpu_is_refused(job_of, client, tmp_path):

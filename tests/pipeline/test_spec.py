@@ -6,6 +6,7 @@ import pytest
 from nanocensus.errors import JobError
 from nanocensus.pipeline.contracts import job_contract
 from nanocensus.pipeline.spec import Job, parse_job, read_job
+from nanocensus.schema import PARTICLES
 from nanocensus.sections import parse_section, plain
 
 JOBS = sorted((Path(__file__).parents[2] / "jobs").glob("*.toml"))
@@ -49,6 +50,10 @@ def test_the_record_of_a_job_is_the_job():
         ('out = "r"\n[input]\nfolder = "x"\n[statistics]\nbin_edges_nm = [3.0, 2.0]\n', "edges"),
         ('out = "r"\n[input]\nfolder = "x"\n[statistics]\ndescriptors = ["roundnes"]\n', "got roundnes"),
         ('out = "r"\n[input]\nfolder = "x"\n[statistics]\ndescriptors = []\n', "got none"),
+        (
+            'out = "r"\n[input]\nfolder = "x"\n[statistics]\ndescriptors = ["gap_nm"]\n',
+            r"gap_nm.*no value of.*nc\.cells",
+        ),
         ('out = "r"\n[input]\nfolder = "x"\n[criteria]\nexclude_border = false\n', "weight"),
         ('out = "r"\n[input]\nfolder = "x"\npixel_size_assumed = true\n', "no pixel_size_nm"),
         ('out = "r"\nseed = -1\n[simulate]\n', "at least 0"),
@@ -62,6 +67,16 @@ def test_a_mistake_is_answered_with_what_was_expected(tmp_path, text, words):
     path.write_text(text)
     with pytest.raises(JobError, match=words):
         read_job(path)
+
+
+@pytest.mark.parametrize("column", [c for c in PARTICLES.columns if c.quantum], ids=lambda column: column.name)
+def test_a_descriptor_has_a_value_in_every_row_or_is_refused(column):
+    job = {"out": "r", "simulate": {}, "statistics": {"descriptors": ["solidity", column.name]}}
+    if column.nullable:
+        with pytest.raises(JobError, match=f"a value for every particle, got {column.name},"):
+            parse_job(job)
+    else:
+        assert parse_job(job).statistics.descriptors == ("solidity", column.name)
 
 
 def test_border_weights_are_off_where_the_paper_is_followed_unless_asked_for():

@@ -1,4 +1,5 @@
 import hashlib
+from pathlib import Path
 
 import dask
 import numpy as np
@@ -239,3 +240,20 @@ def test_the_micrographs_table_has_a_row_for_each_whatever_became_of_it(tmp_path
     output(tmp_path, {("A", "p.parquet"): [(name(1), 3), (name(2), 0)]})
     micrographs = read_micrographs(tmp_path)
     assert list(micrographs["n_detected"]) == [3, 0]
+
+
+def test_what_format_1_0_wrote_opens_and_what_it_did_not_know_is_missing():
+    golden = Path(__file__).parents[1] / "golden" / "format-1.0"  # written by the program of that format
+    opened = read_particles(golden)
+    frame = opened.compute(scheduler="sync")
+    assert list(frame.columns) == list(PARTICLES.names)
+    assert frame.dtypes.astype(str).to_dict() == opened.dtypes.astype(str).to_dict()
+    assert frame["label"].tolist() == [1, 2, 1]
+    assert frame["bbox_top_px"].tolist() == [11, 46, 20]
+    np.testing.assert_allclose(frame["equivalent_diameter_nm"], [1.8, 2.8, 4.0], rtol=1e-3)
+    written = pq.read_schema(next((golden / "particles").iterdir())).names
+    newer = [name for name in PARTICLES.names if name not in written]
+    assert {"extent", "too_small", "parent_label", "gap_nm"} <= set(newer)
+    assert frame[newer].isna().all(axis=None)
+    assert frame[[name for name in written if name != "border_weight"]].notna().all(axis=None)
+    assert read_micrographs(golden)["n_detected"].tolist() == [2, 1, 0]

@@ -156,5 +156,7 @@ def _probability(
 @contextlib.contextmanager
 def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
     start = perf_counter()
-    yield
-    seconds[stage] += perf_counter() - start
+    try:
+        yield
+    finally:
+        seconds[stage] += perf_counter() - start

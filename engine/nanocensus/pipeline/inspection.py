@@ -14,8 +14,10 @@ from nanocensus.pipeline.record import run_record
 from nanocensus.provenance import file_digest, machine, versions
 from nanocensus.segment.weights import load_model, model_names
 from nanocensus.store.ingest import STORE_FOLDER
-from nanocensus.store.manifest import OutputLock, read_manifest
+from nanocensus.store.manifest import OutputLock, read_manifest, rows_of
 from nanocensus.store.micrographs import content_digest, discard_results, read_labels, read_pixels, read_probability
+from nanocensus.store.outlines import OUTLINES_FOLDER, is_whole
+from nanocensus.store.parts import measured_parts
 from nanocensus.store.stamps import forget
 from nanocensus.store.tables import PARTICLES_FOLDER, read_part_rows
 
@@ -115,8 +117,9 @@ def verify(out: Path) -> list[str]:
     """
     micrographs = read_manifest(out).micrographs
     troubles = []
+    outlines = False
     try:
-        run_record(out)
+        outlines = run_record(out).get("job", {}).get("measure", {}).get("outlines", False)
     except StoreError as error:
         troubles.append(str(error))
     done = micrographs[micrographs["status"] == "done"]
@@ -126,6 +129,12 @@ def verify(out: Path) -> list[str]:
             troubles.append(f"{PARTICLES_FOLDER}/{part} is missing.")
         elif {file_digest(path)} != set(digests):
             troubles.append(f"{PARTICLES_FOLDER}/{part} is not the file that the index names (its digest differs).")
+    if outlines:
+        troubles += [
+            f"{OUTLINES_FOLDER}/{part} is missing, damaged, or not of the particles in the index."
+            for part, rows in measured_parts(out)
+            if not is_whole(out / OUTLINES_FOLDER / part, rows_of(rows))
+        ]
     store, unread, broken = out / STORE_FOLDER, [], []
     for row in micrographs.itertuples():
         identity = str(row.micrograph)

@@ -162,6 +162,9 @@ def _process(
     waiting = [block for block in blocks if found[block.part] is None]
     planned = [planned_row(task, block.part) for block in waiting for task in block.tasks]
     _write_index(job.out, [*rows, *planned], manifest)
+    if not job.measure.outlines:  # those of an earlier run, or of one that was stopped, are of other particles
+        for path in (job.out / OUTLINES_FOLDER).glob("part-*.parquet"):
+            path.unlink()
 
     seconds: dict[str, float] = {}
     sizes = [len(block.tasks) for block in waiting]

@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -144,7 +144,7 @@ class StatisticsSection:
     bin_quantiles: int | None = None
     """Number of size bins with equal shares of all particles (by weight), instead of a width."""
     descriptors: tuple[str, ...] = ("edge_length_nm", "circularity", "solidity")
-    """Columns of the particles table that hold lengths, areas or ratios."""
+    """Columns of the particles table that hold lengths, areas or ratios and have a value in every row."""
     cluster: Literal["group", "session", "micrograph"] = "group"
     """What is alike and so counts as one in every interval; a micrograph without a group is its own."""
     weight: Literal["border_weight", "none"] | None = None
@@ -160,15 +160,7 @@ class StatisticsSection:
             raise JobError("size bins", expected="one rule", got=" and ".join(rules), remedy="Keep one of them.")
         if not 0.5 <= self.level < 1.0:
             raise JobError("level", expected="0.5 or more, below 1", got=f"{self.level:g}", remedy="Try 0.95.")
-        known = [column.name for column in PARTICLES.columns if column.quantum is not None]
-        unknown = [name for name in self.descriptors if name not in known]
-        if unknown or not self.descriptors:
-            raise JobError(
-                "descriptors",
-                expected="some of: " + ", ".join(known),
-                got=", ".join(unknown) or "none",
-                remedy="See docs/reference/columns.md for what each means.",
-            )
+        _check_descriptors(self.descriptors)
         self.bins()
 
     def bins(self) -> SizeBins:
@@ -269,6 +261,28 @@ class Job:
 def _at_least(key: str, value: int | None, least: int) -> None:
     if value is not None and value < least:
         raise JobError(key, expected=f"at least {least}", got=str(value), remedy="Leave it out for the default.")
+
+
+def _check_descriptors(names: Sequence[str]) -> None:
+    """Refuse, before anything is measured, what the statistics could not count afterwards."""
+    columns = {column.name: column for column in PARTICLES.columns if column.quantum is not None}
+    incomplete = [name for name in names if name in columns and columns[name].nullable]
+    if incomplete:
+        raise JobError(
+            "descriptors",
+            expected="columns with a value for every particle",
+            got=", ".join(incomplete) + ", which some particles or estimators have no value of",
+            remedy="Leave them out; they are in the particles table all the same. For their statistics, drop the particles "
+            "without a value from nc.read_particles and give the rest to nc.cells.",
+        )
+    unknown = [name for name in names if name not in columns]
+    if unknown or not names:
+        raise JobError(
+            "descriptors",
+            expected="some of: " + ", ".join(name for name, column in columns.items() if not column.nullable),
+            got=", ".join(unknown) or "none",
+            remedy="See docs/reference/columns.md for what each means.",
+        )
 
 
 def parse_job(data: Mapping[str, Any], *, base: Path | None = None) -> Job:

@@ -269,7 +269,8 @@ def read_window(
     Returns
     -------
     array (y, x)
-        Proved by the checksums of its chunks; only `read_pixels` proves a whole micrograph by its name.
+        Proved by the checksums of its chunks; that it is the micrograph of its name is for `nanocensus doctor` to
+        prove.
 
     Raises
     ------

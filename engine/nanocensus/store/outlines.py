@@ -37,6 +37,7 @@ _MEANING = (
 )
 _DIGEST_KEY = "nanocensus.content_digest"
 _KEPT = ("micrograph", "measure_digest")
+_REMEDY = "Set outlines = true under [measure] in the job file and run it again: only measuring is done anew."
 
 
 @dataclass(frozen=True)
@@ -156,12 +157,12 @@ def read_outlines(out: str | os.PathLike[str]) -> "xr.DataArray":
         _Part(str(folder / name), {row["micrograph"]: _measured(row) for row in rows_of(rows)})
         for name, rows in measured_parts(out)
     ]
-    if parts and not folder.is_dir():
+    if parts and not any(folder.glob("*")):
         raise StoreError(
             str(out),
             expected="outlines beside the particles",
             got="none there",
-            remedy="Set outlines = true under [measure] in the job file and run it again: only measuring is done anew.",
+            remedy=_REMEDY,
         )
     empty = np.empty((0, ANGLES), np.float32)
     if parts:
@@ -204,7 +205,7 @@ def _load(part: _Part) -> Float32[np.ndarray, "n m"]:
     except (NanocensusError, MemoryError):
         raise
     except Exception as cause:
-        raise damage(path, cause) from cause
+        raise damage(path, cause, _REMEDY) from cause
 
 
 def _measured(row: Mapping[str, Any]) -> tuple[str | None, int]:

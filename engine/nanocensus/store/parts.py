@@ -19,6 +19,7 @@ from nanocensus.schema import check_format_version
 from nanocensus.store.manifest import plain_row, read_manifest
 
 _ROWS_KEY = "nanocensus.micrographs"
+MEASURE_ANEW = "Run the job again: it measures the micrographs of this part anew (`nanocensus doctor` lists others)."
 
 
 def part_bytes(
@@ -99,12 +100,12 @@ def measured_parts(out: str | os.PathLike[str]) -> list[tuple[str, pd.DataFrame]
     return [(str(name), rows) for name, rows in measured.groupby("part", sort=False)]
 
 
-def damage(path: Path, cause: Exception) -> DamageError:
+def damage(path: Path, cause: Exception, remedy: str = MEASURE_ANEW) -> DamageError:
     """Say that a part is missing or damaged."""
     missing = isinstance(cause, FileNotFoundError)
     return DamageError(
         f"{path.parent.name}/{path.name}",
         expected="the part that was written",
         got="no such file" if missing else f"other bytes ({type(cause).__name__}: {str(cause)[:200]})",
-        remedy="Run the job again: it measures the micrographs of this part anew (`nanocensus doctor` lists others).",
+        remedy=remedy,
     )
