@@ -263,10 +263,15 @@ def _at_least(key: str, value: int | None, least: int) -> None:
         raise JobError(key, expected=f"at least {least}", got=str(value), remedy="Leave it out for the default.")
 
 
+_KNOWN_IN_RUNS = ("mean_probability", "min_probability", "extent")
+"""Columns that may be null in a table, but not in what a run measures on its own maps."""
+
+
 def _check_descriptors(names: Sequence[str]) -> None:
     """Refuse, before anything is measured, what the statistics could not count afterwards."""
-    columns = {column.name: column for column in PARTICLES.columns if column.quantum is not None}
-    incomplete = [name for name in names if name in columns and columns[name].nullable]
+    columns = [column for column in PARTICLES.columns if column.quantum is not None]
+    complete = [column.name for column in columns if not column.nullable or column.name in _KNOWN_IN_RUNS]
+    incomplete = [column.name for column in columns if column.name in names and column.name not in complete]
     if incomplete:
         raise JobError(
             "descriptors",
@@ -275,11 +280,11 @@ def _check_descriptors(names: Sequence[str]) -> None:
             remedy="Leave them out; they are in the particles table all the same. For their statistics, drop the particles "
             "without a value from nc.read_particles and give the rest to nc.cells.",
         )
-    unknown = [name for name in names if name not in columns]
+    unknown = [name for name in names if name not in complete]
     if unknown or not names:
         raise JobError(
             "descriptors",
-            expected="some of: " + ", ".join(name for name, column in columns.items() if not column.nullable),
+            expected="some of: " + ", ".join(complete),
             got=", ".join(unknown) or "none",
             remedy="See docs/reference/columns.md for what each means.",
         )
