@@ -63,10 +63,14 @@ def bars(standard, threads):
         *found,
         outlines,
         *(
-            _bar(f"two threads against one, {each['candidate']}", each, "speedup", least=THREADS_AT_LEAST)
+            _bar(f"two threads against one, {_shared(each)}", each, "speedup", least=THREADS_AT_LEAST)
             for each in threads
         ),
     ]
+
+
+def _shared(threads):
+    return f"{threads['candidate']} (others kept {threads['others_cores']:g} cores busy)"
 
 
 def _bar(what, row, name, least=None, most=None):

@@ -10,18 +10,20 @@ HEAD = """# nanocensus and its peers
 
 Written by `benchmarks/measure/compare.py`; every round is in measure.json.
 
-{machine}; commit {commit}; {versions}. The run took {took_s} s; load averages were {load}.
+{machine}; commit {commit}; {versions}. The run took {took_s} s; others kept {others} cores busy.
 
 - One thread, one core: the process is held to one core, and every package told to use one thread (SimpleITK's filters
   start two whatever they are told; the core is what holds them). Candidates take turns, in rounds of random order.
+- Two threads run over eight micrographs on all cores; a core that others keep busy is not there for the second.
 - All start from what a user has: a boolean mask, or the uint8 map it comes from. Turning it into a package's own image,
   and a package's result into arrays, is outside of the clock, and so are labels for those that cannot label (nyxus,
   cp_measure). Peers compute those of their features that nanocensus has too; nanocensus always computes all of its own.
 - First calls warm up and are not counted, save those of more than {long_s:g} s. Compiling the kernels of nanocensus took
   {compile_s:.1f} s before.
 - "× floor" is the time over that of reading the mask and writing an int32 image, in memory that is already there.
-- "× ours" is over `{labels}` or over `{paper}`. It is given only if the particles are as many as those of scikit-image,
-  and whatever "equal" names has its values: counts exactly, lengths, centroids and eccentricity to 1e-9.
+- "× ours" is over `{labels}` or over `{paper}`. It is given only if the particles
+  are as many as those of scikit-image, and whatever "equal" names has its values: counts exactly, lengths, centroids
+  and eccentricity to 1e-9.
 """
 TRUTH = """## Is it true?
 
@@ -142,13 +144,13 @@ def truth_table(result, quantity):
 def heading(result):
     """Say how all of it was made."""
     machine = result["machine"]
-    loads = [scene[when] for scene in result["scenes"] for when in ("load_before", "load_after")]
+    others = [scene["others_cores"] for scene in result["scenes"]]
     return HEAD.format(
         machine=f"{machine['processor']}, {machine['cores']} cores, {machine['memory']}, {machine['system']}",
         commit=result["commit"],
         versions=", ".join(f"{name} {version}" for name, version in result["versions"].items()),
         took_s=result["took_s"],
-        load=f"{min(loads):.1f} to {max(loads):.1f}",
+        others=f"{min(others):g} to {max(others):g}",
         compile_s=result["compile_s"],
         long_s=LONG_MS / 1e3,
         labels=OUR_LABELS,

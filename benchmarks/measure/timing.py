@@ -51,6 +51,19 @@ def clocked(call):
     return result, spent
 
 
+def clock_and_others():
+    """Give the time, and the processor time that other processes have taken so far, s."""
+    all_of_us, own = psutil.cpu_times(), psutil.Process().cpu_times()
+    busy = sum(getattr(all_of_us, kind) for kind in ("user", "nice", "system", "irq", "softirq", "steal"))
+    return time.perf_counter(), busy - own.user - own.system
+
+
+def others_cores(start):
+    """Say how many cores other processes kept busy since then: what makes a figure doubtful, of two threads above all."""
+    (began, before), (now, after) = start, clock_and_others()
+    return round(max(0.0, after - before) / (now - began), 2)
+
+
 def first_calls(scene):
     """Call everyone who is installed once, which warms them up, and hold what they say against scikit-image."""
     present = [candidate for candidate in EVERYONE if installed(candidate.package)]
@@ -87,7 +100,7 @@ def take_turns(lines, rounds, budget_ms, least):
 
 def timed(scene):
     """Time everyone on one scene."""
-    load = psutil.getloadavg()[0]
+    start = clock_and_others()
     lines = first_calls(scene)
     if scene.name == STANDARD:
         take_turns(lines, ROUNDS_STANDARD, BUDGET_STANDARD_MS, LEAST_STANDARD)
@@ -100,8 +113,7 @@ def timed(scene):
         "side_px": scene.mask.shape[0],
         "particles": int(scene.n),
         "coverage": round(scene.coverage, 4),
-        "load_before": load,
-        "load_after": psutil.getloadavg()[0],
+        "others_cores": others_cores(start),
         "rows": [row(line, scene.n, medians, least) for line in lines],
     }
 
@@ -153,6 +165,7 @@ def _two_threads(name, calls, pool):
             done.result()
 
     alone(), together()  # warm up
+    start = clock_and_others()
     rounds = [(clocked(alone)[1], clocked(together)[1]) for _ in range(ROUNDS_OF_THREADS)]
     one, two = np.array(rounds).T
     return {
@@ -162,4 +175,5 @@ def _two_threads(name, calls, pool):
         "two_threads_ms": two.round(3).tolist(),
         "speedup": round(float(np.median(one) / np.median(two)), 3),
         "speedup_of_least": round(float(one.min() / two.min()), 3),
+        "others_cores": others_cores(start),
     }
