@@ -14,7 +14,7 @@ Written by `benchmarks/measure/compare.py`; every round is in measure.json.
 
 - One thread, one core: the process is held to one core, and every package told to use one thread (SimpleITK's filters
   start two whatever they are told; the core is what holds them). Candidates take turns, in rounds of random order.
-- Two threads run over eight micrographs on all cores; a core that others keep busy is not there for the second.
+- Two threads take turns with one over eight micrographs or more, on all cores; a core that others keep busy is not there for the second.
 - All start from what a user has: a boolean mask, or the uint8 map it comes from. Turning it into a package's own image,
   and a package's result into arrays, is outside of the clock, and so are labels for those that cannot label (nyxus,
   cp_measure). Peers compute those of their features that nanocensus has too; nanocensus always computes all of its own.
