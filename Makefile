@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.complete
 
-.PHONY: env demo test test-slow lint bench docs schema lock clean
+.PHONY: env demo test test-slow lint bench bench-measure docs schema lock clean
 
 env: $(STAMP)
 
@@ -37,6 +37,11 @@ bench: env
 	@mkdir -p results
 	$(BIN)/python -m pytest -q -o addopts=--import-mode=importlib benchmarks \
 	  --benchmark-enable --benchmark-json=results/benchmark.json
+
+bench-measure:
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/pip install --quiet -r benchmarks/measure/requirements.txt
+	PYTHONPATH=engine .venv-peers/bin/python benchmarks/measure/compare.py
 
 docs: env
 	$(BIN)/python -m pytest -q tests/test_docs.py

@@ -28,7 +28,7 @@ atexit.register(shutil.rmtree, COMPILED)
 
 import psutil
 from candidate import installed, one_thread_each
-from features import OUR_OUTLINES, REFERENCE
+from features import OUR_OUTLINE_SET, REFERENCE
 from report import markdown
 from scenes import SCENES, STANDARD, particles_scene
 from timing import EVERYONE, first_calls, timed, two_threads
@@ -57,7 +57,7 @@ def bars(standard, threads):
         for what, (name, bar) in PEERS.items()
     ]
     outlines = _bar(
-        "map to outline table against mask to paper set", rows[OUR_OUTLINES], "ratio", most=OUTLINES_AT_MOST
+        "map to outline set against mask to paper set", rows[OUR_OUTLINE_SET], "ratio", most=OUTLINES_AT_MOST
     )
     return [
         *found,

@@ -4,8 +4,11 @@ import numpy as np
 from candidate import Candidate, Found
 
 from nanocensus.measure.descriptors import measure
+from nanocensus.measure.regions._cpu import outline_level, trace_outlines
 from nanocensus.measure.regions._pixels import pixel_regions
-from nanocensus.measure.regions._runs import extents, runs_of_mask
+from nanocensus.measure.regions._runs import extents, paint, runs_of_map, runs_of_mask
+
+LEVEL = outline_level(0.5)
 
 
 def our_pixels(estimator):
@@ -37,6 +40,22 @@ def our_pixels(estimator):
     return start
 
 
+def our_outlines(scene):
+    """From the map to everything that is measured on outlines, r(theta) included; labels are painted, no table is made."""
+
+    def call():
+        runs = runs_of_map(scene.probability, LEVEL)
+        of, labels = extents(runs, scene.probability), paint(runs)
+        return labels, trace_outlines(labels, scene.probability, LEVEL, of, components=True)
+
+    def read(result):
+        labels, (regions, _) = result
+        solidity = regions.area / regions.hull_area
+        return Found(labels, {"area": regions.area, "perimeter": regions.perimeter, "solidity": solidity})
+
+    return call, read
+
+
 def our_table(estimator, given="probability"):
     """From the map, or from labels alone, to the Arrow table with every column, and the label image."""
 
@@ -45,7 +64,7 @@ def our_table(estimator, given="probability"):
         return lambda: measure(**image, pixel_size_nm=1.0, estimator=estimator), read
 
     def read(result):
-        table, labels = result
+        table, labels, _ = result
         columns = {"area": "area_nm2", "perimeter": "perimeter_nm", "solidity": "solidity"}
         return Found(labels, {name: table[of].to_numpy() for name, of in columns.items()})
 
@@ -187,6 +206,7 @@ def skimage_features(scene):
 
 OURS = "nanocensus, paper set"
 OUR_OUTLINES = "nanocensus, outline table"
+OUR_OUTLINE_SET = "nanocensus, outline set"
 REFERENCE = "scikit-image label + regionprops_table"
 PIXEL_COLUMNS = (
     "area", "bbox-0", "bbox-1", "bbox-2", "bbox-3", "centroid-0", "centroid-1", "eccentricity", "area_convex", "solidity",
@@ -220,6 +240,12 @@ FEATURES = (
         "nanocensus",
         our_table("outline"),
         "map to Arrow table of all columns by the sub-pixel contour, and label image",
+    ),
+    Candidate(
+        OUR_OUTLINE_SET,
+        "nanocensus",
+        our_outlines,
+        "map to the same on outlines, hull, Feret, psi, concavity, edge width, gaps, r(theta); label image, no table",
     ),
     Candidate(
         "OpenCV polygons",
