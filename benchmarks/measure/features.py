@@ -6,7 +6,7 @@ from candidate import Candidate, Found
 from nanocensus.measure.descriptors import measure
 from nanocensus.measure.regions._cpu import outline_level, trace_outlines
 from nanocensus.measure.regions._pixels import pixel_regions
-from nanocensus.measure.regions._runs import extents, paint, runs_of_map, runs_of_mask
+from nanocensus.measure.regions._runs import extents, runs_of_map, runs_of_mask
 
 LEVEL = outline_level(0.5)
 
@@ -41,17 +41,17 @@ def our_pixels(estimator):
 
 
 def our_outlines(scene):
-    """From the map to everything that is measured on outlines, r(theta) included; labels are painted, no table is made."""
+    """From the map to everything that is measured on outlines, r(theta) included: no label image is made and no table."""
 
     def call():
         runs = runs_of_map(scene.probability, LEVEL)
-        of, labels = extents(runs, scene.probability), paint(runs)
-        return labels, trace_outlines(labels, scene.probability, LEVEL, of, components=True)
+        of = extents(runs, scene.probability)
+        return trace_outlines(None, scene.probability, LEVEL, of, components=runs)
 
     def read(result):
-        labels, (regions, _) = result
+        regions, _ = result
         solidity = regions.area / regions.hull_area
-        return Found(labels, {"area": regions.area, "perimeter": regions.perimeter, "solidity": solidity})
+        return Found(columns={"area": regions.area, "perimeter": regions.perimeter, "solidity": solidity})
 
     return call, read
 
@@ -245,7 +245,7 @@ FEATURES = (
         OUR_OUTLINE_SET,
         "nanocensus",
         our_outlines,
-        "map to the same on outlines, hull, Feret, psi, concavity, edge width, gaps, r(theta); label image, no table",
+        "map to the same on outlines, hull, Feret, psi, concavity, edge width, gaps, r(theta); no label image, no table",
     ),
     Candidate(
         "OpenCV polygons",

@@ -115,9 +115,16 @@ class _Found:
         self._runs, self._labels = runs, labels
         self.extents = extents
         self.components = components
-        """Whether they are the connected components of the map above its level."""
+        """Whether they are the connected components of the map above its level, known as runs."""
         self.parent = parent
         """What each was split from."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        if self._runs is not None:
+            return self._runs.shape
+        height, width = self.labels.shape
+        return height, width
 
     @property
     def runs(self) -> Runs:
@@ -154,7 +161,7 @@ def _find(
         )
     elif labelling == "cucim":
         painted, placed = label_regions(probability, level)
-        found = _Found(labels=painted, extents=placed, components=True)
+        found = _Found(labels=painted, extents=placed)
     else:
         runs = runs_of_map(probability, level)
         found = _Found(runs=runs, extents=extents(runs, probability), components=True)
@@ -174,12 +181,14 @@ def _measured(
 ) -> tuple[pa.Table, Float64[np.ndarray, "n 128"] | None]:
     """Give the table of the particles that were found, and r(theta) of their outlines, nm."""
     if estimator == "outline":
-        regions, outlines = trace_outlines(found.labels, probability, level, found.extents, components=found.components)
-        radii_nm, shape = outlines.radii * pixel_size_nm, found.labels.shape
+        labels = None if found.components else found.labels
+        components = found.runs if found.components else None
+        regions, outlines = trace_outlines(labels, probability, level, found.extents, components=components)
+        radii_nm = outlines.radii * pixel_size_nm
     else:
-        regions, radii_nm, shape = pixel_regions(found.runs, estimator), None, found.runs.shape
+        regions, radii_nm = pixel_regions(found.runs, estimator), None
     n = found.extents.label.size
-    columns = columns_of(found.extents, regions, shape, pixel_size_nm) | {
+    columns = columns_of(found.extents, regions, found.shape, pixel_size_nm) | {
         "estimator": np.full(n, estimator),
         "parent_label": pa.nulls(n) if found.parent is None else found.parent,
     }

@@ -69,7 +69,7 @@ def _fill_from_map(
     the map holds for background count as 255. A value equal to the level is outside, as in the mask `map > level`:
     the contour passes through that pixel's centre.
     """
-    height, width = labels.shape
+    height, width = probability.shape
     rows, columns = window.shape
     first, last = max(0, left - MARGIN), min(width, left - MARGIN + columns)
     offset = first - (left - MARGIN)
@@ -84,6 +84,23 @@ def _fill_from_map(
                 _fill_row(labels[y, first:last], value, np.int32(cut), np.int32(label), inner)
             else:
                 _copy_row(value, inner)
+
+
+@compiled
+def _keep_runs(
+    probability: Bytes, cut: int, row: Labels, start: Labels, stop: Labels, top: int, left: int, window: Bytes
+) -> None:
+    """Set to 0 what is inside in a label's window but none of the label's runs."""
+    above = np.int32(cut)
+    for y in range(window.shape[0]):
+        here = window[y]
+        for column in range(here.size):
+            value = np.int32(here[column])
+            here[column] = np.uint8(value * np.int32(value <= above))
+    for run in range(row.size):
+        here, value = window[row[run] - top + MARGIN], probability[row[run]]
+        for x in range(start[run], stop[run]):
+            here[x - left + MARGIN] = value[x]
 
 
 @compiled
@@ -326,6 +343,7 @@ def trace(
     present: Whole,
     boxes: Whole,
     pixels: Whole,
+    runs: tuple[Labels, Labels, Labels, Whole],
     other_levels: Field,
 ) -> tuple[Field, Bytes, Whole, Whole, Field, Whole, Field]:
     """Trace the outer contours of labels.
@@ -342,8 +360,11 @@ def trace(
     boxes : (n, 4)
         Their bounding boxes: top, left, bottom, right.
     pixels : (n,)
-        Number of their pixels, where labels are the components of the map above the level, else -1: the map alone
-        then tells the contour of a label with no other one in its window.
+        Number of their pixels, where labels are the components of the map above the level; none otherwise. The map
+        alone then tells the contour of a label with no other one in its window, and its runs that of another: labels
+        are not looked at.
+    runs : (m,), (m,), (m,), (n + 1,)
+        Row, first column, and last column and one of the runs of components, and where those of each begin.
     other_levels : (l,)
         Other levels of the map at which the area is asked for.
 
@@ -392,9 +413,10 @@ def trace(
                 )
         if pieces != 1:
             if kind == FROM_MAP:
-                _fill_from_map(labels, probability, cut, label, False, top, left, window)
-                if _count_inside(window, np.uint8(cut)) != pixels[particle]:
-                    _fill_from_map(labels, probability, cut, label, True, top, left, window)
+                _fill_from_map(labels, probability, cut, label, pixels.size == 0, top, left, window)
+                if pixels.size > 0 and _count_inside(window, np.uint8(cut)) != pixels[particle]:
+                    own = slice(runs[3][particle], runs[3][particle + 1])
+                    _keep_runs(probability, cut, runs[0][own], runs[1][own], runs[2][own], top, left, window)
             else:
                 _fill_from_pixels(labels, label, top, left, window, 255)
             crossings = _count_crossings(window, np.uint8(cut))

@@ -12,29 +12,31 @@ from jaxtyping import Int32, UInt8
 from nanocensus.measure.regions import _contour, _edge, _gap, _polygon, _radial
 from nanocensus.measure.regions._harmonics import shape_of
 from nanocensus.measure.regions._properties import Extents, Outlines, OutlineShape, Regions, ellipse
+from nanocensus.measure.regions._runs import Runs
 
 logger = logging.getLogger(__name__)
 
-_NO_MAP = np.zeros((1, 1), np.uint8)
+_NO_MAP, _NO_LABELS = np.zeros((1, 1), np.uint8), np.zeros((1, 1), np.int32)
 
 OTHER_PROBABILITIES = (0.4, 0.6)
 """At which the area is measured too: how much it hangs on the threshold."""
 
 
 def trace_outlines(
-    labels: Int32[np.ndarray, "y x"],
+    labels: Int32[np.ndarray, "y x"] | None,
     probability: UInt8[np.ndarray, "y x"] | None,
     level: float,
     extents: Extents,
     *,
     smooth: bool = True,
-    components: bool = False,
+    components: Runs | None = None,
 ) -> tuple[Regions, Outlines]:
     """Trace the outer contour of each label, and measure it.
 
     Parameters
     ----------
-    labels : int32 (y, x)
+    labels : int32 (y, x) or None
+        None where `components` are given.
     probability : uint8 (y, x) or None
         Without a map a label's own mask, smoothed by a Gaussian of 1 px, takes its place. A label that this would
         erase or cut (a few pixels, a neck of one) keeps the contour of its bare pixels.
@@ -44,9 +46,9 @@ def trace_outlines(
         Of the same labels.
     smooth : bool
         False: without a map the contour of the bare pixels is meant.
-    components : bool
-        Whether the labels are the connected components of the map above the level. Then the map alone tells most
-        contours, and labels are read only where a window holds several of them: the same result, sooner.
+    components : Runs, optional
+        If labels are the connected components of the map above the level: their runs, in whose place no label image is
+        needed. The same result, sooner.
 
     Returns
     -------
@@ -55,15 +57,19 @@ def trace_outlines(
     Outlines
     """
     without_map = _contour.FROM_SMOOTHED_PIXELS if smooth else _contour.FROM_PIXELS
-    pixels = extents.pixel_count.astype(np.int64)
+    no_runs = np.empty(0, np.int32)
+    runs = (no_runs, no_runs, no_runs, np.zeros(1, np.int64))
+    if components is not None:
+        runs = (components.row, components.start, components.stop, components.offset)
     points, values, stops, origins, hole_areas, counts, other_areas = _contour.trace(
-        np.ascontiguousarray(labels),
+        _NO_LABELS if labels is None else np.ascontiguousarray(labels),
         _NO_MAP if probability is None else np.ascontiguousarray(probability),
         level,
         without_map if probability is None else _contour.FROM_MAP,
         extents.label.astype(np.int64),
         extents.box.astype(np.int64),
-        pixels if components else np.full_like(pixels, -1),
+        extents.pixel_count[: None if components is not None else 0].astype(np.int64),
+        runs,
         np.array([outline_level(p) for p in OTHER_PROBABILITIES]),
     )
     _warn_of_pieces(extents.label[counts[:, 1] > 1])
