@@ -122,9 +122,8 @@ def _face_curvature(radii: Float64[np.ndarray, "n 128"], phase: Values) -> Value
     the very centre of the face the curvature is zero at e = 1/17.
     """
     centre = np.rint((np.pi - phase) / (_FACES * _STEP)).astype(np.int64)
-    curvature = np.zeros(phase.size)
-    each = np.arange(phase.size)
-    for face in range(_FACES):
-        for aside, weight in zip(_ASIDE, _WEIGHTS, strict=True):
-            curvature += weight / radii[each, (centre + face * (ANGLES // _FACES) + aside) % ANGLES]
-    return curvature / _FACES
+    faces = centre[:, None] + (ANGLES // _FACES) * np.arange(_FACES)
+    rays = (faces[:, :, None] + _ASIDE) % ANGLES
+    near = np.take_along_axis(radii, rays.reshape(len(radii), -1), axis=1).reshape(rays.shape)
+    curvature: Values = ((1.0 / near) @ _WEIGHTS).mean(axis=1)
+    return curvature
