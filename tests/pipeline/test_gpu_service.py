@@ -1,5 +1,6 @@
 """Workers that own a GPU, workers beside them, and the memory that they share; on pretended GPUs."""
 
+import os
 from types import SimpleNamespace
 
 import numpy as np
@@ -72,6 +73,13 @@ def test_the_worker_beside_sees_no_gpu_and_the_other_leaves_memory_to_cupy(prete
     assert beside == ["cpu", ""]
     names = ("JAX_PLATFORMS", "XLA_PYTHON_CLIENT_PREALLOCATE")
     assert pretended.submit(environment, *names, resources={"GPU": 1}).result() == [None, "false"]
+
+
+def test_a_cluster_leaves_the_environment_of_the_program_as_it_was():
+    before = dict(os.environ)
+    with open_client(ClusterSection(workers=1)):
+        pass
+    assert dict(os.environ) == before
 
 
 def test_a_gpu_that_jax_does_not_see_is_an_error(pretended):

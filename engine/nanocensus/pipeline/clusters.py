@@ -116,7 +116,7 @@ def _local_cluster(section: ClusterSection, gpu: bool) -> Iterator[distributed.S
         "distributed.worker.memory.terminate": 0.95,
     }
     start = _start_with_gpus if gpu else _start
-    with dask.config.set(settings), _own_log_levels(), start(section, affordable) as cluster:
+    with dask.config.set(settings), _own_log_levels(), _own_environment(), start(section, affordable) as cluster:
         yield cluster
 
 
@@ -176,6 +176,23 @@ def _understood(workers: int) -> Iterator[None]:
             got=str(error).splitlines()[0],
             remedy='In a script, put the call under `if __name__ == "__main__":`, since each worker imports the script.',
         ) from error
+
+
+@contextlib.contextmanager
+def _own_environment() -> Iterator[None]:
+    """Keep the program's environment and that of its workers apart.
+
+    Workers are given their variables through their parent's environment, where they would stay; and what is there
+    already, of another cluster for instance, would go before what these workers are to have.
+    """
+    names = {*gpu_environment(), *worker_environment(1)}
+    before = {name: os.environ.pop(name) for name in names if name in os.environ}
+    try:
+        yield
+    finally:
+        for name in names:
+            os.environ.pop(name, None)
+        os.environ.update(before)
 
 
 @contextlib.contextmanager
