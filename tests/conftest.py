@@ -1,4 +1,4 @@
-"""Fixtures for all tests; helpers live in nanocensus.testing."""
+"""Fixtures for all tests."""
 
 import os
 
