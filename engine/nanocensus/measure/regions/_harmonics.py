@@ -124,6 +124,6 @@ def _face_curvature(radii: Float64[np.ndarray, "n 128"], phase: Values) -> Value
     centre = np.rint((np.pi - phase) / (_FACES * _STEP)).astype(np.int64)
     faces = centre[:, None] + (ANGLES // _FACES) * np.arange(_FACES)
     rays = (faces[:, :, None] + _ASIDE) % ANGLES
-    near = np.take_along_axis(radii, rays.reshape(len(radii), -1), axis=1).reshape(rays.shape)
+    near = np.take_along_axis(radii, rays.reshape(len(radii), _FACES * _ASIDE.size), axis=1).reshape(rays.shape)
     curvature: Values = ((1.0 / near) @ _WEIGHTS).mean(axis=1)
     return curvature
