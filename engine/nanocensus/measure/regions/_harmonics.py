@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from jaxtyping import Bool, Float64
 
+from nanocensus.measure.regions._compile import compiled
 from nanocensus.measure.regions._radial import ANGLES
 
 HARMONICS = tuple(range(2, 9))
@@ -23,6 +25,7 @@ within the map's own correlation; three apart, corners reach half of all residua
 _DIFFERENCE = np.convolve([1.0, -2.0, 1.0], [1.0, -2.0 * np.cos(_STRIDE * _STEP), 1.0])
 _ROUGH = _DIFFERENCE / np.linalg.norm(_DIFFERENCE)
 """Of 1 / r: nothing is left of 1, theta, cos(theta) and sin(theta), and unit noise stays unit noise."""
+_ROUGH_ENDS, _ROUGH_ASIDE, _ROUGH_HERE = (float(weight) for weight in _ROUGH[:3])
 _REACH = _STRIDE * (_ROUGH.size // 2)
 _MEDIAN_OF_NORMAL = 0.6745
 """Median distance from the mean, in standard deviations."""
@@ -33,6 +36,7 @@ _CORRELATION_PX = 1.5
 """Along the outline, of what white noise of the map does to it: by simulation."""
 
 Values = Float64[np.ndarray, " n"]
+Rows = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -100,16 +104,46 @@ def _roughness(radii: Float64[np.ndarray, "n 128"]) -> Values:
     smooth over 1 px it saw 0.3 to 0.4 at 25 px, 0.8 to 1.2 at 50 px and 0.9 to 1.7 at 93 px; above 1.1 were hexagons
     and truncated squares, whose blunt corners it cannot tell from noise.
     """
-    wrapped = 1.0 / np.concatenate([radii[:, -_REACH:], radii, radii[:, :_REACH]], axis=1)
-    behind, before, here, after, ahead = (wrapped[:, k * _STRIDE : k * _STRIDE + ANGLES] for k in range(_ROUGH.size))
-    residual = _ROUGH[0] * (behind + ahead) + _ROUGH[1] * (before + after) + _ROUGH[2] * here
-    sizes = np.sort(np.abs(residual * radii * radii), axis=1)
-    each = np.arange(len(radii))
-    spread: Values = sizes[each, ANGLES // 2] / _MEDIAN_OF_NORMAL
-    for _ in range(_ROUNDS):
-        within = np.count_nonzero(sizes <= _OUTLYING * spread[:, None], axis=1)
-        spread = sizes[each, within // 2] / _MEDIAN_OF_NORMAL
+    sizes = _residuals(radii)
+    sizes.sort(axis=1)
+    spread: Values = _spread(sizes)
     return spread
+
+
+@compiled
+def _residuals(radii: Rows) -> Rows:
+    """Give what second differences leave of each ray, without its sign, px."""
+    sizes, wrapped = np.empty_like(radii), np.empty(ANGLES + 2 * _REACH)
+    inner = wrapped[_REACH : _REACH + ANGLES]
+    for outline in range(radii.shape[0]):
+        r, size = radii[outline], sizes[outline]
+        for ray in range(ANGLES):
+            inner[ray] = 1.0 / r[ray]
+        for ray in range(_REACH):
+            wrapped[ray], wrapped[ANGLES + _REACH + ray] = wrapped[ANGLES + ray], inner[ray]
+        for ray in range(ANGLES):
+            ends = wrapped[ray] + wrapped[ray + 2 * _REACH]
+            aside = wrapped[ray + _REACH - _STRIDE] + wrapped[ray + _REACH + _STRIDE]
+            left = _ROUGH_ENDS * ends + _ROUGH_ASIDE * aside + _ROUGH_HERE * inner[ray]
+            size[ray] = abs(left * r[ray] * r[ray])
+    return sizes
+
+
+@compiled
+def _spread(sizes: Rows) -> Rows:
+    """Give the spread of each row of sizes in rising order, outlying ones left out."""
+    spreads = np.empty(sizes.shape[0])
+    for outline in range(sizes.shape[0]):
+        size, within = sizes[outline], ANGLES
+        spread = size[ANGLES // 2] / _MEDIAN_OF_NORMAL
+        for _ in range(_ROUNDS):
+            while within < ANGLES and size[within] <= _OUTLYING * spread:
+                within += 1
+            while within > 0 and size[within - 1] > _OUTLYING * spread:
+                within -= 1
+            spread = size[within // 2] / _MEDIAN_OF_NORMAL
+        spreads[outline] = spread
+    return spreads
 
 
 def _face_curvature(radii: Float64[np.ndarray, "n 128"], phase: Values) -> Values:
@@ -121,9 +155,20 @@ def _face_curvature(radii: Float64[np.ndarray, "n 128"], phase: Values) -> Value
     straight face from corner to corner. On r = 1 - e cos(4 theta) it falls as e grows, through zero at e = 0.068; at
     the very centre of the face the curvature is zero at e = 1/17.
     """
-    centre = np.rint((np.pi - phase) / (_FACES * _STEP)).astype(np.int64)
-    faces = centre[:, None] + (ANGLES // _FACES) * np.arange(_FACES)
-    rays = (faces[:, :, None] + _ASIDE) % ANGLES
-    near = np.take_along_axis(radii, rays.reshape(len(radii), _FACES * _ASIDE.size), axis=1).reshape(rays.shape)
-    curvature: Values = ((1.0 / near) @ _WEIGHTS).mean(axis=1)
+    centres = np.rint((np.pi - phase) / (_FACES * _STEP)).astype(np.int64)
+    curvature: Values = _curvature_about(radii, centres)
     return curvature
+
+
+@compiled
+def _curvature_about(radii: Rows, centres: npt.NDArray[np.int64]) -> Rows:
+    """Give the mean curvature of the four faces of which one has its centre at the ray given, 1/px."""
+    curvatures = np.empty(centres.size)
+    for outline in range(centres.size):
+        r, total = radii[outline], 0.0
+        for face in range(_FACES):
+            first = centres[outline] + face * (ANGLES // _FACES) - _HALF_FACE
+            for ray in range(_WEIGHTS.size):
+                total += _WEIGHTS[ray] / r[(first + ray) % ANGLES]
+        curvatures[outline] = total / _FACES
+    return curvatures

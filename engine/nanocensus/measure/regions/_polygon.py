@@ -32,52 +32,59 @@ def _length(points: Points) -> float:
 
 
 @compiled
-def _area_and_centroid(points: Points) -> tuple[float, float, float]:
-    """Give the directed area (positive if clockwise with y downwards) and the centroid, by Green's theorem."""
+def _area(points: Points) -> float:
+    """Give the directed area: positive if clockwise with y downwards."""
     y0, x0 = points[0, 0], points[0, 1]
-    twice_area, sum_y, sum_x = 0.0, 0.0, 0.0
+    twice_area = 0.0
     for vertex in range(1, points.shape[0] - 1):
-        ya, xa = points[vertex, 0] - y0, points[vertex, 1] - x0
-        yb, xb = points[vertex + 1, 0] - y0, points[vertex + 1, 1] - x0
-        cross = xa * yb - xb * ya
-        twice_area += cross
-        sum_y += (ya + yb) * cross
-        sum_x += (xa + xb) * cross
-    if twice_area == 0.0:
-        return 0.0, y0, x0
-    return 0.5 * twice_area, y0 + sum_y / (3.0 * twice_area), x0 + sum_x / (3.0 * twice_area)
+        twice_area += (points[vertex, 1] - x0) * (points[vertex + 1, 0] - y0) - (points[vertex + 1, 1] - x0) * (
+            points[vertex, 0] - y0
+        )
+    return 0.5 * twice_area
 
 
 @compiled
-def _second_moments(points: Points, y0: float, x0: float, area: float) -> tuple[float, float, float, bool]:
-    """Give the variances along y and x and their covariance (yy, xx, xy) over the area, about (y0, x0).
+def _box_and_length(points: Points) -> tuple[float, float, float, float, int, float]:
+    """Give the sides of the smallest box along the axes, its highest vertex (the leftmost of several), the perimeter."""
+    top, left, highest, total = points[0, 0], points[0, 1], 0, 0.0
+    bottom, right = top, left
+    y_last, x_last = points[-1, 0], points[-1, 1]
+    for vertex in range(points.shape[0]):
+        y, x = points[vertex, 0], points[vertex, 1]
+        total += math.sqrt((y - y_last) * (y - y_last) + (x - x_last) * (x - x_last))
+        if y < top or (y == top and x < points[highest, 1]):
+            top, highest = y, vertex
+        bottom, left, right = max(bottom, y), min(left, x), max(right, x)
+        y_last, x_last = y, x
+    return top, left, bottom, right, highest, total
 
-    And whether all vertices follow each other in the order of their angles about (y0, x0).
+
+@compiled
+def _moments(points: Points, y0: float, x0: float) -> tuple[float, float, float, float, float, float, bool]:
+    """Give the directed area, the centroid from (y0, x0), and the variances and covariance (yy, xx, xy) over the area.
+
+    By Green's theorem; a point inside keeps the rounding small. And whether all vertices follow each other in the
+    order of their angles about that point.
     """
-    sum_yy, sum_xx, sum_xy, least = 0.0, 0.0, 0.0, np.inf
+    twice_area, sum_y, sum_x, sum_yy, sum_xx, sum_xy, least = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, np.inf
     ya, xa = points[-1, 0] - y0, points[-1, 1] - x0
     for vertex in range(points.shape[0]):
         yb, xb = points[vertex, 0] - y0, points[vertex, 1] - x0
         cross = xa * yb - xb * ya
-        sum_yy += (ya * ya + ya * yb + yb * yb) * cross
-        sum_xx += (xa * xa + xa * xb + xb * xb) * cross
-        sum_xy += (xa * yb + 2.0 * (xa * ya + xb * yb) + xb * ya) * cross
+        y, x = ya + yb, xa + xb
+        twice_area += cross
+        sum_y += y * cross
+        sum_x += x * cross
+        sum_yy += (y * y - ya * yb) * cross
+        sum_xx += (x * x - xa * xb) * cross
+        sum_xy += (x * y + xa * ya + xb * yb) * cross
         least = min(least, cross)
         ya, xa = yb, xb
-    return sum_yy / (12.0 * area), sum_xx / (12.0 * area), sum_xy / (24.0 * area), least > 0.0
-
-
-@compiled
-def _box(points: Points) -> tuple[float, int]:
-    """Give the area of the smallest box along the axes, and the highest vertex (the leftmost of several)."""
-    top, left, highest = points[0, 0], points[0, 1], 0
-    bottom, right = top, left
-    for vertex in range(1, points.shape[0]):
-        y, x = points[vertex, 0], points[vertex, 1]
-        if y < top or (y == top and x < points[highest, 1]):
-            top, highest = y, vertex
-        bottom, left, right = max(bottom, y), min(left, x), max(right, x)
-    return (bottom - top) * (right - left), highest
+    if twice_area == 0.0:
+        return 0.0, 0.0, 0.0, np.nan, np.nan, np.nan, False
+    y, x = sum_y / (3.0 * twice_area), sum_x / (3.0 * twice_area)
+    yy, xx, xy = sum_yy / (6.0 * twice_area), sum_xx / (6.0 * twice_area), sum_xy / (12.0 * twice_area)
+    return 0.5 * twice_area, y, x, yy - y * y, xx - x * x, xy - x * y, least > 0.0
 
 
 @compiled
@@ -209,13 +216,15 @@ def describe(points: Points, stops: npt.NDArray[np.int64]) -> Points:
     for polygon in range(stops.size):
         vertices, row = points[start : stops[polygon]], described[polygon]
         start = stops[polygon]
-        area, y, x = _area_and_centroid(vertices)
-        row[AREA], row[CENTROID_Y], row[CENTROID_X] = area, y, x
-        row[PERIMETER] = _length(vertices)
-        row[VARIANCE_YY], row[VARIANCE_XX], row[COVARIANCE], ordered = _second_moments(vertices, y, x, area)
-        row[BOX_AREA], highest = _box(vertices)
+        top, left, bottom, right, highest, row[PERIMETER] = _box_and_length(vertices)
+        row[BOX_AREA] = (bottom - top) * (right - left)
+        y, x = 0.5 * (top + bottom), 0.5 * (left + right)
+        row[AREA], from_y, from_x, row[VARIANCE_YY], row[VARIANCE_XX], row[COVARIANCE], ordered = _moments(
+            vertices, y, x
+        )
+        row[CENTROID_Y], row[CENTROID_X] = y + from_y, x + from_x
         hull = _hull_in_order(vertices, highest) if ordered else _hull_of_points(vertices)
-        row[HULL_AREA] = _area_and_centroid(hull)[0]
+        row[HULL_AREA] = _area(hull)
         row[HULL_PERIMETER] = _length(hull)
         row[FERET_MAX], row[FERET_MAX_ANGLE], row[FERET_MIN] = _feret_diameters(hull)
     return described
