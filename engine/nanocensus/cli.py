@@ -214,9 +214,9 @@ def evaluate(out: OutFolder) -> None:
 def train(job_file: JobFile) -> None:
     """Train networks: one for each fold that is left out, and one on everything."""
     from nanocensus.pipeline.dispatch import Progress
+    from nanocensus.pipeline.training import TrainingSpec
+    from nanocensus.pipeline.training import train as train_networks
     from nanocensus.sections import parse_section, read_toml
-    from nanocensus.segment.train import TrainingSpec
-    from nanocensus.segment.train import train as train_networks
 
     spec = parse_section(TrainingSpec, read_toml(job_file), section="training", base=job_file.parent)
     with _progress() as on_progress:

@@ -1,9 +1,11 @@
-"""One network learns from random patches."""
+"""One network learns from batches of patches."""
 
 import functools
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -11,11 +13,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Float32
 
 from nanocensus.segment.architecture import UNetConfig
-from nanocensus.segment.parameters import fold, initial_network, named_arrays
-from nanocensus.segment.patches import Crop, draw_batch
+from nanocensus.segment.parameters import fold, initial_network, named_arrays, network_of
+from nanocensus.segment.standing import Standing, read_standing, write_standing
 from nanocensus.segment.training_spec import TrainingSpec
 
 
@@ -30,8 +32,18 @@ class TrainingProgress:
     """Mean loss of the steps since the last report."""
 
 
+Batch = tuple[Float32[np.ndarray, "n side side"], Float32[np.ndarray, "n side side"]]
+"""Standardised pixels, and area fractions in [0, 1]."""
+
+
 def fit(
-    spec: TrainingSpec, name: str, crops: list[Crop], progress: Callable[[TrainingProgress], None] | None
+    spec: TrainingSpec,
+    name: str,
+    draw: Callable[[int], Batch],
+    *,
+    start: Mapping[str, np.ndarray] | None = None,
+    progress: Callable[[TrainingProgress], None] | None = None,
+    checkpoint: Path | None = None,
 ) -> tuple[dict[str, np.ndarray], list[float]]:
     """Train one network.
 
@@ -40,10 +52,15 @@ def fit(
     spec : TrainingSpec
     name : str
         What the reports of progress call it.
-    crops : list of Crop
-        What it learns from.
-    progress : callable or None
+    draw : callable
+        Gives the batch of a step, counted from 0: the same whatever was drawn before it.
+    start : mapping of str to ndarray, optional
+        Weights to go on from, BatchNorm folded; it stays so. Without it they are drawn at random.
+    progress : callable, optional
         Called every 20 steps.
+    checkpoint : Path, optional
+        File that keeps where the training stands, every 500 steps. If it is there the training goes on from it, to the
+        same bytes; it is removed in the end.
 
     Returns
     -------
@@ -52,26 +69,38 @@ def fit(
     losses : list of float
         Means over each 20 steps.
     """
-    network = initial_network(UNetConfig(spec.base, spec.levels), np.random.default_rng(spec.seed))
+    config = UNetConfig(spec.base, spec.levels)
+    network = network_of(config, start) if start else initial_network(config, np.random.default_rng(spec.seed))
     rule = _rule(spec.learning_rate, spec.weight_decay, spec.steps)
     graph, state = nnx.split((network, nnx.Optimizer(network, rule, wrt=nnx.Param)))
-    average = jax.tree.map(jnp.copy, nnx.state(network, _KEPT))
-    losses: list[float] = []
+    standing = Standing(0, state, jax.tree.map(jnp.copy, nnx.state(network, _KEPT)), [])
+    if checkpoint is not None and checkpoint.exists():
+        standing = read_standing(checkpoint, standing)
+    state, average, losses = standing.state, standing.average, standing.losses
     recent: list[Array] = []
-    for step, (pixels, targets) in enumerate(_batches(spec, crops), start=1):
+    for step, (pixels, targets) in enumerate(_ahead(draw, standing.step, spec.steps), start=standing.step + 1):
         # Early averages forget the random start sooner.
         decay = np.float32(min(spec.ema_decay, step / (step + 10)))
         state, average, value = _advance(graph, state, average, decay, pixels, targets)
         recent.append(value)
-        if step % 20 == 0 or step == spec.steps:
+        if step % _REPORTED == 0 or step == spec.steps:
             losses.append(float(np.mean(jax.device_get(recent))))
             recent.clear()
             if progress is not None:
                 progress(TrainingProgress(name, step, spec.steps, losses[-1]))
+        if checkpoint is not None and step % _KEPT_EVERY == 0 and step < spec.steps:
+            write_standing(checkpoint, Standing(step, state, average, losses))
     nnx.update(network, average)
-    return fold(named_arrays(network)), losses
+    if checkpoint is not None:
+        checkpoint.unlink(missing_ok=True)
+    arrays = named_arrays(network)
+    return (fold(arrays) if start is None else arrays), losses
 
 
+_REPORTED = 20
+"""Steps between two reports."""
+_KEPT_EVERY = 500
+"""Steps between two checkpoints; a multiple of those between reports."""
 _KEPT = nnx.Any(nnx.Param, nnx.BatchStat)
 """What is averaged and kept: weights, and the running statistics that go with them."""
 
@@ -117,16 +146,16 @@ def loss(logits: Float[Array, "n y x"], targets: Float[Array, "n y x"]) -> Float
     return total
 
 
-def _batches(spec: TrainingSpec, crops: list[Crop]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Draw one batch ahead while the network is busy with the last."""
-
-    def draw(step: int) -> tuple[np.ndarray, np.ndarray]:
-        return draw_batch(crops, np.random.default_rng([spec.seed, step]), count=spec.batch, side=spec.patch)
-
+def _ahead(draw: Callable[[int], Batch], first: int, steps: int) -> Iterator[Batch]:
+    """Draw batches ahead while the network is busy with the last."""
     with ThreadPoolExecutor(1) as artist:
-        coming = artist.submit(draw, 0)
-        for step in range(1, spec.steps + 1):
-            batch = coming.result()
-            if step < spec.steps:
-                coming = artist.submit(draw, step)
+        coming = deque(artist.submit(draw, step) for step in range(first, min(first + _AHEAD, steps)))
+        for step in range(first, steps):
+            batch = coming.popleft().result()
+            if step + _AHEAD < steps:
+                coming.append(artist.submit(draw, step + _AHEAD))
             yield batch
+
+
+_AHEAD = 4
+"""Batches that wait for the network."""

@@ -113,10 +113,26 @@ def logits(
     -------
     (n, y, x) array of float32
     """
+    return network_of(config, parameters)(x)
+
+
+def network_of(config: UNetConfig, parameters: Mapping[str, Array | np.ndarray]) -> UNet:
+    """Put weights into the network without BatchNorm.
+
+    Parameters
+    ----------
+    config : UNetConfig
+    parameters : mapping of str to array
+        Weights by their dotted names.
+
+    Returns
+    -------
+    UNet
+    """
     graph, state = _template(config)
-    leaves = [(path, leaf.replace(parameters[".".join(map(str, path))])) for path, leaf in state]
+    leaves = [(path, leaf.replace(jnp.asarray(parameters[".".join(map(str, path))]))) for path, leaf in state]
     network: UNet = nnx.merge(graph, nnx.from_flat_state(leaves))
-    return network(x)
+    return network
 
 
 @functools.cache

@@ -137,7 +137,12 @@ def _expose(pixels: np.ndarray, crop: Crop, rng: np.random.Generator) -> Float32
     span = high - low or 1.0
     tone, tones = (np.clip((values - low) / span, 0, 1) ** gamma for values in (pixels, crop.levels))
     spread = tones.std() or 1.0
-    gain, shift = _about_one(rng, LARGEST_GAIN), rng.uniform(-LARGEST_OFFSET, LARGEST_OFFSET)
     noise = rng.standard_normal(pixels.shape, np.float32) * np.float32(rng.uniform(0, LARGEST_NOISE))
-    exposed: np.ndarray = (tone - tones.mean()) * (gain / spread) + shift + noise
-    return exposed.astype(np.float32)
+    exposed: np.ndarray = vary_contrast(((tone - tones.mean()) / spread).astype(np.float32), rng) + noise
+    return exposed
+
+
+def vary_contrast(pixels: Float32[np.ndarray, "y x"], rng: np.random.Generator) -> Float32[np.ndarray, "y x"]:
+    """Scale and shift standardised pixels a little: what of a micrograph a patch shows decides its own statistics."""
+    gain, shift = _about_one(rng, LARGEST_GAIN), rng.uniform(-LARGEST_OFFSET, LARGEST_OFFSET)
+    return np.asarray(pixels * np.float32(gain) + np.float32(shift))

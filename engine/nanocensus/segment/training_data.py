@@ -26,7 +26,7 @@ class TrainingImage:
 
 
 def read_training_images(spec: TrainingSpec) -> list[TrainingImage]:
-    """Read the micrographs that the groups file lists, in its order.
+    """Read the micrographs that the groups file lists, in its order; none for a training on simulated scenes alone.
 
     Raises
     ------
@@ -35,7 +35,9 @@ def read_training_images(spec: TrainingSpec) -> list[TrainingImage]:
     ImageError
         If a file is missing or cannot be read, or a mask does not fit its micrograph.
     """
-    images = []
+    images: list[TrainingImage] = []
+    if spec.images is None or spec.masks is None or spec.groups is None:
+        return images
     for name, group in _read_groups(spec.groups):
         pixels = read_image(spec.images / name).pixels
         if min(pixels.shape) < spec.patch:

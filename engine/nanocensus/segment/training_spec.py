@@ -11,21 +11,27 @@ from nanocensus.errors import JobError
 class TrainingSpec:
     """Everything that decides the weights, but for the pixels themselves."""
 
-    images: Path
-    """Folder of micrographs."""
-    masks: Path
-    """Folder of masks with the micrographs' names; particle where a mask is not zero."""
-    groups: Path
-    """CSV file with the columns image and field: micrographs of one field overlap or are alike, and are never split
-    between training and held-out data."""
     models: Path
     """Folder to write the networks and their model cards into."""
+    images: Path | None = None
+    """Folder of micrographs; with it come `masks` and `groups`. Without it all patches are simulated."""
+    masks: Path | None = None
+    """Folder of masks with the micrographs' names; particle where a mask is not zero."""
+    groups: Path | None = None
+    """CSV file with the columns image and field: micrographs of one field overlap or are alike, and are never split
+    between training and held-out data."""
     attribution: str = ""
     """Where the micrographs come from and under which licence; the model card repeats it."""
     name: str = "default"
     """Name of the network trained on everything; those of the folds are name-fold0, name-fold1, ..."""
     folds: int = 3
     """Networks that are each trained without a part of the fields, to be judged on it; 0 for none."""
+    start: str = ""
+    """Model to go on from, a shipped name or a path from where the program runs; empty: random weights."""
+    simulated: float = 0.0
+    """Share of the patches that are parts of simulated scenes."""
+    left_out: tuple[str, ...] = ()
+    """Kinds of imaging and families of particles that the scenes leave out, to judge the network on them."""
     steps: int = 1200
     """Training steps of each network."""
     batch: int = 8
@@ -47,13 +53,18 @@ class TrainingSpec:
 
     def to_dict(self) -> dict[str, Any]:
         """Give the fields as JSON values, folders by their last name only."""
-        return {key: value.name if isinstance(value, Path) else value for key, value in asdict(self).items()}
+        return {key: _plain(value) for key, value in asdict(self).items()}
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained."""
         stride = 2 ** (self.levels + 1)
         rules = (
             ("name", bool(self.name) and "/" not in self.name, "a file name"),
+            ("simulated", 0 <= self.simulated <= 1, "0 to 1"),
+            ("images", self.images is not None or self.simulated == 1, "a folder, unless simulated = 1"),
+            ("masks", (self.masks is None) == (self.images is None), "a folder if there are images, else nothing"),
+            ("groups", (self.groups is None) == (self.images is None), "a file if there are images, else nothing"),
+            ("folds", self.folds == 0 or self.images is not None, "0 without images"),
             ("folds", self.folds == 0 or self.folds >= 2, "0, or at least 2"),
             ("steps", self.steps >= 1, "at least 1"),
             ("batch", self.batch >= 1, "at least 1"),
@@ -70,3 +81,9 @@ class TrainingSpec:
                 raise JobError(
                     f"key {key!r}", expected=expected, got=repr(getattr(self, key)), remedy="See jobs/train-demo.toml."
                 )
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401  any field, any JSON value
+    if isinstance(value, Path):
+        return value.name
+    return list(value) if isinstance(value, tuple) else value

@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from nanocensus.errors import ModelError
+from nanocensus.errors import JobError, ModelError
+from nanocensus.pipeline.training_patches import PatchSource
 from nanocensus.provenance import digest as digest_of
 from nanocensus.provenance import machine, versions
 from nanocensus.segment.architecture import UNetConfig
@@ -22,7 +23,7 @@ from nanocensus.segment.weights import Model, load_model, save_model
 
 __all__ = ["TrainingProgress", "TrainingResult", "TrainingSpec", "train"]
 
-STAGE_VERSION = 1
+STAGE_VERSION = 2
 """Raised when the same spec and pixels would give other weights than before."""
 
 _LOG = logging.getLogger(__name__)
@@ -103,20 +104,34 @@ def _network(
     progress: Callable[[TrainingProgress], None] | None,
 ) -> TrainingResult:
     path = spec.models / f"{name}.safetensors"
-    digest = digest_of("train", STAGE_VERSION, _causes(spec), [_pixel_digest(image) for image in taught])
+    start = _start(spec)
+    digest = digest_of(
+        "train",
+        STAGE_VERSION,
+        _causes(spec),
+        start.digest if start is not None else "",
+        [_pixel_digest(image) for image in taught],
+    )
     finished = _finished(path, digest)
     if finished is not None:
         _LOG.info("%s is there from the same training", name)
         return finished
-    crops = [prepare(image.pixels, image.mask) for image in taught]
-    parameters, losses = fit(spec, name, crops, progress)
+    source = PatchSource(spec, [prepare(image.pixels, image.mask) for image in taught] if spec.simulated < 1 else [])
+    parameters, losses = fit(
+        spec,
+        name,
+        source,
+        start=None if start is None else start.parameters,
+        progress=progress,
+        checkpoint=path.with_name(f"{name}-{digest[:12]}.standing"),
+    )
     model = save_model(path, UNetConfig(spec.base, spec.levels), parameters)
     card = {
         "name": name,
         "digest": model.digest,
         "attribution": spec.attribution,
         "architecture": {"kind": "residual U-Net at half resolution", **model.config.to_dict()},
-        "trained_on": _listing(taught),
+        "trained_on": {**_listing(taught), "start": start.digest if start is not None else None},
         "held_out": _held_out(model, unseen),
         "training": {**_causes(spec), "stage_version": STAGE_VERSION, "threads": _threads(), "final_loss": losses[-1]},
         "training_digest": digest,
@@ -125,6 +140,28 @@ def _network(
     }
     path.with_suffix(".json").write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return TrainingResult(path, model, card, reused=False)
+
+
+def _start(spec: TrainingSpec) -> Model | None:
+    """Load the network to go on from.
+
+    Raises
+    ------
+    JobError
+        If it is of another architecture.
+    """
+    if not spec.start:
+        return None
+    model = load_model(spec.start)
+    wanted = UNetConfig(spec.base, spec.levels)
+    if model.config != wanted:
+        raise JobError(
+            "key 'start'",
+            expected=f"a network of {wanted}",
+            got=f"one of {model.config}",
+            remedy="Give base and levels of the network to go on from.",
+        )
+    return model
 
 
 def _finished(path: Path, digest: str) -> TrainingResult | None:
@@ -141,7 +178,7 @@ def _finished(path: Path, digest: str) -> TrainingResult | None:
 
 def _causes(spec: TrainingSpec) -> dict[str, Any]:
     """Give the part of a spec that decides the weights, once the pixels are known."""
-    elsewhere = ("images", "masks", "groups", "models", "attribution", "name", "folds")
+    elsewhere = ("images", "masks", "groups", "models", "attribution", "name", "folds", "start")
     return {key: value for key, value in spec.to_dict().items() if key not in elsewhere}
 
 

@@ -9,12 +9,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import safetensors.numpy
 
+from nanocensus.errors import JobError, ModelError
+from nanocensus.pipeline.training import TrainingSpec, train
+from nanocensus.pipeline.training_patches import PatchSource
 from nanocensus.sections import parse_section
-from nanocensus.segment.fit import loss
+from nanocensus.segment import fit as fit_module
+from nanocensus.segment.fit import fit, loss
 from nanocensus.segment.heldout import judge
 from nanocensus.segment.metrics import dice
-from nanocensus.segment.train import TrainingSpec, train
+from nanocensus.segment.patches import prepare
 from nanocensus.segment.training_data import assign_folds, read_training_images
 from nanocensus.segment.weights import load_model
 
@@ -128,6 +133,95 @@ def test_a_damaged_network_is_trained_again(small):
     (again,) = train(spec)
     assert not again.reused
     assert again.model.digest == results[2].model.digest
+
+
+SIMULATED = {
+    "name": "scenes", "models": "models", "simulated": 1.0, "folds": 0,
+    "steps": 3, "batch": 2, "patch": 32, "base": 1, "levels": 1,
+}  # fmt: skip
+
+
+def test_scenes_alone_teach_a_network(tmp_path):
+    (result,) = train(parse_section(TrainingSpec, SIMULATED, section="training", base=tmp_path))
+    assert result.card["trained_on"]["micrographs"] == []
+    assert str(result) == "scenes.safetensors: no fields held out"
+
+
+def test_a_network_goes_on_from_another(small, tmp_path):
+    folder, job, results = small
+    further = {**job, "folds": 0, "name": "further", "start": str(results[2].path), "simulated": 0.5, "batch": 2}
+    (result,) = train(parse_section(TrainingSpec, further, section="training", base=folder))
+    assert result.card["trained_on"]["start"] == results[2].model.digest
+    assert result.model.digest != results[2].model.digest
+    nearness = [
+        max(np.abs(result.model.parameters[name] - values).max() for name, values in other.parameters.items())
+        for other in (results[2].model, results[0].model)
+    ]
+    assert nearness[0] < 0.1  # two steps do not lead far
+    with pytest.raises(JobError, match="base and levels"):
+        train(parse_section(TrainingSpec, {**further, "base": 2}, section="training", base=folder))
+
+
+def test_names_that_cannot_be_left_out_are_refused(tmp_path):
+    with pytest.raises(JobError, match="shells"):
+        train(parse_section(TrainingSpec, {**SIMULATED, "left_out": ["shell"]}, section="training", base=tmp_path))
+
+
+def test_the_batch_of_a_step_does_not_hang_on_what_was_drawn_before(small):
+    folder, job, _ = small
+    spec = parse_section(TrainingSpec, {**job, "simulated": 0.5, "batch": 4}, section="training", base=folder)
+    crops = [prepare(image.pixels, image.mask) for image in read_training_images(spec)]
+    walked, fresh = PatchSource(spec, crops), PatchSource(spec, crops)
+    batches = [walked(step) for step in range(20)]
+    for (pixels, targets), (same, same_targets) in zip(batches[17:], map(fresh, range(17, 20)), strict=True):
+        assert np.array_equal(pixels, same)
+        assert np.array_equal(targets, same_targets)
+        assert pixels.shape == (4, 32, 32)
+
+
+def test_each_scene_is_shown_twice_and_never_again(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        PatchSource,
+        "_draw_scene",
+        lambda self, number: drawn.append(number) or (np.zeros((64, 64), np.float32), np.zeros((64, 64), np.float32)),
+    )
+    source = PatchSource(parse_section(TrainingSpec, SIMULATED, section="training", base=tmp_path), [])
+    for step in range(64):
+        source(step)
+    assert drawn == list(range(64 * 2 // 2))
+
+
+def test_a_training_that_was_cut_off_goes_on_to_the_same_bytes(tmp_path, monkeypatch):
+    monkeypatch.setattr(fit_module, "_KEPT_EVERY", 2)
+    monkeypatch.setattr(fit_module, "_REPORTED", 2)
+    spec = parse_section(TrainingSpec, {**SIMULATED, "steps": 5}, section="training", base=tmp_path)
+    source = PatchSource(spec, [])
+
+    def cut_off(step):
+        if step == 3:
+            raise KeyboardInterrupt
+        return source(step)
+
+    standing = tmp_path / "scenes.standing"
+    with pytest.raises(KeyboardInterrupt):
+        fit(spec, "scenes", cut_off, checkpoint=standing)
+    asked = []
+    further = fit(spec, "scenes", lambda step: asked.append(step) or source(step), checkpoint=standing)
+    whole = fit(spec, "scenes", source)
+    assert asked == [2, 3, 4]
+    assert not standing.exists()
+    assert further[1] == whole[1]
+    assert all(np.array_equal(further[0][name], values) for name, values in whole[0].items())
+
+
+def test_the_standing_of_another_network_is_refused(tmp_path):
+    spec = parse_section(TrainingSpec, SIMULATED, section="training", base=tmp_path)
+    standing = tmp_path / "scenes.standing"
+    for content in (b"cut short", safetensors.numpy.save({"0": np.zeros(3)}, {"step": "1", "losses": "[]"})):
+        standing.write_bytes(content)
+        with pytest.raises(ModelError, match="Remove the file"):
+            fit(spec, "scenes", PatchSource(spec, []), checkpoint=standing)
 
 
 def test_the_loss_is_least_where_the_probability_is_the_area_fraction():

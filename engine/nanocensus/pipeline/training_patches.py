@@ -1,0 +1,82 @@
+"""The batches of a training: patches of micrographs with masks, and of simulated scenes, in a fixed proportion."""
+
+from functools import lru_cache
+
+import numpy as np
+from jaxtyping import Float32
+
+from nanocensus.errors import JobError
+from nanocensus.segment.fit import Batch
+from nanocensus.segment.flatfield import standardise
+from nanocensus.segment.patches import Crop, draw_batch, vary_contrast
+from nanocensus.segment.training_spec import TrainingSpec
+from nanocensus.simulate.scenes.forms import FORMS
+from nanocensus.simulate.scenes.imaging import KINDS
+from nanocensus.simulate.scenes.scene import draw_scene
+
+SHOWINGS = 2
+"""How often a scene is shown, each time another part of it, mirrored or turned otherwise."""
+_APART = 16
+"""Steps between two showings."""
+_MARGIN_PX = 32
+"""A scene is larger than a patch by this."""
+
+
+def _check_left_out(names: tuple[str, ...]) -> None:
+    """Refuse names that are none, and leaving out all there is."""
+    unknown = [name for name in names if name not in (*FORMS, *KINDS)]
+    if unknown or not set(FORMS) - set(names) or not set(KINDS) - set(names):
+        raise JobError(
+            "key 'left_out'",
+            expected="some of " + ", ".join((*FORMS, *KINDS)),
+            got=", ".join(unknown or names),
+            remedy="Leave at least one family of particles and one kind of imaging to train on.",
+        )
+
+
+class PatchSource:
+    """Gives the batch of each step; the same whatever was drawn before it.
+
+    Parameters
+    ----------
+    spec : TrainingSpec
+    crops : list of Crop
+        Micrographs with masks; may be empty if all patches are simulated.
+    """
+
+    def __init__(self, spec: TrainingSpec, crops: list[Crop]) -> None:
+        self._spec, self._crops = spec, crops
+        self._simulated = round(spec.batch * spec.simulated)
+        _check_left_out(spec.left_out)
+        self._forms = [name for name in FORMS if name not in spec.left_out]
+        self._kinds = [name for name in KINDS if name not in spec.left_out]
+        # A scene that is shown again is still there; one that is not is drawn anew, to the same values.
+        self._scene = lru_cache(maxsize=(_APART + 1) * max(self._simulated, 1))(self._draw_scene)
+
+    def __call__(self, step: int) -> Batch:
+        """Draw the patches of a step: real ones first."""
+        rng, side = np.random.default_rng([self._spec.seed, step]), self._spec.patch
+        real = self._spec.batch - self._simulated
+        parts = [draw_batch(self._crops, rng, count=real, side=side)] if real else []
+        if self._simulated:
+            shown = [self._show(step * self._simulated + place, rng) for place in range(self._simulated)]
+            parts.append((np.stack([pixels for pixels, _ in shown]), np.stack([target for _, target in shown])))
+        return np.concatenate([pixels for pixels, _ in parts]), np.concatenate([target for _, target in parts])
+
+    def _show(self, turn: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Show a part of a scene: those of 16 steps in their order, the same ones again, then new ones."""
+        round_, place = divmod(turn, self._simulated * _APART)
+        pixels, target = self._scene(round_ // SHOWINGS * self._simulated * _APART + place)
+        top, left = (int(rng.integers(_MARGIN_PX + 1)) for _ in range(2))
+        part = slice(top, top + self._spec.patch), slice(left, left + self._spec.patch)
+        quarter, mirrored = int(rng.integers(4)), bool(rng.integers(2))
+        patch, shares = (np.rot90(whole[part], quarter) for whole in (pixels, target))
+        if mirrored:
+            patch, shares = patch[:, ::-1], shares[:, ::-1]
+        return vary_contrast(patch, rng), np.ascontiguousarray(shares)
+
+    def _draw_scene(self, number: int) -> tuple[Float32[np.ndarray, "s s"], Float32[np.ndarray, "s s"]]:
+        side = self._spec.patch + _MARGIN_PX
+        rng = np.random.default_rng([self._spec.seed, 1, number])
+        scene = draw_scene(rng, (side, side), forms=self._forms, kinds=self._kinds)
+        return standardise(scene.pixels), scene.coverage

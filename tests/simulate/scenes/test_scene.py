@@ -1,0 +1,180 @@
+"""Scenes: what the truth says is what is drawn, and each kind of imaging does what its name says."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from nanocensus.simulate.coverage import render_area_fraction
+from nanocensus.simulate.outline import Outline, directions
+from nanocensus.simulate.scenes.exposure import expose
+from nanocensus.simulate.scenes.forms import FORMS, Form, Profile, _stretched
+from nanocensus.simulate.scenes.imaging import KINDS, Imaging, draw_imaging
+from nanocensus.simulate.scenes.publishing import publish
+from nanocensus.simulate.scenes.scene import draw_scene
+from nanocensus.simulate.scenes.specimen import ADDED, FIRST, THICKEST, Placed, Specimen, add_particle
+from nanocensus.simulate.shapes import disc, ellipse
+
+SHAPE = (96, 128)
+
+
+def empty(shape=SHAPE):
+    return Specimen(
+        np.zeros(shape, np.float32), np.zeros(shape, np.int32), np.ones(shape, np.float32), np.zeros(shape, np.float32)
+    )
+
+
+def ball(radius, centre, **changes):
+    form = Form(disc().scaled(radius * np.pi**0.5), **changes)
+    return Placed(form, centre, 0.0, 1.0)
+
+
+QUIET = Imaging(density=0.8, film=0.0, noise=0.0, blur_px=0.0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_same_seed_gives_the_same_scene(kind):
+    one, same, other = (draw_scene(np.random.default_rng(seed), SHAPE, kind=kind) for seed in (5, 5, 6))
+    assert np.array_equal(one.pixels, same.pixels)
+    assert np.array_equal(one.coverage, same.coverage)
+    assert not np.array_equal(one.pixels, other.pixels)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_coverage_is_the_union_of_the_planted_outlines(form):
+    scene = draw_scene(np.random.default_rng(3), SHAPE, forms=[form], kinds=["plain"])
+    expected = np.zeros(SHAPE)
+    for particle in scene.particles:
+        share, (top, left) = render_area_fraction(particle.form.outline, SHAPE, particle.centre, particle.angle)
+        window = slice(top, top + share.shape[0]), slice(left, left + share.shape[1])
+        expected[window] = np.maximum(expected[window], share)
+    np.testing.assert_allclose(scene.coverage, expected, atol=1e-6)
+    assert ((scene.owner > 0) == (scene.coverage > 0)).all()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_outlines_are_whole(form):
+    rng = np.random.default_rng(11)
+    draw = FORMS[form](rng)
+    for _ in range(20):
+        radii = draw(rng).outline.radii
+        assert np.isfinite(radii).all()
+        assert (radii > 0).all()
+        assert np.abs(np.diff(radii, append=radii[0])).max() < radii.mean()
+
+
+def test_stretching_makes_ellipses_of_discs():
+    circle = Outline(np.ones(720))
+    expected = ellipse(3.0)
+    np.testing.assert_allclose(_stretched(circle, 3.0).radii, expected.radii / np.sqrt(3.0), rtol=1e-3)
+
+
+def test_thickness_of_a_ball_is_that_of_a_sphere():
+    specimen = empty()
+    add_particle(specimen, ball(20.0, (40.0, 50.0)), 1, ADDED)
+    assert specimen.thickness[40, 50] == pytest.approx(1.0)
+    assert specimen.thickness[40, 62] == pytest.approx(0.8, abs=1e-3)  # 3-4-5
+    assert specimen.thickness.sum() == pytest.approx(2 / 3 * np.pi * 20.0**2, rel=2e-3)
+
+
+def test_a_hollow_ball_is_thinnest_in_its_middle_and_a_core_thickest():
+    hollow, core = empty(), empty()
+    add_particle(hollow, ball(20.0, (40.0, 50.0), hollow=0.8), 1, ADDED)
+    add_particle(core, ball(20.0, (40.0, 50.0), core=0.5, shell=0.4), 1, ADDED)
+    assert hollow.thickness[40, 52] < 0.6 * hollow.thickness[40, 66]
+    assert core.thickness[40, 52] > 2 * core.thickness[40, 62]
+
+
+@pytest.mark.parametrize(("overlap", "middle"), [(ADDED, 2.0), (THICKEST, 1.0), (FIRST, 1.0)])
+def test_particles_overlap_as_they_are_told(overlap, middle):
+    specimen, slab = empty(), Profile(50.0, 1.0)
+    for number, column in enumerate((45.0, 55.0), start=1):
+        add_particle(specimen, ball(12.0, (40.0, column), profile=slab), number, overlap)
+    assert specimen.thickness[40, 50] == pytest.approx(middle, abs=0.02)
+    assert specimen.coverage.max() <= 1.0
+
+
+def test_absorption_is_that_of_the_density():
+    specimen = empty()
+    add_particle(specimen, ball(20.0, (40.0, 50.0), profile=Profile(50.0, 1.0)), 1, ADDED)
+    intensity = expose(specimen, QUIET, 20.0, np.random.default_rng(0))
+    assert intensity[0, 0] == pytest.approx(1.0, abs=1e-5)
+    density = 0.8 / specimen.thickness[specimen.inside].mean()  # a density of 0.8 is the particles' mean
+    assert intensity[40, 50] == pytest.approx(np.exp(-density), rel=1e-3)
+
+
+def test_defocus_draws_fringes_round_a_particle():
+    """The first one lies at a distance that grows with the root of the defocus."""
+    specimen = empty((256, 256))
+    add_particle(specimen, ball(20.0, (128.0, 128.0), profile=Profile(50.0, 1.0)), 1, ADDED)
+    distances = []
+    for defocus in (20.0, 80.0):
+        imaging = replace(QUIET, phase=0.5, defocus_px2=defocus, envelope_px=1.0)
+        beyond = expose(specimen, imaging, 20.0, np.random.default_rng(0))[128, 149:190] - 1
+        distances.append(1 + int(np.abs(beyond).argmax()))
+        assert np.abs(beyond).max() > 0.02
+    assert distances[1] == pytest.approx(2 * distances[0], abs=1.5)
+
+
+def test_dark_field_is_dark_on_bright_once_inverted():
+    specimen = empty()
+    add_particle(specimen, ball(20.0, (40.0, 50.0)), 1, ADDED)
+    intensity = expose(specimen, replace(QUIET, dark_field=True), 20.0, np.random.default_rng(0))
+    assert intensity[40, 50] < intensity[0, 0]
+
+
+def test_lattice_fringes_have_their_spacing_and_stay_inside():
+    specimen = empty((256, 256))
+    add_particle(specimen, ball(90.0, (128.0, 128.0), profile=Profile(50.0, 1.0)), 1, ADDED)
+    rng = np.random.default_rng(4)  # a particle that shows fringes
+    fringes = expose(specimen, replace(QUIET, lattice=0.3, lattice_px=5.0), 90.0, rng)
+    outside = specimen.coverage == 0
+    assert np.ptp(fringes[outside]) < 1e-5
+    inner = fringes[90:166, 90:166]
+    power = np.abs(np.fft.fft2((inner - inner.mean()) * np.outer(np.hanning(76), np.hanning(76)))) ** 2
+    peak = np.unravel_index(power.argmax(), power.shape)
+    frequency = np.hypot(*(np.fft.fftfreq(76)[place] for place in peak))
+    assert 1 / frequency == pytest.approx(5.0, rel=0.35)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_a_kind_is_known_for_comes_with_no_other(kind):
+    """Else leaving a kind out of training would not leave it out."""
+    own = {
+        "lattice": lambda i: i.lattice > 0,
+        "diffraction": lambda i: i.bend_contours > 0 or i.pores > 0 or i.thickness_fringes > 0,
+        "defocus": lambda i: abs(i.defocus_px2) >= 15,
+        "low_dose": lambda i: i.noise >= 0.1 and not i.dark_field,
+        "faint": lambda i: i.density <= 0.3 and i.lattice == 0 and i.density < 0.3,
+        "support": lambda i: i.holes > 0 or i.folds > 0 or i.dirt > 0,
+        "shells": lambda i: i.shell > 0,
+        "uneven": lambda i: i.vignette > 0 or i.hot_pixels > 0 or i.drift_px > 0,
+        "dark_field": lambda i: i.dark_field,
+        "printed": lambda i: i.lettering or i.jpeg > 0,
+    }
+    rng = np.random.default_rng(8)
+    for _ in range(40):
+        imaging = draw_imaging(kind, [], rng)
+        assert [name for name, is_so in own.items() if name not in (kind, "faint") and is_so(imaging)] == []
+    if kind in own:
+        assert any(own[kind](draw_imaging(kind, [], rng)) for _ in range(40))
+
+
+def test_what_a_frame_hides_is_no_particle():
+    """Opaque boxes are black or white; whatever has the colour of the exposure is not hidden."""
+    flat, full = np.full(SHAPE, 0.5, np.float32), np.ones(SHAPE, np.float32)
+    hidden = 0
+    for seed in range(40):
+        image, coverage = publish(flat, full, replace(QUIET, lettering=True), np.random.default_rng(seed))
+        tone = int(np.bincount(image[coverage == 1]).argmax())
+        assert set(np.unique(coverage)) <= {0.0, 1.0}
+        behind = (image == tone) & (coverage == 0)  # the soft edge of a letter may have any grey
+        assert tone in (0, 255) or behind.sum() <= 0.01 * (coverage == 0).sum()
+        hidden += int((coverage == 0).sum())
+    assert hidden > 0
+
+
+def test_directions_start_along_x():
+    outline = FORMS["rods"](np.random.default_rng(0))(np.random.default_rng(1)).outline
+    angles = directions(len(outline.radii))
+    assert abs(np.cos(angles[outline.radii.argmax()])) > 0.7  # rods lie along x
