@@ -103,6 +103,15 @@ def test_absorption_is_that_of_the_density():
     assert intensity[40, 50] == pytest.approx(np.exp(-density), rel=1e-3)
 
 
+@pytest.mark.parametrize("density", [0.3, 1.0, 3.0])
+def test_half_the_contrast_lies_on_the_outline(density):
+    """What all pixels lack of the support's intensity is the outline's area times what its inside lacks."""
+    specimen = empty()
+    add_particle(specimen, ball(20.3, (40.2, 50.4), profile=Profile(1e6, 1.0)), 1, ADDED)
+    lacking = 1 - expose(specimen, replace(QUIET, density=density, blur_px=1.0), 20.0, np.random.default_rng(0))
+    assert lacking.sum() / lacking[40, 50] == pytest.approx(np.pi * 20.3**2, rel=1e-3)
+
+
 def test_defocus_draws_fringes_round_a_particle():
     """The first one lies at a distance that grows with the root of the defocus."""
     specimen = empty((256, 256))

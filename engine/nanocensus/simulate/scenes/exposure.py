@@ -46,7 +46,24 @@ def _particle_density(specimen: Specimen, imaging: Imaging, size_px: float, rng:
         outer = 1 - ndimage.gaussian_filter(specimen.coverage, width, truncate=3.0)
         varied += imaging.rim * specimen.coverage * outer * float(varied[inside].mean())
     mean = float(varied[inside].mean())
-    return np.asarray(np.maximum(varied, 0) * (imaging.density / max(mean, 0.05)), np.float32)
+    density = np.maximum(varied, 0) * np.float32(imaging.density / max(mean, 0.05))
+    if not imaging.dark_field:
+        density = _mean_over_pixels(density, specimen.coverage)
+    if imaging.softness_px:
+        density = ndimage.gaussian_filter(density, imaging.softness_px, truncate=3.0)
+    return np.asarray(density, np.float32)
+
+
+def _mean_over_pixels(density: Map, coverage: Map) -> Map:
+    """Give the density whose transmission is the mean over a pixel that particles cover in part.
+
+    A pixel integrates what passes, not the density: otherwise outlines would seem to lie up to 0.2 px further out.
+    """
+    partly = (coverage > 0) & (coverage < 1)
+    share = coverage[partly]
+    density = density.copy()
+    density[partly] = -np.log1p(share * np.expm1(-density[partly] / share))
+    return density
 
 
 def _variation(specimen: Specimen, imaging: Imaging, size_px: float, rng: np.random.Generator) -> Map:

@@ -24,6 +24,8 @@ class Profile:
     """q."""
     cut: float = 1.0
     """Share of the height at which it is cut off flat: a truncated top."""
+    floor: float = 0.0
+    """Thickness at the outline, as a share of that in the middle."""
 
 
 @dataclass(frozen=True, eq=False)

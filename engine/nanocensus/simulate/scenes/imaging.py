@@ -16,6 +16,8 @@ class Imaging:
 
     density: float = 1.0
     """Optical density in the middle of a typical particle."""
+    softness_px: float = 0.0
+    """Width (Gaussian sigma) over which the density fades across outlines, half on either side: slanted facets."""
     rim: float = 0.0
     """Additional density in the outermost pixels of particles, as a share of theirs; negative: less."""
     mottle: float = 0.0
@@ -59,7 +61,7 @@ class Imaging:
     drift_px: float = 0.0
     """Length over which the specimen moved."""
     noise: float = 0.05
-    """Standard deviation of the noise on bare support, as a share of its intensity."""
+    """Standard deviation of the noise on bare support, as a share of its intensity; 0 where electrons are counted."""
     noise_px: float = 0.0
     """Blur of that noise in the detector, Gaussian sigma."""
     lines: float = 0.0
@@ -95,8 +97,10 @@ def _between(rng: np.random.Generator, low: float, high: float) -> float:
 
 def plain(rng: np.random.Generator) -> Imaging:
     """Draw what every kind starts from: absorption, a grainy support, some blur, noise and unevenness."""
+    density = _between(rng, 0.3, 3.0)
     return Imaging(
-        density=_between(rng, 0.3, 3.0),
+        density=density,
+        softness_px=rng.uniform(0.5, 3.0) * (rng.random() < 0.4) * (density < 1.2),
         rim=rng.uniform(-0.2, 0.4) * (rng.random() < 0.3),
         mottle=rng.uniform(0.05, 0.3) * (rng.random() < 0.4),
         grains=rng.uniform(0.0, 0.3),

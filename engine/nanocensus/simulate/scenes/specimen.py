@@ -165,7 +165,7 @@ def add_particle(specimen: Specimen, particle: Placed, number: int, overlap: int
     _stamp(
         specimen.thickness, specimen.owner, specimen.depth, specimen.coverage,
         fraction, top, left, form.outline.radii, particle.centre, particle.angle, number, overlap,
-        (form.profile.flatness, form.profile.power, form.profile.cut), (form.hollow, form.core, form.shell),
+        (form.profile.flatness, form.profile.power, form.profile.cut, form.profile.floor), (form.hollow, form.core, form.shell),
         particle.thickness, particle.tilt,
     )  # fmt: skip
 
@@ -185,13 +185,13 @@ def _stamp(
     angle: float,
     number: int,
     overlap: int,
-    profile: tuple[float, float, float],
+    profile: tuple[float, float, float, float],
     inner: tuple[float, float, float],
     middle: float,
     tilt: tuple[float, float],
 ) -> None:
     """Add one particle's window to the maps."""
-    flatness, power, cut = profile
+    flatness, power, cut, floor = profile
     hollow, core, shell = inner
     reach = radii.max()
     for row in range(fraction.shape[0]):
@@ -208,7 +208,7 @@ def _stamp(
             first %= radii.size
             radius = radii[first] * (1 - between) + radii[(first + 1) % radii.size] * between
             rho = min(math.sqrt(down * down + right * right) / radius, 0.999)
-            local = min((1 - rho**flatness) ** power, cut) / cut
+            local = floor + (1 - floor) * min((1 - rho**flatness) ** power, cut) / cut
             if 0.0 < rho < hollow:
                 local -= 0.85 * hollow * (1 - (rho / hollow) ** flatness) ** power
             if core > 0.0:
