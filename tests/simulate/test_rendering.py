@@ -155,6 +155,15 @@ def test_equal_generators_give_equal_micrographs():
     assert (first.pixels != other.pixels).any()
 
 
+@pytest.mark.parametrize("kind", ["lattice", "dark_field", "printed"])
+def test_a_kind_of_imaging_changes_the_pixels_and_not_the_particles(kind):
+    plain_one, imaged = (simulate_micrograph(small(imaging=name), generator(11)) for name in ("", kind))
+    np.testing.assert_array_equal(plain_one.labels, imaged.labels)
+    assert (plain_one.pixels != imaged.pixels).any()
+    body, film = imaged.labels > 0, ndimage.binary_dilation(imaged.labels > 0, iterations=12)
+    assert imaged.pixels[body].mean() < imaged.pixels[~film].mean()
+
+
 def test_an_empty_film_is_a_micrograph_too():
     drawn = simulate_micrograph(small(mean_particles=0), generator())
     assert drawn.labels.max() == 0
@@ -231,6 +240,7 @@ def test_an_unknown_key_is_refused_with_the_nearest_name():
         {"mean_edge_length_nm": float("nan")},
         {"electrons_per_px": 5000.0},
         {"border_particles": "yes"},
+        {"imaging": "xray"},
         {"seed": 1},
     ],
 )

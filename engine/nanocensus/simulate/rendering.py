@@ -15,8 +15,11 @@ from scipy.ndimage import gaussian_filter
 
 from nanocensus.errors import JobError
 from nanocensus.simulate.coverage import render_area_fraction
-from nanocensus.simulate.grain import frequencies_squared, grain
 from nanocensus.simulate.placement import Planted, place_particles
+from nanocensus.simulate.scenes.exposure import expose, transmit
+from nanocensus.simulate.scenes.forms import Form, Profile
+from nanocensus.simulate.scenes.imaging import Imaging, draw_imaging, visible
+from nanocensus.simulate.scenes.specimen import ADDED, Placed, add_particle, bare
 from nanocensus.simulate.seeds import sample_seed
 from nanocensus.simulate.spec import SimulationSpec
 from nanocensus.store.commit import commit_bytes, writing
@@ -112,49 +115,40 @@ def _truth_table(particles: list[Planted], labels: Int32[np.ndarray, "y x"], pix
 
 
 def _expose(planted: list[Planted], spec: SimulationSpec, rng: np.random.Generator) -> Float32[np.ndarray, "y x"]:
-    """Give the intensity that leaves the specimen, 1 for bare film in even light."""
+    """Give what a camera pixel expects, 1 for bare film in even light."""
     # Fourier filters wrap round, so the canvas is wider than the image by more than they reach.
-    pad = math.ceil(4 * max(spec.fresnel_width_px, spec.film_grain_px, 1.0))
+    pad = math.ceil(4 * max(spec.fresnel_width_px, spec.film_grain_px, 8.0))
     height, width = (int(scipy.fft.next_fast_len(side + 2 * pad, real=True)) for side in spec.extent)
-    canvas = height, width
-    density = np.zeros(canvas, np.float32)
-    for particle in planted:
-        _add_density(density, particle, spec, pad, rng)
-    density = _soften(density, spec.edge_softness_px)
-    intensity = np.exp(-density) + _fresnel_rim(density, spec)
-    intensity += np.float32(spec.film_amplitude) * grain(canvas, spec.film_grain_px, rng)
+    specimen = bare((height, width))
+    for number, particle in enumerate(planted, start=1):
+        add_particle(specimen, _thick(particle, spec, pad, rng), number, ADDED)
+    radius = spec.mean_edge_length_px / math.sqrt(math.pi)
+    if spec.imaging:
+        intensity = expose(specimen, visible(draw_imaging(spec.imaging, (), rng), radius), radius, rng)
+    else:
+        intensity = transmit(specimen, _imaging_of(spec), radius, rng)
     return np.asarray(intensity[pad : pad + spec.extent[0], pad : pad + spec.extent[1]])
 
 
-def _add_density(
-    density: Float32[np.ndarray, "y x"], particle: Planted, spec: SimulationSpec, pad: int, rng: np.random.Generator
-) -> None:
-    """Add a particle's optical density: in proportion to its thickness, which follows its size and falls at the rim."""
-    middle = -math.log1p(-spec.contrast) * math.sqrt(particle.outline.area) / spec.mean_edge_length_px
-    middle *= math.exp(spec.contrast_log_sd * rng.standard_normal())
-    height, width = density.shape
+def _thick(particle: Planted, spec: SimulationSpec, pad: int, rng: np.random.Generator) -> Placed:
+    """Give a particle its thickness: in proportion to its size, and falling at the rim."""
+    thickness = math.sqrt(particle.outline.area) / spec.mean_edge_length_px
+    thickness *= math.exp(spec.contrast_log_sd * rng.standard_normal())
     centre = particle.centre[0] + pad, particle.centre[1] + pad
-    fraction, (top, left) = render_area_fraction(particle.outline, (height, width), centre, particle.angle)
-    pixels = np.moveaxis(np.indices(fraction.shape), 0, -1) + np.array([top, left], float)
-    radius = np.minimum(particle.outline.relative_radius(pixels, centre, particle.angle), 1.0)
-    thickness = spec.rim + (1 - spec.rim) * np.sqrt(1 - radius**4)
-    # The mean transmission of a partly covered pixel, so that edges stay where they are planted.
-    covered = -np.log1p(fraction * np.expm1(-middle * thickness))
-    density[top : top + fraction.shape[0], left : left + fraction.shape[1]] += covered.astype(np.float32)
+    return Placed(Form(particle.outline, Profile(flatness=4.0, floor=spec.rim)), centre, particle.angle, thickness)
 
 
-def _soften(density: Float32[np.ndarray, "y x"], sigma: float) -> Float32[np.ndarray, "y x"]:
-    """Let the density fade at the outlines as it does where facets are slanted: by half on either side."""
-    return np.asarray(gaussian_filter(density, sigma, mode="wrap") if sigma > 0 else density)
-
-
-def _fresnel_rim(density: Float32[np.ndarray, "y x"], spec: SimulationSpec) -> Float32[np.ndarray, "y x"]:
-    """Give what phase contrast adds: the density through sin(pi w^2 q^2), damped so that one fringe remains."""
-    if spec.fresnel_strength == 0 or spec.fresnel_width_px == 0:
-        return np.zeros_like(density)
-    scaled = np.float32(spec.fresnel_width_px**2) * frequencies_squared(density.shape)
-    transfer = -np.float32(spec.fresnel_strength) * np.sin(np.float32(math.pi) * scaled) * np.exp(-scaled)
-    return np.asarray(scipy.fft.irfft2(scipy.fft.rfft2(density) * transfer, s=density.shape), np.float32)
+def _imaging_of(spec: SimulationSpec) -> Imaging:
+    """Say in the terms of scenes what a specification asks for; its camera is `_record`."""
+    return Imaging(
+        density=-math.log1p(-spec.contrast),
+        softness_px=spec.edge_softness_px,
+        film=spec.film_amplitude,
+        film_px=spec.film_grain_px,
+        phase=spec.fresnel_strength,
+        defocus_px2=spec.fresnel_width_px**2,
+        envelope_px=spec.fresnel_width_px,
+    )
 
 
 def _illumination(spec: SimulationSpec, rng: np.random.Generator) -> Float64[np.ndarray, "y x"]:
@@ -168,12 +162,15 @@ def _illumination(spec: SimulationSpec, rng: np.random.Generator) -> Float64[np.
 def _record(
     intensity: Float32[np.ndarray, "y x"], spec: SimulationSpec, rng: np.random.Generator
 ) -> UInt16[np.ndarray, "y x"]:
-    """Count electrons, blur them as the detector does, digitise."""
-    expected = spec.electrons_per_px * np.maximum(intensity, _DARKEST) * _illumination(spec, rng)
-    electrons = gaussian_filter(rng.poisson(expected).astype(np.float32), spec.blur_px, mode="reflect")
+    """Count electrons, blur them as the detector does, digitise; a kind of imaging has counted and blurred already."""
+    if spec.imaging:
+        electrons = np.float32(spec.electrons_per_px) * np.maximum(intensity, 0)
+    else:
+        expected = spec.electrons_per_px * np.maximum(intensity, _DARKEST) * _illumination(spec, rng)
+        electrons = gaussian_filter(rng.poisson(expected).astype(np.float32), spec.blur_px, mode="reflect")
     counts = _DARK_COUNTS + spec.counts_per_electron * electrons
     counts += np.float32(_READOUT_COUNTS) * rng.standard_normal(counts.shape, dtype=np.float32)
-    return np.clip(np.rint(counts), 0, np.iinfo(np.uint16).max).astype(np.uint16)
+    return np.asarray(np.clip(np.rint(counts), 0, np.iinfo(np.uint16).max).astype(np.uint16))
 
 
 def write_simulated(folder: Path, spec: SimulationSpec, *, n: int, seed: int, sample: str = "simulated") -> Path:

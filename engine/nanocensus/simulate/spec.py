@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from nanocensus.errors import JobError
+from nanocensus.simulate.scenes.imaging import KINDS
 
 LARGEST_COVERAGE = 0.4
 """Share of the area above which separate particles no longer find a place by chance."""
@@ -95,17 +96,21 @@ class SimulationSpec:
     """Standard deviation of the logarithm of a factor that all edge lengths of one micrograph share."""
     families: FamilyWeights = field(default_factory=lambda: FamilyWeights(**_DEFAULT_FAMILIES))
     """Relative frequency of each family of shapes."""
+    imaging: str = ""
+    """Kind of imaging (a name of docs/reference/simulation.md#scenes), drawn anew for each micrograph in place of
+    `contrast` and all keys from `edge_softness_px` to `unevenness` but `electrons_per_px` and `counts_per_electron`, which
+    scale the counts; empty: as those keys say."""
     contrast: float = 0.37
-    """Share of the intensity that the middle of a particle of mean size takes away."""
+    """Share of the intensity that particles take away on average."""
     contrast_log_sd: float = 0.15
     """Standard deviation of the logarithm of a particle's density about what its size gives."""
     rim: float = 0.9
     """Thickness at a particle's outline, as a share of that at its middle."""
     edge_softness_px: float = 2.5
     """Width (Gaussian sigma) over which the density fades across a particle's outline, px."""
-    film_amplitude: float = 0.19
+    film_amplitude: float = 0.18
     """Standard deviation of the film's grain, as a share of the mean intensity."""
-    film_grain_px: float = 0.85
+    film_grain_px: float = 0.75
     """Correlation length (Gaussian sigma) of the film's grain, px."""
     electrons_per_px: float = 200.0
     """Mean number of electrons that reach a pixel of bare film: the shot noise."""
@@ -134,6 +139,8 @@ class SimulationSpec:
                 raise _wrong(name, f"a number from {low:g} to {high:g}", value)
         if len(self.shape) != 2 or min(self.shape) < _SMALLEST_SIDE_PX:
             raise _wrong("shape", f"two whole numbers of at least {_SMALLEST_SIDE_PX} px", self.shape)
+        if self.imaging and self.imaging not in KINDS:
+            raise _wrong("imaging", "one of " + ", ".join(KINDS), self.imaging)
         self._check_coverage()
         brightest = 2 * self.electrons_per_px * self.counts_per_electron
         if brightest > 65535:

@@ -12,16 +12,14 @@ from nanocensus.simulate.scenes.forms import FORMS, Form, Profile, _stretched
 from nanocensus.simulate.scenes.imaging import KINDS, Imaging, draw_imaging
 from nanocensus.simulate.scenes.publishing import publish
 from nanocensus.simulate.scenes.scene import draw_scene
-from nanocensus.simulate.scenes.specimen import ADDED, FIRST, THICKEST, Placed, Specimen, add_particle
+from nanocensus.simulate.scenes.specimen import ADDED, FIRST, THICKEST, Placed, add_particle, bare
 from nanocensus.simulate.shapes import disc, ellipse
 
 SHAPE = (96, 128)
 
 
 def empty(shape=SHAPE):
-    return Specimen(
-        np.zeros(shape, np.float32), np.zeros(shape, np.int32), np.ones(shape, np.float32), np.zeros(shape, np.float32)
-    )
+    return bare(shape)
 
 
 def ball(radius, centre, **changes):

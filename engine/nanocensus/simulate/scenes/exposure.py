@@ -28,12 +28,16 @@ def expose(specimen: Specimen, imaging: Imaging, size_px: float, rng: np.random.
         Typical radius of the particles: the scale of what varies within them.
     rng : numpy.random.Generator
     """
+    return _detect(_blur(transmit(specimen, imaging, size_px, rng), imaging, rng), imaging, rng)
+
+
+def transmit(specimen: Specimen, imaging: Imaging, size_px: float, rng: np.random.Generator) -> Map:
+    """Give the intensity in the image plane, before blur, light and noise; parameters as `expose`."""
     particles = _particle_density(specimen, imaging, size_px, rng)
     density = particles + _support_density(specimen, imaging, size_px, rng)
     intensity = 1 - 0.6 * density if imaging.dark_field else np.exp(-density)
     intensity = intensity + _phase_contrast(density, imaging) + _lattice_fringes(specimen, imaging, rng)
-    intensity = _blur(intensity.astype(np.float32), imaging, rng)
-    return _detect(intensity, imaging, rng)
+    return np.asarray(intensity, np.float32)
 
 
 def _particle_density(specimen: Specimen, imaging: Imaging, size_px: float, rng: np.random.Generator) -> Map:

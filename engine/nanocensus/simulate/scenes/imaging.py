@@ -268,3 +268,10 @@ def draw_imaging(kind: str, others: Sequence[str], rng: np.random.Generator) -> 
         if rng.random() < _MORE and other != kind:
             imaging = KINDS[other](imaging, rng)
     return KINDS[kind](imaging, rng)
+
+
+def visible(imaging: Imaging, radius_px: float) -> Imaging:
+    """Make particles of a radius dense enough to be told from support and noise: the larger, the less they need."""
+    unrest = imaging.film + imaging.clouds + 0.7 * (imaging.holes + imaging.folds)
+    noise = imaging.noise * float(np.clip(10.0 / radius_px, 0.3, 1.5))
+    return replace(imaging, density=max(imaging.density, 1.2 * unrest + 1.2 * noise))

@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float32, Int32, UInt8
 
 from nanocensus.simulate.scenes.exposure import expose
 from nanocensus.simulate.scenes.forms import FORMS
-from nanocensus.simulate.scenes.imaging import KINDS, Imaging, draw_imaging
+from nanocensus.simulate.scenes.imaging import KINDS, draw_imaging, visible
 from nanocensus.simulate.scenes.publishing import publish
 from nanocensus.simulate.scenes.specimen import ADDED, FIRST, THICKEST, Crowd, Placed, place
 
@@ -70,20 +70,13 @@ def draw_scene(
     chosen = kind or str(rng.choice(list(kinds)))
     canvas = shape[0] + 2 * _PAD, shape[1] + 2 * _PAD
     crowd = _draw_crowd(canvas, rng)
-    imaging = _visible(draw_imaging(chosen, list(kinds), rng), crowd.radius_px)
+    imaging = visible(draw_imaging(chosen, list(kinds), rng), crowd.radius_px)
     particles, specimen = place(crowd, FORMS[form](rng), canvas, rng)
     shown = slice(_PAD, _PAD + shape[0]), slice(_PAD, _PAD + shape[1])
     intensity = expose(specimen, imaging, crowd.radius_px, rng)[shown]
     pixels, coverage = publish(intensity, specimen.coverage[shown], imaging, rng)
     moved = [Placed(p.form, (p.centre[0] - _PAD, p.centre[1] - _PAD), p.angle, p.thickness, p.tilt) for p in particles]
     return Scene(pixels, coverage, specimen.owner[shown], moved, form, chosen)
-
-
-def _visible(imaging: Imaging, radius_px: float) -> Imaging:
-    """Make particles dense enough to be told from the support and the noise: the larger, the less they need."""
-    unrest = imaging.film + imaging.clouds + 0.7 * (imaging.holes + imaging.folds)
-    noise = imaging.noise * float(np.clip(10.0 / radius_px, 0.3, 1.5))
-    return replace(imaging, density=max(imaging.density, 1.2 * unrest + 1.2 * noise))
 
 
 def _draw_crowd(canvas: tuple[int, int], rng: np.random.Generator) -> Crowd:

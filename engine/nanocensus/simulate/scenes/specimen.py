@@ -52,6 +52,13 @@ class Specimen:
         return self.coverage > 0.5
 
 
+def bare(shape: tuple[int, int]) -> Specimen:
+    """Give a specimen without particles."""
+    return Specimen(
+        np.zeros(shape, np.float32), np.zeros(shape, np.int32), np.ones(shape, np.float32), np.zeros(shape, np.float32)
+    )
+
+
 @dataclass(frozen=True)
 class Crowd:
     """How many particles there are, how large, and how they lie."""
@@ -100,9 +107,7 @@ def place(
         Those that found no room are left out.
     specimen : Specimen
     """
-    specimen = Specimen(
-        np.zeros(shape, np.float32), np.zeros(shape, np.int32), np.ones(shape, np.float32), np.zeros(shape, np.float32)
-    )
+    specimen = bare(shape)
     placed: list[Placed] = []
     clusters = rng.uniform(-0.05, 1.05, (max(1, crowd.number // 6 + 1), 2)) * shape
     common_angle, chain, last = rng.uniform(0, 2 * math.pi), 0, None
