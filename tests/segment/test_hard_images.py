@@ -62,7 +62,7 @@ def test_a_saturated_micrograph_is_segmented():
     image = np.random.default_rng(0).normal(np.where(disc, 120, 230), 30).clip(0, 255).astype(np.uint8)
     assert 0.1 < (image == 255).mean() < 0.5
     found = load_model("default").probability(image) >= 128
-    assert 2 * (found & disc).sum() / (found.sum() + disc.sum()) > 0.95
+    assert 2 * (found & disc).sum() / (found.sum() + disc.sum()) > 0.9
 
 
 def test_a_micrograph_that_the_memory_does_not_hold_is_refused_before_it_is_touched(model, monkeypatch):

@@ -15,14 +15,14 @@ from nanocensus.segment.windows import plan_windows
 GIB = 2**30
 
 
-@pytest.mark.parametrize("config", [UNetConfig(), ResNetUNetConfig(base=16)], ids=["fast", "paper"])
+@pytest.mark.parametrize("config", [UNetConfig(), ResNetUNetConfig()], ids=["fast", "paper"])
 def test_the_features_take_what_xla_says_they_do(config):
-    side = 1024
+    side = 2048
     parameters = {name: jax.ShapeDtypeStruct(shape, jnp.float32) for name, shape in parameter_shapes(config).items()}
     window = jax.ShapeDtypeStruct((1, side, side), jnp.float32)
     compiled = jax.jit(logits, static_argnums=0).lower(config, parameters, window).compile()
     found = compiled.memory_analysis().temp_size_in_bytes / side**2
-    assert 0.8 * feature_bytes(config) <= found <= 1.1 * feature_bytes(config)
+    assert 0.9 * feature_bytes(config) <= found <= 1.1 * feature_bytes(config)
 
 
 @given(
