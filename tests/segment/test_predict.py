@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nanocensus.errors import ImageError
-from nanocensus.segment.architecture import UNetConfig, receptive_field_radius
+from nanocensus.segment.architecture import ResNetUNetConfig, UNetConfig, receptive_field_radius
 from nanocensus.segment.parameters import fold, initial_network, named_arrays
 from nanocensus.segment.predict import probability_parts
 from nanocensus.segment.weights import Model
@@ -27,6 +27,9 @@ def _model(config):
 
 def _image(height, width):
     return np.random.default_rng(height * 1000 + width).normal(size=(height, width)) + np.linspace(0, 3, width)
+
+
+PAPER = ResNetUNetConfig(base=4, units=1)
 
 
 def _probability(model, image, tile):
@@ -54,6 +57,22 @@ def test_tiles_of_the_default_architecture_give_the_whole():
     whole = _probability(model, image, 10_000)
     assert whole.std() > 0.02
     assert np.abs(_probability(model, image, 480) - whole).max() <= 1e-5
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 500), (449, 530)])
+def test_tiles_of_the_paper_network_give_the_whole(height, width):
+    model, image = _model(PAPER), _image(height, width)
+    whole = _probability(model, image, 10_000)
+    assert np.isfinite(whole).all()
+    assert np.abs(_probability(model, image, 416) - whole).max() <= 1e-5
+
+
+@pytest.mark.slow
+def test_tiles_of_the_paper_network_at_its_full_size_give_the_whole():
+    model, image = _model(ResNetUNetConfig()), _image(1100, 900)
+    whole = _probability(model, image, 10_000)
+    assert whole.std() > 0.01
+    assert np.abs(_probability(model, image, 704) - whole).max() <= 1e-5
 
 
 @given(st.integers(1, 400), st.integers(0, 300), st.integers(1, 3))

@@ -13,7 +13,6 @@ from nanocensus.errors import JobError, ModelError
 from nanocensus.pipeline.training_patches import PatchSource
 from nanocensus.provenance import digest as digest_of
 from nanocensus.provenance import machine, versions
-from nanocensus.segment.architecture import UNetConfig
 from nanocensus.segment.fit import TrainingProgress, fit
 from nanocensus.segment.heldout import SMALLEST_PARTICLE_PX, judge
 from nanocensus.segment.patches import prepare
@@ -125,12 +124,12 @@ def _network(
         progress=progress,
         checkpoint=path.with_name(f"{name}-{digest[:12]}.standing"),
     )
-    model = save_model(path, UNetConfig(spec.base, spec.levels), parameters)
+    model = save_model(path, spec.architecture, parameters)
     card = {
         "name": name,
         "digest": model.digest,
         "attribution": spec.attribution,
-        "architecture": {"kind": "residual U-Net at half resolution", **model.config.to_dict()},
+        "architecture": model.config.to_dict(),
         "trained_on": {**_listing(taught), "start": start.digest if start is not None else None},
         "held_out": _held_out(model, unseen),
         "training": {**_causes(spec), "stage_version": STAGE_VERSION, "threads": _threads(), "final_loss": losses[-1]},
@@ -153,13 +152,12 @@ def _start(spec: TrainingSpec) -> Model | None:
     if not spec.start:
         return None
     model = load_model(spec.start)
-    wanted = UNetConfig(spec.base, spec.levels)
-    if model.config != wanted:
+    if model.config != spec.architecture:
         raise JobError(
             "key 'start'",
-            expected=f"a network of {wanted}",
+            expected=f"a network of {spec.architecture}",
             got=f"one of {model.config}",
-            remedy="Give base and levels of the network to go on from.",
+            remedy="Give network, base and levels of the network to go on from.",
         )
     return model
 

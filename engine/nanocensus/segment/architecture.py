@@ -2,15 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from nanocensus.errors import ModelError
 
 
 @dataclass(frozen=True)
 class UNetConfig:
-    """What fixes the architecture, and with it the shape of every weight."""
+    """The fast network (see `nanocensus.segment.unet`); it fixes the shape of every weight."""
 
+    kind: ClassVar[str] = "fast"
     base: int = 8
     """Channels at half resolution; each level below has twice as many."""
     levels: int = 4
@@ -26,42 +27,104 @@ class UNetConfig:
         """Pixels of the micrograph along one cell of the coarsest level; sides of an input are multiples of it."""
         return 2 << self.levels
 
-    def to_dict(self) -> dict[str, int]:
+    def to_dict(self) -> dict[str, Any]:
         """Give the fields as JSON values."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, fields: Mapping[str, Any]) -> "UNetConfig":
-        """Check fields that were read from a file.
-
-        Raises
-        ------
-        ModelError
-            If a field is missing, unknown, or not an integer in the range that can be built.
-        """
-        known = {"base": (1, 256), "levels": (1, 8)}
-        right = set(fields) == set(known) and all(
-            type(fields[name]) is int and low <= fields[name] <= high for name, (low, high) in known.items()
-        )
-        if not right:
-            raise ModelError(
-                "the model's architecture",
-                expected="base (1 to 256) and levels (1 to 8)",
-                got=repr(dict(fields)),
-                remedy="Use weights that nanocensus train wrote.",
-            )
-        return cls(**fields)
+        return {"kind": self.kind, **asdict(self)}
 
 
-def receptive_field_radius(config: UNetConfig) -> int:
+@dataclass(frozen=True)
+class ResNetUNetConfig:
+    """The network of Cho et al. 2024 (see `nanocensus.segment.resnet_unet`); it fixes the shape of every weight."""
+
+    kind: ClassVar[str] = "paper"
+    base: int = 64
+    """Channels of the encoder at half and quarter resolution; each of its further stages has twice as many. A ResNet-18
+    has 64; the decoder has 4, 2, 1, 1/2 and 1/4 times as many: 256, 128, 64, 32, 16."""
+    units: int = 2
+    """Residual units in each of the encoder's four stages; a ResNet-18 has 2."""
+
+    @property
+    def encoder_widths(self) -> tuple[int, ...]:
+        """Channels of the encoder's stages, at 1/4, 1/8, 1/16 and 1/32 of the resolution."""
+        return tuple(self.base * factor for factor in (1, 2, 4, 8))
+
+    @property
+    def decoder_widths(self) -> tuple[int, ...]:
+        """Channels of the decoder's stages, at 1/16, 1/8, 1/4, 1/2 and the whole of the resolution."""
+        return tuple(self.base * 4 // divisor for divisor in (1, 2, 4, 8, 16))
+
+    @property
+    def stride(self) -> int:
+        """Pixels of the micrograph along one cell of the coarsest level; sides of an input are multiples of it."""
+        return 32
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the fields as JSON values."""
+        return {"kind": self.kind, **asdict(self)}
+
+
+Architecture = UNetConfig | ResNetUNetConfig
+"""What a model's file says of its network."""
+
+_FIELDS: Mapping[str, tuple[type[UNetConfig] | type[ResNetUNetConfig], Mapping[str, range]]] = {
+    UNetConfig.kind: (UNetConfig, {"base": range(1, 257), "levels": range(1, 9)}),
+    ResNetUNetConfig.kind: (ResNetUNetConfig, {"base": range(4, 257, 4), "units": range(1, 9)}),
+}
+
+
+def architecture_of(fields: Mapping[str, Any]) -> Architecture:
+    """Check fields that were read from a file; without a kind they are those of the fast network.
+
+    Parameters
+    ----------
+    fields : mapping of str to object
+        What `to_dict` of an architecture gave.
+
+    Returns
+    -------
+    Architecture
+
+    Raises
+    ------
+    ModelError
+        If the kind is unknown, or a field is missing, unknown, or not an integer in the range that can be built.
+
+    Examples
+    --------
+    >>> architecture_of({"base": 8, "levels": 4})
+    UNetConfig(base=8, levels=4)
+    """
+    numbers = dict(fields)
+    kind = numbers.pop("kind", UNetConfig.kind)
+    if kind not in _FIELDS:
+        raise _unknown(" or ".join(f"kind {known!r}" for known in _FIELDS), fields)
+    made, allowed = _FIELDS[kind]
+    if set(numbers) != set(allowed) or any(
+        type(number) is not int or number not in allowed[name] for name, number in numbers.items()
+    ):
+        ranges = (f"{name} from {some[0]} to {some[-1]} in steps of {some.step}" for name, some in allowed.items())
+        raise _unknown(f"for the kind {kind!r}: " + ", ".join(ranges), fields)
+    return made(**numbers)
+
+
+def _unknown(expected: str, fields: Mapping[str, Any]) -> ModelError:
+    return ModelError(
+        "the model's architecture",
+        expected=expected,
+        got=repr(dict(fields)),
+        remedy="Use weights that nanocensus train wrote, by a version that is not newer than this one.",
+    )
+
+
+def receptive_field_radius(config: Architecture) -> int:
     """Give the largest distance, in pixels along an axis, at which a pixel can influence a probability.
 
-    Follows the longest path backwards from each output pixel of a coarsest cell, so it is exact for this architecture;
+    Follows the longest path backwards from each output pixel of a coarsest cell, so it is exact for these architectures;
     it is what a tile must know of its neighbours.
 
     Parameters
     ----------
-    config : UNetConfig
+    config : Architecture
 
     Returns
     -------
@@ -69,17 +132,34 @@ def receptive_field_radius(config: UNetConfig) -> int:
 
     Examples
     --------
-    >>> receptive_field_radius(UNetConfig(levels=1))
-    23
+    >>> receptive_field_radius(UNetConfig(levels=1)), receptive_field_radius(ResNetUNetConfig())
+    (23, 311)
     """
     radius = 0
     for pixel in range(config.stride):
-        low, high = pixel // 2 - 1, pixel // 2 + 1  # the head's convolution at half resolution
-        for _ in range(config.levels):  # a decoder's two convolutions, then up-sampling
-            low, high = (low - 2) // 2, (high + 2) // 2
-        low, high = low - 2, high + 2  # the middle
-        for _ in range(config.levels):  # pooling, then an encoder's two convolutions
-            low, high = 2 * low - 2, 2 * high + 1 + 2
-        low, high = 2 * (low - 1), 2 * (high + 1) + 1  # the stem
-        radius = max(radius, pixel - low, high - pixel)
+        seen = _seen_by_fast(config, pixel) if isinstance(config, UNetConfig) else _seen_by_paper(config, pixel)
+        radius = max(radius, pixel - seen[0], seen[1] - pixel)
     return radius
+
+
+def _seen_by_fast(config: UNetConfig, pixel: int) -> tuple[int, int]:
+    low, high = pixel // 2 - 1, pixel // 2 + 1  # the head's convolution at half resolution
+    for _ in range(config.levels):  # a decoder's two convolutions, then up-sampling
+        low, high = (low - 2) // 2, (high + 2) // 2
+    low, high = low - 2, high + 2  # the middle
+    for _ in range(config.levels):  # pooling, then an encoder's two convolutions
+        low, high = 2 * low - 2, 2 * high + 1 + 2
+    return 2 * (low - 1), 2 * (high + 1) + 1  # the stem
+
+
+def _seen_by_paper(config: ResNetUNetConfig, pixel: int) -> tuple[int, int]:
+    low, high = pixel - 1, pixel + 1  # the head
+    for _ in config.decoder_widths:  # two convolutions, then up-sampling
+        low, high = (low - 2) // 2, (high + 2) // 2
+    for stage in range(len(config.encoder_widths)):
+        apart = 2 * config.units - 1  # the convolutions of a stage but the first, which halves the resolution
+        low, high = low - apart, high + apart
+        step = 1 if stage == len(config.encoder_widths) - 1 else 2  # save at the finest
+        low, high = step * low - 1, step * high + 1
+    low, high = 2 * low - 1, 2 * high + 1  # pooling over 3 x 3
+    return 2 * low - 3, 2 * high + 3  # the stem

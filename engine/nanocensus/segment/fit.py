@@ -15,7 +15,6 @@ import optax
 from flax import nnx
 from jaxtyping import Array, Float, Float32
 
-from nanocensus.segment.architecture import UNetConfig
 from nanocensus.segment.parameters import fold, initial_network, named_arrays, network_of
 from nanocensus.segment.standing import Standing, read_standing, write_standing
 from nanocensus.segment.training_spec import TrainingSpec
@@ -69,7 +68,7 @@ def fit(
     losses : list of float
         Means over each 20 steps.
     """
-    config = UNetConfig(spec.base, spec.levels)
+    config = spec.architecture
     network = network_of(config, start) if start else initial_network(config, np.random.default_rng(spec.seed))
     rule = _rule(spec.learning_rate, spec.weight_decay, spec.steps)
     graph, state = nnx.split((network, nnx.Optimizer(network, rule, wrt=nnx.Param)))

@@ -14,15 +14,16 @@ import numpy as np
 from jaxtyping import Array, Shaped, UInt8
 
 from nanocensus.errors import DeviceError
-from nanocensus.segment.architecture import UNetConfig
-from nanocensus.segment.parameters import logits
+from nanocensus.segment.architecture import Architecture
+from nanocensus.segment.parameters import Precision, logits
 from nanocensus.segment.predict import probability_parts
 from nanocensus.segment.weights import Model
+from nanocensus.segment.windows import DEFAULT_TILE
 
 _log = logging.getLogger(__name__)
 
 
-def probability_map(model: Model, image: Shaped[Array, "y x"]) -> UInt8[Array, "y x"]:
+def probability_map(model: Model, image: Shaped[Array, "y x"], precision: Precision = "float32") -> UInt8[Array, "y x"]:
     """Segment a micrograph that is on the device; the map stays there.
 
     Where the device's memory does not hold it in one piece, it goes through in windows.
@@ -32,6 +33,8 @@ def probability_map(model: Model, image: Shaped[Array, "y x"]) -> UInt8[Array, "
     model : Model
     image : (y, x) array
         From `nanocensus.segment.flatfield.as_transported`.
+    precision : {"float32", "bfloat16"}
+        Of the features between convolutions.
 
     Returns
     -------
@@ -44,18 +47,21 @@ def probability_map(model: Model, image: Shaped[Array, "y x"]) -> UInt8[Array, "
         If not even a window fits.
     """
     try:
-        found: Array = _segment(model.config, _on_device(model), image).block_until_ready()
+        found: Array = _segment(model.config, precision, _on_device(model), image).block_until_ready()
         return found
     except jax.errors.JaxRuntimeError as error:
         _check_out_of_memory(error)
     _log.warning("a micrograph of %d x %d px does not fit the GPU's memory: in windows", *image.shape)
-    return _in_windows(model, image)
+    return _in_windows(model, image, precision)
 
 
-def _in_windows(model: Model, image: Shaped[Array, "y x"]) -> UInt8[Array, "y x"]:
+def _in_windows(model: Model, image: Shaped[Array, "y x"], precision: Precision) -> UInt8[Array, "y x"]:
     rounded = np.empty(image.shape, np.uint8)
     try:
-        for place, part in probability_parts(model.config, model.parameters, np.asarray(image)):
+        parts = probability_parts(
+            model.config, model.parameters, np.asarray(image), tile=DEFAULT_TILE, precision=precision
+        )
+        for place, part in parts:
             rounded[place] = np.rint(part * np.float32(255))
     except jax.errors.JaxRuntimeError as error:
         _check_out_of_memory(error)
@@ -78,8 +84,10 @@ def _on_device(model: Model) -> Mapping[str, Array]:
     return {name: jax.device_put(array) for name, array in model.parameters.items()}
 
 
-@partial(jax.jit, static_argnums=0)
-def _segment(config: UNetConfig, parameters: dict[str, Array], image: Shaped[Array, "y x"]) -> UInt8[Array, "y x"]:
+@partial(jax.jit, static_argnums=(0, 1))
+def _segment(
+    config: Architecture, precision: Precision, parameters: dict[str, Array], image: Shaped[Array, "y x"]
+) -> UInt8[Array, "y x"]:
     """Standardise a micrograph by its own statistics, mirror it up to the stride, and give its rounded map."""
     height, width = image.shape
     values = image.astype(jnp.float32)
@@ -88,5 +96,5 @@ def _segment(config: UNetConfig, parameters: dict[str, Array], image: Shaped[Arr
     pixels = jnp.where(deviation > 0, centred / deviation, 0)
     pixels = jnp.pad(pixels, [(0, -length % config.stride) for length in (height, width)], mode="symmetric")
     with jax.default_matmul_precision("tensorfloat32"):
-        found = jax.nn.sigmoid(logits(config, parameters, pixels[None]))[0]
+        found = jax.nn.sigmoid(logits(config, parameters, pixels[None], precision))[0]
     return jnp.rint(255 * found[:height, :width]).astype(jnp.uint8)

@@ -2,33 +2,37 @@
 
 import functools
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Float32
 
-from nanocensus.segment.architecture import UNetConfig
-from nanocensus.segment.unet import BATCH_NORM_EPSILON, UNet
+from nanocensus.segment.architecture import Architecture, UNetConfig
+from nanocensus.segment.convolutions import BATCH_NORM_EPSILON
+from nanocensus.segment.resnet_unet import ResNetUNet
+from nanocensus.segment.unet import UNet
+
+Network = UNet | ResNetUNet
 
 
-def initial_network(config: UNetConfig, rng: np.random.Generator) -> UNet:
+def initial_network(config: Architecture, rng: np.random.Generator) -> Network:
     """Make a network to be trained: convolutions as He et al. (2015) draw them, BatchNorm at rest.
 
     numpy draws the weights, because jax would compile a program for each of their shapes.
 
     Parameters
     ----------
-    config : UNetConfig
+    config : Architecture
     rng : numpy.random.Generator
 
     Returns
     -------
-    UNet
+    UNet or ResNetUNet
         With BatchNorm.
     """
-    graph, state = nnx.split(nnx.eval_shape(lambda: UNet(config, normalised=True)))
+    graph, state = nnx.split(nnx.eval_shape(lambda: _network(config, normalised=True)))
     leaves = []
     for path, leaf in sorted(nnx.to_flat_state(state), key=lambda entry: tuple(map(str, entry[0]))):
         if path[-1] == "kernel":
@@ -36,11 +40,17 @@ def initial_network(config: UNetConfig, rng: np.random.Generator) -> UNet:
         else:
             drawn = np.full(leaf.shape, 1 if path[-1] in ("scale", "var") else 0, np.float32)
         leaves.append((path, leaf.replace(jnp.asarray(drawn))))
-    network: UNet = nnx.merge(graph, nnx.from_flat_state(leaves))
+    network: Network = nnx.merge(graph, nnx.from_flat_state(leaves))
     return network
 
 
-def named_arrays(network: UNet) -> dict[str, np.ndarray]:
+def _network(config: Architecture, *, normalised: bool) -> Network:
+    if isinstance(config, UNetConfig):
+        return UNet(config, normalised=normalised)
+    return ResNetUNet(config, normalised=normalised)
+
+
+def named_arrays(network: Network) -> dict[str, np.ndarray]:
     """Give every weight and running statistic of a network by its dotted name, on the host.
 
     Parameters
@@ -58,10 +68,12 @@ def named_arrays(network: UNet) -> dict[str, np.ndarray]:
 
 
 def fold(trained: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Fold each BatchNorm into the convolution before it.
+    """Fold each BatchNorm into the convolution before it, and a head of two classes into their difference.
 
     With running mean m, variance v, scale g and shift b, ``g (w * x - m) / sqrt(v + e) + b`` is a convolution with the
-    weights ``w g / sqrt(v + e)`` and the bias ``b - m g / sqrt(v + e)``.
+    weights ``w g / sqrt(v + e)`` and the bias ``b - m g / sqrt(v + e)``. Where no convolution is before it, the two
+    stay as the scale and the shift of each channel. The softmax of two classes is the sigmoid of their difference,
+    which one convolution gives as well as two.
 
     Parameters
     ----------
@@ -73,69 +85,89 @@ def fold(trained: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     dict of str to ndarray
         The weights of the same network without it, float32.
     """
-    folded = {name: array for name, array in trained.items() if "_norm." not in name}
-    for name in trained:
-        if not name.endswith("_norm.scale"):
-            continue
-        norm = name.removesuffix(".scale")
-        convolution = norm.removesuffix("_norm")
+    norms = {name.removesuffix(".mean") for name in trained if name.endswith(".mean")}
+    folded = {name: array for name, array in trained.items() if name.rpartition(".")[0] not in norms}
+    for norm in norms:
         mean, variance, shift, scale = (
             trained[f"{norm}.{part}"].astype(np.float64) for part in ("mean", "var", "bias", "scale")
         )
         gain = scale / np.sqrt(variance + BATCH_NORM_EPSILON)
-        folded[f"{convolution}.kernel"] = (trained[f"{convolution}.kernel"] * gain).astype(np.float32)
-        folded[f"{convolution}.bias"] = (shift - mean * gain).astype(np.float32)
+        offset = (shift - mean * gain).astype(np.float32)
+        if norm.endswith(".norm"):  # a rectifier's own
+            place = norm.removesuffix(".norm")
+            folded |= {f"{place}.scale": gain.astype(np.float32), f"{place}.shift": offset}
+        else:
+            convolution = norm.removesuffix("_norm")
+            kernel = (trained[f"{convolution}.kernel"] * gain).astype(np.float32)
+            folded |= {f"{convolution}.kernel": kernel, f"{convolution}.bias": offset}
+    classes = [name for name in folded if name.startswith("classes.")]
+    folded |= {name: folded[name][..., 1:] - folded[name][..., :1] for name in classes}
     return dict(sorted(folded.items()))
 
 
 @functools.cache
-def parameter_shapes(config: UNetConfig) -> Mapping[str, tuple[int, ...]]:
+def parameter_shapes(config: Architecture) -> Mapping[str, tuple[int, ...]]:
     """Give the name and shape of every weight of the network without BatchNorm; computes nothing."""
-    network = nnx.eval_shape(lambda: UNet(config, normalised=False))
+    network = nnx.eval_shape(lambda: _network(config, normalised=False))
     state = nnx.to_flat_state(nnx.state(network, nnx.Param))
     return {".".join(map(str, path)): tuple(leaf.shape) for path, leaf in state}
 
 
+Precision = Literal["float32", "bfloat16"]
+"""Of weights and features; sums are kept in float32 in either."""
+
+
 def logits(
-    config: UNetConfig, parameters: Mapping[str, Array | np.ndarray], x: Float[Array, "n y x"]
-) -> Float[Array, "n y x"]:
+    config: Architecture,
+    parameters: Mapping[str, Array | np.ndarray],
+    x: Float[Array, "n y x"],
+    precision: Precision = "float32",
+) -> Float32[Array, "n y x"]:
     """Run the network without BatchNorm on standardised pixels; a pure function to be compiled.
 
     Parameters
     ----------
-    config : UNetConfig
+    config : Architecture
     parameters : mapping of str to array
         Weights by their dotted names.
     x : (n, y, x) array of float32
         Standardised pixels; y and x are multiples of the stride.
+    precision : {"float32", "bfloat16"}
+        Of the weights and of the features in between.
 
     Returns
     -------
     (n, y, x) array of float32
     """
-    return network_of(config, parameters)(x)
+    return network_of(config, parameters, precision)(x.astype(precision)).astype(jnp.float32)
 
 
-def network_of(config: UNetConfig, parameters: Mapping[str, Array | np.ndarray]) -> UNet:
+def network_of(
+    config: Architecture, parameters: Mapping[str, Array | np.ndarray], precision: Precision = "float32"
+) -> Network:
     """Put weights into the network without BatchNorm.
 
     Parameters
     ----------
-    config : UNetConfig
+    config : Architecture
     parameters : mapping of str to array
         Weights by their dotted names.
+    precision : {"float32", "bfloat16"}
+        Of the weights.
 
     Returns
     -------
-    UNet
+    UNet or ResNetUNet
     """
     graph, state = _template(config)
-    leaves = [(path, leaf.replace(jnp.asarray(parameters[".".join(map(str, path))]))) for path, leaf in state]
-    network: UNet = nnx.merge(graph, nnx.from_flat_state(leaves))
+    leaves = [
+        (path, leaf.replace(jnp.asarray(parameters[".".join(map(str, path))], precision))) for path, leaf in state
+    ]
+    network: Network = nnx.merge(graph, nnx.from_flat_state(leaves))
     return network
 
 
 @functools.cache
-def _template(config: UNetConfig) -> tuple[Any, Any]:
-    graph, state = nnx.split(nnx.eval_shape(lambda: UNet(config, normalised=False)))
+def _template(config: Architecture) -> tuple[Any, Any]:
+    graph, state = nnx.split(nnx.eval_shape(lambda: _network(config, normalised=False)))
     return graph, nnx.to_flat_state(state)

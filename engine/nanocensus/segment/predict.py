@@ -7,32 +7,35 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, Float32, Shaped, UInt8
 
-from nanocensus.segment.architecture import UNetConfig
-from nanocensus.segment.flatfield import standardise
-from nanocensus.segment.parameters import logits
-from nanocensus.segment.windows import DEFAULT_TILE, plan_windows, up_to_multiple
+from nanocensus.segment.architecture import Architecture
+from nanocensus.segment.flatfield import parse_micrograph, standardise
+from nanocensus.segment.memory import choose_tile, own_memory
+from nanocensus.segment.parameters import Precision, logits
+from nanocensus.segment.windows import plan_windows, up_to_multiple
 
 
 def predict(
-    config: UNetConfig,
+    config: Architecture,
     parameters: Mapping[str, np.ndarray],
-    image: Shaped[np.ndarray, "y x"],
+    image: Shaped[np.ndarray, "..."],
     *,
     tile: int | None = None,
+    precision: Precision = "float32",
 ) -> UInt8[np.ndarray, "y x"]:
     """Segment a micrograph; see `nanocensus.segment.weights.Model.probability`, which is this with a name."""
     rounded = np.empty(image.shape, np.uint8)
-    for place, part in probability_parts(config, parameters, image, tile=tile):
+    for place, part in probability_parts(config, parameters, image, tile=tile, precision=precision):
         rounded[place] = np.rint(part * np.float32(255))
     return rounded
 
 
 def probability_parts(
-    config: UNetConfig,
+    config: Architecture,
     parameters: Mapping[str, np.ndarray],
-    image: Shaped[np.ndarray, "y x"],
+    image: Shaped[np.ndarray, "..."],
     *,
     tile: int | None = None,
+    precision: Precision = "float32",
 ) -> Iterator[tuple[tuple[slice, slice], Float32[np.ndarray, "h w"]]]:
     """Give the probability of one window after the other.
 
@@ -40,13 +43,14 @@ def probability_parts(
 
     Parameters
     ----------
-    config : UNetConfig
+    config : Architecture
     parameters : mapping of str to ndarray
         Weights with BatchNorm folded.
     image : (y, x) ndarray
         A whole micrograph.
     tile : int, optional
-        Largest side of a window, pixels.
+        Largest side of a window, pixels; as large as the memory allows if absent.
+    precision : {"float32", "bfloat16"}
 
     Yields
     ------
@@ -54,17 +58,20 @@ def probability_parts(
         Where the part lies in the micrograph.
     probability : (h, w) ndarray of float32
     """
+    parse_micrograph(image)
+    if tile is None:
+        tile = choose_tile(config, image.shape[0], image.shape[1], own_memory())
     pixels = standardise(image)
     height, width = image.shape
     padding = [(0, up_to_multiple(length, config.stride) - length) for length in image.shape]
     if any(after for _, after in padding):
         pixels = np.pad(pixels, padding, mode="symmetric")
-    rows, columns = (plan_windows(length, DEFAULT_TILE if tile is None else tile, config) for length in pixels.shape)
+    rows, columns = (plan_windows(length, tile, config) for length in pixels.shape)
     on_device = jax.device_put(dict(parameters))
     for top, first_row, end_row in rows:
         for left, first_column, end_column in columns:
             window = pixels[None, top : top + rows.length, left : left + columns.length]
-            probability = np.asarray(_run(config, on_device, np.ascontiguousarray(window)))[0]
+            probability = np.asarray(_run(config, precision, on_device, np.ascontiguousarray(window)))[0]
             place = slice(first_row, min(end_row, height)), slice(first_column, min(end_column, width))
             yield (
                 place,
@@ -72,6 +79,8 @@ def probability_parts(
             )
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _run(config: UNetConfig, parameters: dict[str, Array], window: Float[Array, "n y x"]) -> Float[Array, "n y x"]:
-    return jax.nn.sigmoid(logits(config, parameters, window))
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _run(
+    config: Architecture, precision: Precision, parameters: dict[str, Array], window: Float[Array, "n y x"]
+) -> Float[Array, "n y x"]:
+    return jax.nn.sigmoid(logits(config, parameters, window, precision))

@@ -2,9 +2,10 @@
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from nanocensus.errors import JobError
+from nanocensus.errors import JobError, ModelError
+from nanocensus.segment.architecture import Architecture, ResNetUNetConfig, UNetConfig, architecture_of
 
 
 @dataclass(frozen=True)
@@ -46,10 +47,19 @@ class TrainingSpec:
     """Decay of the running average of the weights, which is what is kept."""
     seed: int = 0
     """Seed of the first weights and of every patch."""
-    base: int = 8
-    """Channels of the network at half resolution."""
+    network: Literal["fast", "paper"] = "fast"
+    """The residual U-Net at half resolution, or the paper's U-Net with a ResNet-18 encoder."""
+    base: int | None = None
+    """Channels of the first level: 8 for the fast network, 64 for the paper's, unless said."""
     levels: int = 4
-    """Number of times that the network halves the resolution below half resolution."""
+    """Number of times that the fast network halves the resolution below half resolution."""
+
+    @property
+    def architecture(self) -> Architecture:
+        """What is to be trained."""
+        if self.network == "paper":
+            return ResNetUNetConfig() if self.base is None else ResNetUNetConfig(base=self.base)
+        return UNetConfig(levels=self.levels) if self.base is None else UNetConfig(self.base, self.levels)
 
     def to_dict(self) -> dict[str, Any]:
         """Give the fields as JSON values, folders by their last name only."""
@@ -57,7 +67,6 @@ class TrainingSpec:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained."""
-        stride = 2 ** (self.levels + 1)
         rules = (
             ("name", bool(self.name) and "/" not in self.name, "a file name"),
             ("simulated", 0 <= self.simulated <= 1, "0 to 1"),
@@ -68,9 +77,9 @@ class TrainingSpec:
             ("folds", self.folds == 0 or self.folds >= 2, "0, or at least 2"),
             ("steps", self.steps >= 1, "at least 1"),
             ("batch", self.batch >= 1, "at least 1"),
-            ("base", 1 <= self.base <= 256, "1 to 256"),
             ("levels", 1 <= self.levels <= 8, "1 to 8"),
-            ("patch", self.patch >= stride and self.patch % stride == 0, f"a multiple of {stride}, the net's stride"),
+            ("base", self._is_known(), "1 to 256, for the paper's network 4 to 256 by fours"),
+            ("patch", self._has_whole_cells(), "a multiple of the network's stride, 32 for both as they are shipped"),
             ("learning_rate", 0 < self.learning_rate < 1, "between 0 and 1"),
             ("weight_decay", 0 <= self.weight_decay < 1, "at least 0 and below 1"),
             ("ema_decay", 0 <= self.ema_decay < 1, "at least 0 and below 1"),
@@ -81,6 +90,17 @@ class TrainingSpec:
                 raise JobError(
                     f"key {key!r}", expected=expected, got=repr(getattr(self, key)), remedy="See jobs/train-demo.toml."
                 )
+
+    def _is_known(self) -> bool:
+        try:
+            architecture_of(self.architecture.to_dict())
+        except ModelError:
+            return False
+        return True
+
+    def _has_whole_cells(self) -> bool:
+        stride = self.architecture.stride
+        return self.patch >= stride and self.patch % stride == 0
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401  any field, any JSON value

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from nanocensus.errors import ImageError
-from nanocensus.segment.architecture import UNetConfig, receptive_field_radius
+from nanocensus.segment.architecture import Architecture, receptive_field_radius
 
 DEFAULT_TILE = 2272
-"""Two windows of this side cover 4096 pixels."""
+"""Two windows of this side cover 4096 pixels for the fast network, three for the paper's."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Windows:
         return zip(self.starts, self.bounds[:-1], self.bounds[1:], strict=True)
 
 
-def plan_windows(size: int, tile: int, config: UNetConfig) -> Windows:
+def plan_windows(size: int, tile: int, config: Architecture) -> Windows:
     """Cover an axis with windows of one length, whose halo lies on sides inside the image only.
 
     Parameters
@@ -35,7 +35,7 @@ def plan_windows(size: int, tile: int, config: UNetConfig) -> Windows:
         Pixels along the axis; a multiple of the stride.
     tile : int
         Largest length of a window, pixels.
-    config : UNetConfig
+    config : Architecture
 
     Returns
     -------
@@ -48,25 +48,30 @@ def plan_windows(size: int, tile: int, config: UNetConfig) -> Windows:
 
     Examples
     --------
+    >>> from nanocensus.segment.architecture import UNetConfig
     >>> plan_windows(4096, 2272, UNetConfig(levels=4))
     Windows(length=2272, starts=(0, 1824), bounds=(0, 2048, 4096))
     """
-    stride = config.stride
-    halo = up_to_multiple(receptive_field_radius(config), stride)
+    stride, around = config.stride, halo(config)
     largest = tile // stride * stride
     if size <= largest:
         return Windows(size, (0,), (0, size))
-    if largest < 2 * halo + stride:
+    if largest < 2 * around + stride:
         raise ImageError(
             "tile",
-            expected=f"at least {2 * halo + stride} pixels for this network",
+            expected=f"at least {2 * around + stride} pixels for this network",
             got=str(tile),
             remedy="Leave it out to have it chosen.",
         )
-    count = -(-(size - 2 * halo) // (largest - 2 * halo))
-    length = up_to_multiple(-(-(size + 2 * halo * (count - 1)) // count), stride)
-    starts = tuple(min(i * (length - 2 * halo), size - length) for i in range(count))
-    return Windows(length, starts, (0, *(start + halo for start in starts[1:]), size))
+    count = -(-(size - 2 * around) // (largest - 2 * around))
+    length = up_to_multiple(-(-(size + 2 * around * (count - 1)) // count), stride)
+    starts = tuple(min(i * (length - 2 * around), size - length) for i in range(count))
+    return Windows(length, starts, (0, *(start + around for start in starts[1:]), size))
+
+
+def halo(config: Architecture) -> int:
+    """Give how far inside a window a pixel must lie to know all that the whole micrograph would tell it."""
+    return up_to_multiple(receptive_field_radius(config), config.stride)
 
 
 def up_to_multiple(number: int, multiple: int) -> int:

@@ -1,0 +1,78 @@
+"""How much of a micrograph the network sees at once, so that the memory suffices."""
+
+import math
+
+from nanocensus.errors import ImageError
+from nanocensus.segment.architecture import Architecture, UNetConfig
+from nanocensus.segment.windows import halo, up_to_multiple
+
+_PROCESS_BYTES = 512 * 2**20
+"""What Python, XLA and the weights take; measured: 340 to 530 MiB."""
+_MICROGRAPH_BYTES = 20
+"""Of each pixel of the micrograph: as recorded, standardised, mirrored up to the stride, and its map."""
+_WINDOW_BYTES = 12
+"""Of each pixel of a window beside its features: the pixels, their copy on the device, and their probability."""
+
+
+def feature_bytes(config: Architecture) -> float:
+    """Give what the features that XLA keeps at one time take of the memory, for each pixel of a window.
+
+    By XLA's own account of the compiled network on a CPU: for the fast one, four times its channels at half resolution;
+    for the paper's, the decoder's last features, and twice the nine products that its head is made of.
+    """
+    return 4.0 * config.base if isinstance(config, UNetConfig) else 80.0 + config.base
+
+
+def choose_tile(config: Architecture, height: int, width: int, memory: int) -> int:
+    """Give the largest side of windows for which the memory suffices.
+
+    Fewer windows see fewer pixels twice, so the micrograph goes through in one piece if it can. The side depends on
+    nothing but the arguments: equal ones give equal windows, and so equal bytes.
+
+    Parameters
+    ----------
+    config : Architecture
+    height, width : int
+        Of the micrograph, pixels.
+    memory : int
+        What the process may have in all, bytes.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ImageError
+        If the memory suffices for no window that tells more than its halo.
+
+    Examples
+    --------
+    >>> choose_tile(UNetConfig(), 4096, 4096, 2 * 2**30)
+    4096
+    >>> choose_tile(UNetConfig(), 4096, 4096, 2**30)
+    2272
+    """
+    sides = [up_to_multiple(side, config.stride) for side in (height, width)]
+    per_pixel = feature_bytes(config) + _WINDOW_BYTES
+    needed = _PROCESS_BYTES + _MICROGRAPH_BYTES * math.prod(sides)
+    pixels = max(0, memory - needed) / per_pixel
+    if math.prod(sides) <= pixels:
+        return max(sides)
+    least, side = 2 * halo(config) + config.stride, int(pixels**0.5) // config.stride * config.stride
+    if side < least:
+        at_least = min(math.prod(min(side, least) for side in sides), math.prod(sides)) * per_pixel
+        raise ImageError(
+            f"a micrograph of {height} x {width} pixels",
+            expected=f"at least {(needed + at_least) / 2**30:.1f} GiB of memory for this network",
+            got=f"{memory / 2**30:.1f} GiB",
+            remedy="Cut it into fields, run fewer workers, or take the smaller network.",
+        )
+    return side
+
+
+def own_memory() -> int:
+    """Give the memory that this process is to take at most: half of what its machine or its container has, bytes."""
+    from distributed.system import memory_limit  # knows of containers; takes a second to import
+
+    return int(memory_limit()) // 2
