@@ -127,7 +127,7 @@ def load_model(name_or_path: str | Path) -> Model:
 
 
 def save_model(path: Path, config: Architecture, parameters: Mapping[str, np.ndarray]) -> Model:
-    """Write a model's weights and architecture as safetensors.
+    """Write a model's weights and architecture as safetensors, in half precision (each within 0.05 %).
 
     Parameters
     ----------
@@ -140,17 +140,20 @@ def save_model(path: Path, config: Architecture, parameters: Mapping[str, np.nda
     Returns
     -------
     Model
-        As `load_model` would give it.
+        As `load_model` would give it: with the rounded weights.
 
     Raises
     ------
     ModelError
-        If the weights are not those of the architecture.
+        If the weights are not those of the architecture, or too large for half precision (65504).
     """
     _check(path, config, parameters)
+    with np.errstate(over="ignore"):  # the check tells
+        halves = {name: array.astype(np.float16) for name, array in sorted(parameters.items())}
+    _check(path, config, {name: array.astype(np.float32) for name, array in halves.items()})
     # One key: safetensors writes several in any order, and equal weights shall give equal bytes.
     metadata = {_KEY: canonical_json({"format": _FORMAT, "config": config.to_dict()})}
-    tensors = {name: np.ascontiguousarray(array) for name, array in sorted(parameters.items())}
+    tensors = {name: np.ascontiguousarray(array) for name, array in halves.items()}
     partial = path.with_name(path.name + ".partial")
     partial.write_bytes(safetensors.numpy.save(tensors, metadata))
     partial.replace(path)
@@ -182,7 +185,7 @@ def _load(path: Path, identity: tuple[int, int, int]) -> Model:
     try:
         with safetensors.safe_open(path, framework="numpy") as stream:
             metadata = stream.metadata() or {}
-            parameters = {name: stream.get_tensor(name) for name in sorted(stream.keys())}
+            parameters = {name: _in_single(stream.get_tensor(name)) for name in sorted(stream.keys())}
         stated = json.loads(metadata.get(_KEY, "{}"))
     except (safetensors.SafetensorError, json.JSONDecodeError, TypeError) as error:
         raise ModelError(
@@ -203,6 +206,10 @@ def _load(path: Path, identity: tuple[int, int, int]) -> Model:
     for array in parameters.values():
         array.flags.writeable = False
     return Model(path.stem, _digest(architecture, parameters), architecture, parameters)
+
+
+def _in_single(array: np.ndarray) -> np.ndarray:
+    return array.astype(np.float32) if array.dtype == np.float16 else array
 
 
 def _check(path: Path, config: Architecture, parameters: Mapping[str, np.ndarray]) -> None:
