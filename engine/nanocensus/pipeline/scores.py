@@ -88,7 +88,7 @@ def judge(case: Case, settings: MeasureSection) -> list[Scores]:
     dark = without_specks(label_particles(mask)[0])
     table = measure(labels=dark, pixel_size_nm=1.0, estimator=settings.estimator).table.to_pandas()
     particles, false_px = _found(true, labels, dark, table, counted=True)
-    counts = count_map((255 * mask).astype(np.uint8), inside, covered)
+    counts = count_map(np.where(mask, np.uint8(255), np.uint8(0)), inside)
     return [network, Scores("otsu", counts, particles, false_px, lengths.iloc[:0])]
 
 
@@ -182,10 +182,12 @@ def _unmatched(pairs: Overlaps) -> np.ndarray:
 def _compared(particles: pd.DataFrame) -> pd.DataFrame:
     """Add the errors; only of particles that are whole on both sides and stand for one true particle."""
     matched = particles["found_label"].notna()
-    apart = (particles["merged"] == True) | (particles["found_touches_border"] == True)  # noqa: E712  may be missing
+    apart = (particles["merged"] == True) | (particles["found_touches_border"] == True)
     whole = matched & ~apart & ~particles["true_touches_border"] & ~particles["hidden"]
     true = particles["true_edge_length"]
-    areas = [values.to_numpy(np.float64) for values in (true**2, particles["true_perimeter"], particles["edge_length"] ** 2)]
+    areas = [
+        values.to_numpy(np.float64) for values in (true**2, particles["true_perimeter"], particles["edge_length"] ** 2)
+    ]
     distance = boundary_distance(areas[1], particles["different_px"].to_numpy(np.float64))
     errors = {
         "boundary_error": boundary_error(*areas),

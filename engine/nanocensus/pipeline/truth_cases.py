@@ -1,6 +1,6 @@
 """Micrographs whose true particles are known, one at a time: from a finished run, or predicted for the purpose."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -90,15 +90,22 @@ def _stored(store: Path, row: Mapping[Any, Any], planted: Mapping[str, pd.DataFr
     )
 
 
-def cases_of_job(job: Job) -> list[LoadCase]:
+def cases_of_job(job: Job) -> tuple[list[LoadCase], dict[str, str]]:
     """Give the micrographs of a job that have masks, each to be predicted by its own network when it is loaded.
+
+    Returns
+    -------
+    list of callables
+    dict of str
+        The digest of each network, by its name.
 
     Raises
     ------
     InputError
         If there is none, or a network cannot be used.
     """
-    sources = [source for source in find_micrographs(job) if source.mask is not None]
+    found = find_micrographs(job)
+    sources = [(source, source.mask) for source in found if source.mask is not None]
     if not sources:
         raise InputError(
             "truth",
@@ -106,23 +113,17 @@ def cases_of_job(job: Job) -> list[LoadCase]:
             got="none that has one",
             remedy="Name the masks in the column `mask` of micrographs.csv, and that table with --table.",
         )
-    chosen = networks(sources, job)
+    chosen = networks([source for source, _ in sources], job)
     folders = [job.out / SIMULATED_FOLDER] if job.simulate is not None else []
     folders += [job.input.folder] if job.input is not None else []
     planted = {name: rows for folder in folders for name, rows in _planted(folder).items()}
-    return [partial(_predicted, source, chosen[source.name], job, planted) for source in sources]
+    cases = [partial(_predicted, source, mask, chosen[source.name], job, planted) for source, mask in sources]
+    return cases, {network.name: network.digest for network in chosen.values()}
 
 
-def models_of_job(job: Job) -> dict[str, str]:
-    """Give the digest of each network that a job's micrographs with masks are predicted by, by its name."""
-    sources = [source for source in find_micrographs(job) if source.mask is not None]
-    return {network.name: network.digest for network in networks(sources, job).values()}
-
-
-def _predicted(source: Source, network: Network, job: Job, planted: Mapping[str, pd.DataFrame]) -> Case:
+def _predicted(source: Source, mask: Path, network: Network, job: Job, planted: Mapping[str, pd.DataFrame]) -> Case:
     image = read_image(source.path)
-    assert source.mask is not None  # noqa: S101  sources without one were left out
-    truth = read_truth(source.mask, (image.pixels.shape[0], image.pixels.shape[1]))
+    truth = read_truth(mask, (image.pixels.shape[0], image.pixels.shape[1]))
     try:
         side, said_by = calibrate(source, image)
     except CalibrationError:
@@ -167,8 +168,3 @@ def _of_labels(rows: pd.DataFrame | None, truth: Int32[np.ndarray, "y x"]) -> pd
     if rows is None or sorted(rows.index) != list(range(1, int(truth.max(initial=0)) + 1)):
         return None
     return rows
-
-
-def shown(cases: Sequence[LoadCase], places: Sequence[int]) -> list[Case]:
-    """Load some cases again, to draw them."""
-    return [cases[place]() for place in places]

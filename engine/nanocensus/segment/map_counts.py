@@ -27,9 +27,7 @@ class MapCounts:
 
     def __add__(self, other: "MapCounts") -> "MapCounts":
         """Pool the counts of two micrographs."""
-        return MapCounts(
-            self.pixels + other.pixels, self.particle + other.particle, self.covered + other.covered
-        )
+        return MapCounts(self.pixels + other.pixels, self.particle + other.particle, self.covered + other.covered)
 
     def areas(self, level: float = 127.5) -> tuple[int, int, int]:
         """Give the pixels that are particle in truth, above a level of the map, and both.
