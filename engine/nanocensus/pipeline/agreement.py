@@ -87,9 +87,9 @@ def agreement_of_run(out: Path, *, level: float = 0.95) -> Agreement:
 def _pooled(
     counts: pd.DataFrame, cluster: pd.Series, above: str, below: str, largest: float, level: float
 ) -> tuple[object, ...]:
-    sums = [counts[name].to_numpy(np.float64) for name in (above, below)]
+    first, second = (counts[name].to_numpy(np.float64) for name in (above, below))
     n = counts["n_true"].to_numpy(np.int64)
-    return ratio(cluster[counts.index], *sums, n, level=level, largest=largest)
+    return ratio(cluster[counts.index], first, second, n, level=level, largest=largest)
 
 
 def _compare(store: Path, micrograph: str) -> dict[str, int]:

@@ -1,6 +1,4 @@
-"""The columns of the tables of an evaluation, declared once: the tables, their page of documentation and the tests read
-them here.
-"""
+"""The columns of the tables of an evaluation, declared once for the tables and their page of documentation."""
 
 from collections.abc import Mapping
 
@@ -74,8 +72,13 @@ MICROGRAPHS = Table(
 SUMMARY = Table(
     "summary",
     "`summary.csv`: one row a sample, method and figure of merit, pooled over micrographs.",
-    (_SAMPLE, _METHOD, Column("figure", "string", "Which: see the list below."), Column("unit", "string", "Its unit."))
-    + _interval(),
+    (
+        _SAMPLE,
+        _METHOD,
+        Column("figure", "string", "Which: see the list below."),
+        Column("unit", "string", "Its unit."),
+        *_interval(),
+    ),
 )
 
 BY_SIZE = Table(

@@ -42,7 +42,7 @@ class Judged:
 def judged(case: Case, scores: Scores, large_px: int) -> Judged:
     """Keep of a micrograph what the tables need."""
     particles = scores.particles
-    true, found, common = scores.counts.areas()
+    true, found, common = scores.counts.areas(scores.level)
     large = particles["true_px"] >= large_px
     matched, n_found = int(particles["matched"].sum()), int(particles["matched"].sum()) + len(scores.false_px)
     large_true, large_matched = int(large.sum()), int((large & particles["matched"]).sum())
@@ -56,8 +56,8 @@ def judged(case: Case, scores: Scores, large_px: int) -> Judged:
         "true_pixels": true,
         "found_pixels": found,
         "common_pixels": common,
-        "dice": scores.counts.dice(),
-        "iou": scores.counts.iou(),
+        "dice": scores.counts.dice(scores.level),
+        "iou": scores.counts.iou(scores.level),
         "n_true": len(particles),
         "n_found": n_found,
         "n_matched": matched,
@@ -197,10 +197,12 @@ def _by_size(
     particles: pd.DataFrame, edges: Float64[np.ndarray, " edge"], unit: str, level: float
 ) -> Iterator[dict[str, Any]]:
     inner = _inner(particles)
-    inner = inner.assign(bin=np.digitize(inner["size"].to_numpy(np.float64) * (1 + 1e-12), edges) - 1)
+    bins = np.digitize(inner["size"].to_numpy(np.float64) * (1 + 1e-9), edges) - 1
+    inner = inner.assign(bin=np.clip(bins, 0, max(len(edges) - 2, 0)))
     units = {"detection_rate": "1", **ERRORS}
     for sample, method, rows in _parts(inner.assign(detection_rate=inner["matched"].astype(float))):
-        for place, members in rows.groupby("bin"):
+        for place in sorted(set(rows["bin"])):
+            members = rows[rows["bin"] == place]
             bounds = {"size_left": edges[place], "size_right": edges[place + 1], "mean_size": members["size"].mean()}
             for figure, of in units.items():
                 found = mean(members["group"], members[figure].to_numpy(np.float64, na_value=np.nan), level=level)
@@ -225,12 +227,12 @@ def _maps(each: Sequence[Judged], method: str) -> Iterator[tuple[str, MapCounts]
 def _thresholds(each: Sequence[Judged]) -> Iterator[dict[str, Any]]:
     for sample, counts in _maps(each, "network"):
         followed = pd.concat([one.lengths for one in each if sample in (ALL, one.row["sample"])])
-        sums = followed.groupby("threshold")[["n", "edge_length_error"]].sum()
         for threshold in THRESHOLDS:
-            n, error = sums.loc[threshold] if threshold in sums.index else (0, 0.0)
+            at = followed[followed["threshold"] == threshold]
+            n, error = int(at["n"].sum()), float(at["edge_length_error"].sum())
             cut = 255 * threshold
             yield {"sample": sample, "threshold": threshold, "dice": counts.dice(cut), "iou": counts.iou(cut),
-                   "edge_length_error": error / n if n else np.nan, "n": int(n)}  # fmt: skip
+                   "edge_length_error": error / n if n else np.nan, "n": n}  # fmt: skip
 
 
 def _calibration(sample: str, counts: MapCounts) -> pd.DataFrame:

@@ -7,9 +7,8 @@ import pandas as pd
 
 from nanocensus.measure.descriptors import measure
 from nanocensus.measure.outline import outlines
-from nanocensus.pipeline.scores import Case
 from nanocensus.pipeline.spec import Job
-from nanocensus.pipeline.truth_cases import LoadCase
+from nanocensus.pipeline.truth_cases import Case, LoadCase
 from nanocensus.segment.metrics import overlaps, without_specks
 from nanocensus.show.content import Picture
 from nanocensus.show.evaluation_content import EvaluationContent

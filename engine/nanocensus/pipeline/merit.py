@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float64
 
 from nanocensus.pipeline.ratios import Ratio, mean, ratio, slope
 
@@ -34,15 +35,24 @@ class Figure:
     """From rows of micrographs and of particles (of one sample and method) and a level to the figure."""
 
 
+Sum = Mapping[str, float]
+"""Columns of the micrographs, and how often each is added."""
+
+
 def _of_micrographs(
-    above: Callable[[pd.DataFrame], pd.Series], below: Callable[[pd.DataFrame], pd.Series], largest: float = np.inf,
-) -> Callable[[pd.DataFrame, pd.DataFrame, float], Ratio]:  # fmt: skip
+    above: Sum, below: Sum, largest: float = np.inf
+) -> Callable[[pd.DataFrame, pd.DataFrame, float], Ratio]:
     def figure(micrographs: pd.DataFrame, particles: pd.DataFrame, level: float) -> Ratio:
-        sums = [part(micrographs).to_numpy(np.float64) for part in (above, below)]
         n = micrographs["n_true"].to_numpy(np.int64)
-        return ratio(micrographs["group"], *sums, n, level=level, smallest=0.0, largest=largest)
+        first, second = (_added(micrographs, terms) for terms in (above, below))
+        return ratio(micrographs["group"], first, second, n, level=level, smallest=0.0, largest=largest)
 
     return figure
+
+
+def _added(rows: pd.DataFrame, terms: Sum) -> Float64[np.ndarray, " row"]:
+    columns = rows[list(terms)].to_numpy(np.float64)
+    return np.asarray(columns @ np.array(list(terms.values())))
 
 
 def _mean_of(column: str, factor: str = "") -> Callable[[pd.DataFrame, pd.DataFrame, float], Ratio]:
@@ -73,22 +83,21 @@ def figures_of_merit(size_unit: str, large_px: int) -> list[Figure]:
     large_px : int
         Pixels from which on a particle counts as large.
     """
-    found, counts = _of_micrographs, lambda name: lambda rows: rows[name]
-    pixels = lambda rows: rows["true_pixels"] + rows["found_pixels"]
-    matched_large = lambda rows: 2 * rows["n_matched_large"]
-    large = lambda rows: rows["n_matched_large"] + rows["n_true_large"] + rows["n_false_large"]
+    both_pixels = {"true_pixels": 1.0, "found_pixels": 1.0}
+    either_pixels = both_pixels | {"common_pixels": -1.0}
+    both, true, found, matched = {"n_true": 1.0, "n_found": 1.0}, {"n_true": 1.0}, {"n_found": 1.0}, {"n_matched": 1.0}
+    large = {"n_matched_large": 1.0, "n_true_large": 1.0, "n_false_large": 1.0}
+    of = _of_micrographs
     listed = [
-        Figure("dice", "1", "Dice coefficient of all pixels.", found(lambda r: 2 * r["common_pixels"], pixels, 1.0)),
-        Figure("iou", "1", "Intersection over union of all pixels.",
-               found(counts("common_pixels"), lambda r: pixels(r) - r["common_pixels"], 1.0)),
+        Figure("dice", "1", "Dice coefficient of all pixels.", of({"common_pixels": 2.0}, both_pixels, 1.0)),
+        Figure("iou", "1", "Intersection over union of all pixels.", of({"common_pixels": 1.0}, either_pixels, 1.0)),
         Figure("precision", "1", "Share of the found particles that match a true one (intersection over union above 0.5).",
-               found(counts("n_matched"), counts("n_found"), 1.0)),
-        Figure("recall", "1", "Share of the true particles that are matched.",
-               found(counts("n_matched"), counts("n_true"), 1.0)),
-        Figure("f1", "1", "2 matched / (true + found).",
-               found(lambda r: 2 * r["n_matched"], lambda r: r["n_true"] + r["n_found"], 1.0)),
-        Figure("f1_large", "1", f"The same of particles of at least {large_px} pixels.", found(matched_large, large, 1.0)),
-        Figure("found_over_true", "1", "Particles found for each true one.", found(counts("n_found"), counts("n_true"))),
+               of(matched, found, 1.0)),
+        Figure("recall", "1", "Share of the true particles that are matched.", of(matched, true, 1.0)),
+        Figure("f1", "1", "2 matched / (true + found).", of({"n_matched": 2.0}, both, 1.0)),
+        Figure("f1_large", "1", f"The same of particles of at least {large_px} pixels.",
+               of({"n_matched_large": 2.0}, large, 1.0)),
+        Figure("found_over_true", "1", "Particles found for each true one.", of(found, true)),
         Figure("boundary_error_px", "px", "Mean signed distance of found outlines from the true ones; positive: found too "
                "large.", _mean_of("boundary_error_px")),
         Figure("boundary_error_nm", "nm", "The same in nm, where there is a pixel size.",

@@ -34,6 +34,8 @@ class Scores:
     method: Method
     counts: MapCounts
     """Of the map; a mask counts as a map of 0 and 255."""
+    level: float
+    """Value of the map that the pixels of a particle exceed."""
     particles: pd.DataFrame
     """One row a true particle of at least 20 pixels, lengths in pixels: see `true_particles` and `_found`."""
     false_px: np.ndarray
@@ -82,14 +84,15 @@ def judge(case: Case, settings: MeasureSection) -> list[Scores]:
     )
     particles, false_px = _found(true, labels, found.labels, found.table.to_pandas(), counted=False)
     lengths = _edge_lengths(case.probability, particles, labels, found.labels, settings)
-    network = Scores("network", count_map(case.probability, inside, covered), particles, false_px, lengths)
+    counts = count_map(case.probability, inside, covered)
+    network = Scores("network", counts, 255 * settings.threshold, particles, false_px, lengths)
 
     mask = otsu_mask(case.pixels)
     dark = without_specks(label_particles(mask)[0])
     table = measure(labels=dark, pixel_size_nm=1.0, estimator=settings.estimator).table.to_pandas()
     particles, false_px = _found(true, labels, dark, table, counted=True)
     counts = count_map(np.where(mask, np.uint8(255), np.uint8(0)), inside)
-    return [network, Scores("otsu", counts, particles, false_px, lengths.iloc[:0])]
+    return [network, Scores("otsu", counts, 127.5, particles, false_px, lengths.iloc[:0])]
 
 
 def true_particles(case: Case, labels: Int32[np.ndarray, "y x"], settings: MeasureSection) -> pd.DataFrame:
@@ -185,18 +188,16 @@ def _compared(particles: pd.DataFrame) -> pd.DataFrame:
     apart = (particles["merged"] == True) | (particles["found_touches_border"] == True)
     whole = matched & ~apart & ~particles["true_touches_border"] & ~particles["hidden"]
     true = particles["true_edge_length"]
-    areas = [
-        values.to_numpy(np.float64) for values in (true**2, particles["true_perimeter"], particles["edge_length"] ** 2)
-    ]
-    distance = boundary_distance(areas[1], particles["different_px"].to_numpy(np.float64))
+    sizes = (true**2, particles["true_perimeter"], particles["edge_length"] ** 2, particles["different_px"])
+    true_area, perimeter, found_area, different = (values.to_numpy(np.float64) for values in sizes)
     errors = {
-        "boundary_error": boundary_error(*areas),
-        "boundary_distance": distance,
+        "boundary_error": boundary_error(true_area, perimeter, found_area),
+        "boundary_distance": boundary_distance(perimeter, different),
         "edge_length_error": particles["edge_length"] / true - 1,
         "circularity_error": particles["circularity"] - particles["true_circularity"],
         "solidity_error": particles["solidity"] - particles["true_solidity"],
     }
-    only = {name: np.where(whole, values, np.nan) for name, values in errors.items()}
+    only = {name: pd.Series(values, particles.index).where(whole) for name, values in errors.items()}
     return particles.assign(matched=matched, compared=whole, **only)
 
 
@@ -253,4 +254,4 @@ def surest_pixels(
     top = value == highest[label]
     first = np.zeros(len(highest), np.int64)
     first[label[top][::-1]] = places[top][::-1]
-    return first[numbers]
+    return np.asarray(first[numbers])

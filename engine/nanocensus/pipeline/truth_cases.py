@@ -117,7 +117,9 @@ def cases_of_job(job: Job) -> tuple[list[LoadCase], dict[str, str]]:
     folders = [job.out / SIMULATED_FOLDER] if job.simulate is not None else []
     folders += [job.input.folder] if job.input is not None else []
     planted = {name: rows for folder in folders for name, rows in _planted(folder).items()}
-    cases = [partial(_predicted, source, mask, chosen[source.name], job, planted) for source, mask in sources]
+    cases: list[LoadCase] = [
+        partial(_predicted, source, mask, chosen[source.name], job, planted) for source, mask in sources
+    ]
     return cases, {network.name: network.digest for network in chosen.values()}
 
 

@@ -56,4 +56,4 @@ def boundary_distance(true_perimeter: Values, different_px: Values) -> Values:
     >>> boundary_distance(np.array([100.0]), np.array([25.0]))
     array([0.25])
     """
-    return different_px / true_perimeter
+    return np.asarray(different_px / true_perimeter)

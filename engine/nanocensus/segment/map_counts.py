@@ -76,7 +76,7 @@ class MapCounts:
         [[1.0, 0.0], [0.0, 1.0]]
         """
         above, below = self.soft_sums()
-        return np.divide(above, below, out=np.full((2, 2), np.nan), where=below > 0)
+        return np.asarray(np.divide(above, below, out=np.full((2, 2), np.nan), where=below > 0))
 
     def reliability(self, bins: int = 20) -> "Reliability":
         """Give how often pixels of each probability are particle.

@@ -97,12 +97,12 @@ class Overlaps:
         """
         if not 0.5 <= iou < 1:
             raise ValueError(f"iou: expected at least 0.5 and below 1, got {iou!r}. Matches below 0.5 are not unique.")
-        return self.common_px > iou * self.union_px
+        return np.asarray(self.common_px > iou * self.union_px)
 
     @property
     def union_px(self) -> Int64[np.ndarray, " pair"]:
         """The pixels that either particle of a pair has."""
-        return self.true_px[self.true_place] + self.found_px[self.found_place] - self.common_px
+        return np.asarray(self.true_px[self.true_place] + self.found_px[self.found_place] - self.common_px)
 
     def swallowed(self) -> Int64[np.ndarray, " f"]:
         """Count, for each predicted particle, the true ones of which it holds more than half."""
@@ -124,18 +124,11 @@ def overlaps(truth: Integer[np.ndarray, "y x"], predicted: Integer[np.ndarray, "
     -------
     Overlaps
 
-    Raises
-    ------
-    ValueError
-        If their shapes differ.
-
     Examples
     --------
     >>> overlaps(np.array([[1, 1, 0, 2]]), np.array([[5, 5, 5, 0]])).common_px
     array([2])
     """
-    if truth.shape != predicted.shape:
-        raise ValueError(f"label images: expected one shape, got {truth.shape} and {predicted.shape}.")
     t, p = truth.ravel(), predicted.ravel()
     changes = np.flatnonzero((t[1:] != t[:-1]) | (p[1:] != p[:-1])) + 1
     starts = np.concatenate([np.zeros(min(1, t.size), np.int64), changes])
@@ -176,7 +169,7 @@ def match_particles(
     Raises
     ------
     ValueError
-        If `iou` is not in [0.5, 1), or the shapes differ.
+        If `iou` is not in [0.5, 1).
 
     Examples
     --------
@@ -199,7 +192,8 @@ def without_specks(labels: Int32[np.ndarray, "y x"]) -> Int32[np.ndarray, "y x"]
     kept = np.bincount(labels.ravel()) >= SMALLEST_PARTICLE_PX
     names = np.where(kept, np.arange(len(kept)), 0).astype(np.int32)
     names[:1] = 0
-    return names[labels]
+    kept_labels: Int32[np.ndarray, "y x"] = names[labels]
+    return kept_labels
 
 
 def _share(part: int, whole: int) -> float:

@@ -13,7 +13,8 @@ from nanocensus.show.theme import PALETTE, SampleStyle, sample_styles
 
 _PICTURE_WIDTH = 456
 METHOD_NAMES = {"network": "network", "otsu": "Otsu's threshold"}
-_METHOD_STYLES = {"network": SampleStyle(PALETTE[0], "circle"), "Otsu's threshold": SampleStyle(PALETTE[1], "square")}
+_METHOD_STYLES = {"Otsu's threshold": SampleStyle(PALETTE[1], "square"), "network": SampleStyle(PALETTE[0], "circle")}
+"""The network is drawn last, over the other."""
 _BY_SIZE = (
     ("edge_length_error", "error of the edge length (%)", 100.0,
      "Found over true edge length less one, of particles that were found, whole and alone."),

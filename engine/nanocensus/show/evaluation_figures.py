@@ -210,6 +210,6 @@ def reliability(rows: pd.DataFrame, *, styles: Mapping[str, SampleStyle], column
             ),
         ]
     return set_in_frame(
-        hv.Overlay(layers), width=None, height=None, frame_width=_SQUARE, frame_height=_SQUARE,
+        hv.Overlay(layers), width=None, height=None, frame_width=_SQUARE, frame_height=_SQUARE, legend="bottom",
         xlabel="probability of the map", ylabel=label, xlim=(0.0, 1.0), ylim=(0.0, 1.0),
     )  # fmt: skip

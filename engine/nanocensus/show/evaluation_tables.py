@@ -1,5 +1,8 @@
 """The tables of the page of an evaluation, as text in cells."""
 
+from collections.abc import Mapping
+
+import numpy as np
 import pandas as pd
 
 from nanocensus.show.evaluation_content import EvaluationContent
@@ -9,8 +12,8 @@ from nanocensus.show.report_tables import HtmlTable, Refusals
 _METHODS = {"network": "network", "otsu": "Otsu"}
 _KEY = (
     ("dice", "Dice", 1.0), ("f1", "F1", 1.0), ("f1_large", "F1 of large ones", 1.0),
-    ("boundary_error_px", "boundary error (px)", 1.0), ("edge_length_error", "edge length (% off)", 100.0),
-    ("circularity_error", "circularity off by", 1.0),
+    ("boundary_error_px", "boundary error (px)", 1.0), ("edge_length_error", "error of edge length (%)", 100.0),
+    ("circularity_error", "error of circularity", 1.0),
 )  # fmt: skip
 _WORDS = {
     "dice": "Dice coefficient of all pixels", "iou": "intersection over union of all pixels",
@@ -40,21 +43,28 @@ def evaluation_tables(content: EvaluationContent) -> dict[str, list[HtmlTable]]:
 def _key(content: EvaluationContent) -> HtmlTable:
     refusals, rows = Refusals(), []
     for (sample, method), members in content.summary.groupby(["sample", "method"], sort=False):
-        own = members.set_index("figure")
-        cells = [_cell(own.loc[name], refusals, factor) for name, _, factor in _KEY]
-        rows.append([f"{sample}: {_METHODS[str(method)]}", *cells])
+        written = _cells(members, refusals, {name: factor for name, _, factor in _KEY})
+        cells = [written[name] for name, _, _ in _KEY]
+        whose = f"{sample}: " if len(content.samples) > 1 else ""
+        rows.append([f"{whose}{_METHODS[str(method)]}", *cells])
     note = (
         f"Large: from {content.large_px} pixels on. Matches have an intersection over union above 0.5. The boundary error is "
         "positive where particles are found too large."
     )
     caption = f"The network beside Otsu's threshold [{100 * content.level:g} % interval over fields]"
-    header = ["sample: method", *(words for _, words, _ in _KEY)]
+    header = ["", *(words for _, words, _ in _KEY)]
     return HtmlTable(caption, header, rows, note, [False] + [True] * len(_KEY), refusals.footnotes())
 
 
-def _cell(row: "pd.Series[object]", refusals: Refusals, factor: float = 1.0) -> str:
-    numbers = [float(str(row[name])) * factor for name in ("estimate", "lower", "upper")]
-    return refusals.cell(*numbers, str(row["refusal"]))
+def _cells(rows: pd.DataFrame, refusals: Refusals, factors: Mapping[str, float] | None = None) -> dict[str, str]:
+    """Write the figures of one sample and method (and bin), by their names."""
+    numbers = rows[["estimate", "lower", "upper"]].to_numpy(np.float64, na_value=np.nan).tolist()
+    written = {}
+    for figure, (estimate, lower, upper), refusal in zip(rows["figure"], numbers, rows["refusal"], strict=True):
+        if factors is None or figure in factors:
+            factor = 1.0 if factors is None else factors[figure]
+            written[str(figure)] = refusals.cell(factor * estimate, factor * lower, factor * upper, str(refusal))
+    return written
 
 
 def _words(figure: str) -> str:
@@ -66,12 +76,10 @@ def _summary(content: EvaluationContent, sample: str) -> HtmlTable:
     refusals, rows = Refusals(), []
     own = content.summary[content.summary["sample"] == sample]
     methods = list(dict.fromkeys(own["method"]))
-    for figure in dict.fromkeys(own["figure"]):
-        cells = []
-        for method in methods:
-            found = own[(own["figure"] == figure) & (own["method"] == method)]
-            cells.append(_cell(found.iloc[0], refusals) if len(found) else "–")
-        unit = own.loc[own["figure"] == figure, "unit"].iloc[0]
+    written = {method: _cells(own[own["method"] == method], refusals) for method in methods}
+    units = dict(zip(own["figure"], own["unit"], strict=True))
+    for figure, unit in units.items():
+        cells = [written[method].get(figure, "–") for method in methods]
         rows.append([_words(figure), "" if unit == "1" else str(unit), *cells])
     header = ["figure", "unit", *(_METHODS[name] for name in methods)]
     numeric = [False, False] + [True] * len(methods)
@@ -86,10 +94,9 @@ def _by_size(content: EvaluationContent, sample: str) -> HtmlTable:
     figures = list(dict.fromkeys(own["figure"]))
     refusals, rows = Refusals(), []
     for (left, right), members in own.groupby(["size_left", "size_right"]):
-        by_figure = members.set_index("figure")
-        cells = [_cell(by_figure.loc[name], refusals) if name in by_figure.index else "–" for name in figures]
-        total = by_figure.loc["detection_rate", "n"] if "detection_rate" in by_figure.index else 0
-        rows.append([f"{left:.2f} – {right:.2f}", count(float(total)), *cells])
+        written = _cells(members, refusals)
+        size = f"{left:.2f} – {right:.2f}"
+        rows.append([size, count(members["n"].max()), *(written.get(name, "–") for name in figures)])
     header = [f"true edge length ({content.size_unit})", "particles", *(_words(name) for name in figures)]
     caption = f"{sample}: the network by size"
     return HtmlTable(caption, header, rows, "", [True] * len(header), refusals.footnotes(), heading=sample)
@@ -127,7 +134,7 @@ def _thresholds(content: EvaluationContent) -> HtmlTable:
          "–" if pd.isna(row["edge_length_error"]) else f"{100 * row['edge_length_error']:+.2f}".replace("-", "−")]
         for _, row in content.thresholds.iterrows()
     ]  # fmt: skip
-    header = ["sample", "threshold", "Dice", "intersection over union", "edge length (% off)"]
+    header = ["sample", "threshold", "Dice", "intersection over union", "error of edge length (%)"]
     return HtmlTable("The network's map cut at other thresholds", header, rows, "", [False] + [True] * 4)
 
 
