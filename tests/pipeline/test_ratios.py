@@ -5,17 +5,21 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from nanocensus.pipeline.ratios import mean, ratio, slope
 from nanocensus.statistics.intervals import degrees_of_freedom
-from scipy import stats
 
 
 def _data(seed, rows=60, clusters=8):
     rng = np.random.default_rng(seed)
     cluster = rng.integers(0, clusters, rows)
     x = rng.uniform(1, 9, rows)
-    return pd.Series([f"field {c}" for c in cluster]), x, 0.3 * x + rng.normal(0, 1, clusters)[cluster] + rng.normal(0, 1, rows)
+    return (
+        pd.Series([f"field {c}" for c in cluster]),
+        x,
+        0.3 * x + rng.normal(0, 1, clusters)[cluster] + rng.normal(0, 1, rows),
+    )
 
 
 def _cr2_of_slope(cluster, x, y, level):

@@ -61,7 +61,7 @@ def test_an_overlap_that_leaves_matches_ambiguous_is_refused(iou):
         match_particles(np.array([[1]]), np.array([[1]]), iou=iou)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 @given(LABELS)
 def test_overlaps_are_those_of_every_pair(labels):
     truth, predicted = labels

@@ -41,10 +41,10 @@ class Case:
     """Side of a pixel; None where nobody said."""
     assumed: bool
     """Whether somebody made it up."""
-    pixels: Shaped[np.ndarray, "y x"]
+    pixels: Shaped[np.ndarray, "_ _"]
     """As recorded."""
-    probability: UInt8[np.ndarray, "y x"]
-    truth: Int32[np.ndarray, "y x"]
+    probability: UInt8[np.ndarray, "_ _"]
+    truth: Int32[np.ndarray, "_ _"]
     planted: pd.DataFrame | None
     """Rows of truth.csv by label, where the particles were planted and every label has one."""
     conditions: Mapping[str, float | str] = field(default_factory=dict)

@@ -86,20 +86,17 @@ def _points(rows: pd.DataFrame, label: str, style: SampleStyle, factor: float) -
     interval = ("interval", "@lower{0.0000} to @upper{0.0000}")
     details = ["lower", "upper", "left", "right", "n", "fields", "refusal"]
     common = {"backend": "bokeh", "marker": style.marker, "size": 7, "line_color": style.colour, "tools": ["hover"]}
-    upright = (x[known], numbers["lower"][known], x[known], numbers["upper"][known])
-    return [
-        hv.Segments((left, numbers["estimate"], right, numbers["estimate"])).opts(line_width=1, alpha=0.5, **line),
-        hv.Segments(upright).opts(line_width=1.6, **line),
-        hv.Points(table[known], ["x", "estimate"], details, label=label).opts(
-            fill_color=style.colour, hover_tooltips=[*tooltips, interval, ("fields", "@fields")], **common
-        ),
-        hv.Points(table[~known], ["x", "estimate"], details).opts(
-            fill_color="white",
-            show_legend=False,
-            hover_tooltips=[*tooltips, ("interval", "refused: @refusal")],
-            **common,
-        ),
-    ]
+    lines = [(left, numbers["estimate"], right, numbers["estimate"]), (x, numbers["lower"], x, numbers["upper"])]
+    ends = tuple(np.concatenate(parts) for parts in zip(*lines, strict=True))
+    sure = hv.Points(table[known], ["x", "estimate"], details, label=label).opts(
+        fill_color=style.colour, hover_tooltips=[*tooltips, interval, ("fields", "@fields")], **common
+    )
+    layers = [hv.Segments(ends).opts(line_width=1.3, alpha=0.7, **line), sure]
+    if not known.all():
+        refused = [*tooltips, ("interval", "refused: @refusal")]
+        unsure = hv.Points(table[~known], ["x", "estimate"], details)
+        layers.append(unsure.opts(fill_color="white", show_legend=False, hover_tooltips=refused, **common))
+    return layers
 
 
 def _reach(rows: pd.DataFrame, factor: float, level_line: float | None) -> tuple[float, float]:
