@@ -2,6 +2,8 @@
 
 import html
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,6 +17,7 @@ from scipy.ndimage import label
 
 import nanocensus as nc
 from nanocensus.errors import ImageError, InputError, StoreError
+from nanocensus.pipeline.columns_page import evaluation_markdown
 from nanocensus.pipeline.evaluation_columns import EVALUATION_TABLES
 from nanocensus.pipeline.evaluation_tables import ALL, judged, size_edges, tables
 from nanocensus.pipeline.scores import THRESHOLDS, judge, surest_pixels
@@ -269,3 +272,13 @@ def test_what_cannot_be_judged_is_refused(evaluation, tmp_path):
         nc.evaluate(tmp_path)
     with pytest.raises(InputError, match="no such row"):
         evaluation.figure("sharpness")
+
+
+def test_the_page_of_columns_is_what_the_code_declares():
+    page = Path(__file__).parents[2] / "docs/reference/evaluation.md"
+    assert page.read_text(encoding="utf-8") == evaluation_markdown(), "run `nanocensus schema` to write it again"
+
+
+def test_every_figure_of_merit_is_documented(evaluation):
+    documented = re.findall(r"^\| `(\w+)` \|", evaluation_markdown().split("## Figures of merit")[1], re.MULTILINE)
+    assert set(evaluation.summary["figure"]) == set(documented)
