@@ -20,7 +20,6 @@ from nanocensus.segment.otsu import otsu_mask
 from nanocensus.segment.patches import EDGE_SIGMA_PX
 
 Method = Literal["network", "otsu"]
-METHODS: tuple[Method, ...] = ("network", "otsu")
 THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))
 """Probabilities at which Dice and edge length are looked at: 0.05 to 0.95."""
 _PLANTED_IS_SEEN_PX = 0.3
