@@ -8,17 +8,20 @@ from typing import Any
 
 import distributed
 
+from nanocensus.errors import InputError
 from nanocensus.measure.acceptance import apply_criteria, decode_failed
 from nanocensus.measure.criteria import Criteria, SampleCriteria
 from nanocensus.measure.descriptors import measure_particles
 from nanocensus.pipeline.analyse import Analysis, analyse_run
 from nanocensus.pipeline.dispatch import OnProgress, Progress, silent
-from nanocensus.pipeline.evaluate import Agreement, evaluate_run
+from nanocensus.pipeline.evaluate import Evaluation, evaluate_job, evaluate_run, is_run, job_of_folder
+from nanocensus.pipeline.evaluation_tables import BIN_WIDTH_NM
 from nanocensus.pipeline.gallery import CROPS, gallery_run
+from nanocensus.pipeline.merit import LARGE_PX
 from nanocensus.pipeline.record import RunSummary, job_of_run
 from nanocensus.pipeline.reporting import report_run
 from nanocensus.pipeline.runner import census
-from nanocensus.pipeline.spec import Job, parse_job, read_job
+from nanocensus.pipeline.spec import Job, model_path, parse_job, read_job
 from nanocensus.segment.weights import Model, load_model, model_names
 from nanocensus.show import figures
 from nanocensus.statistics.binning import sample_statistics, size_statistics
@@ -34,10 +37,10 @@ from nanocensus.store.tables import read_micrographs, read_particles
 StrPath = str | os.PathLike[str]
 
 __all__ = [
-    "Agreement",
     "Analysis",
     "Cells",
     "Criteria",
+    "Evaluation",
     "Job",
     "Manifest",
     "Model",
@@ -216,6 +219,80 @@ def criteria_gallery(
         return gallery_run(job, criteria=criteria, samples=samples, crops=crops)
 
 
-def evaluate(out: StrPath) -> Agreement:
-    """Compare the particles of a run with the true ones, where they are known."""
-    return evaluate_run(Path(out))
+def evaluate(
+    what: StrPath | Job,
+    *,
+    model: StrPath | None = None,
+    table: StrPath | None = None,
+    pixel_size_nm: float | None = None,
+    pixel_size_assumed: bool = False,
+    out: StrPath | None = None,
+    level: float | None = None,
+    large_px: int = LARGE_PX,
+    bin_width_nm: float = BIN_WIDTH_NM,
+    on_progress: OnProgress = silent,
+) -> Evaluation:
+    """Say what a network is worth on micrographs whose true particles are known.
+
+    Parameters
+    ----------
+    what : path or Job
+        The `out` folder of a run, whose maps are judged; or a folder of micrographs as `nanocensus simulate` writes it (a
+        micrographs.csv names their masks), a job file or a Job, whose micrographs are predicted for the purpose.
+    model : str or path, optional
+        A shipped name or a .safetensors file; the column `model` of micrographs.csv goes before it. "default" if absent.
+    table : path, optional
+        A listing other than the micrographs.csv in the folder.
+    pixel_size_nm : float, optional
+        Side of a pixel in nm, for all files. Where nobody says, sizes are in pixels.
+    pixel_size_assumed : bool
+        Whether that pixel size is made up.
+    out : path, optional
+        Folder to write the tables and the page to; `evaluation` in the folder, or in the job's `out`, if absent.
+    level : float, optional
+        Confidence level of the intervals; the job's, or 0.95, if absent.
+    large_px : int
+        Pixels from which on a particle counts as large.
+    bin_width_nm : float
+        Width of the size bins, nm; neighbours are joined until each has an interval.
+    on_progress : callable, optional
+        Told how many micrographs are done.
+
+    Returns
+    -------
+    Evaluation
+        The tables, and the path of the page.
+
+    Raises
+    ------
+    InputError
+        If no micrograph has a mask, a mask does not fit its micrograph, or a network cannot be used.
+    StoreError
+        If the folder holds neither a run nor a listing, or the results are damaged.
+    """
+    to = None if out is None else Path(out)
+    rules: dict[str, Any] = {"level": level, "large_px": large_px, "bin_width_nm": bin_width_nm}
+    if isinstance(what, Job):
+        return evaluate_job(what, to=to, on_progress=on_progress, **rules)
+    path = Path(what)
+    described = {"model": model, "table": table, "pixel_size_nm": pixel_size_nm}
+    given = [name for name, value in described.items() if value is not None]
+    if given and (path.is_file() or is_run(path)):
+        raise InputError(
+            str(path),
+            expected="a folder of micrographs, if " + ", ".join(given) + " is given",
+            got="a job file" if path.is_file() else "the results of a run, which has maps of its own",
+            remedy="Leave that out, or give the folder of the micrographs.",
+        )
+    if path.is_file():
+        return evaluate_job(read_job(path), to=to, on_progress=on_progress, **rules)
+    if is_run(path):
+        return evaluate_run(path, to=to, on_progress=on_progress, **rules)
+    job = job_of_folder(
+        path,
+        table=None if table is None else Path(table),
+        model=model_path("default" if model is None else str(model), None),
+        pixel_size_nm=pixel_size_nm,
+        pixel_size_assumed=pixel_size_assumed,
+    )
+    return evaluate_job(job, to=to, on_progress=on_progress, **rules)

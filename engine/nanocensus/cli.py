@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -195,19 +196,40 @@ def criteria(
 
 
 @app.command()
-def evaluate(out: OutFolder) -> None:
-    """Compare the particles of a run with the true ones, where they are known."""
+def evaluate(
+    what: Annotated[
+        Path,
+        typer.Argument(help="Results of a run, a folder of micrographs with masks in micrographs.csv, or a job file."),
+    ],
+    model: Annotated[str | None, typer.Option(help="Name or .safetensors file of the network, for a folder.")] = None,
+    table: Annotated[Path | None, typer.Option(help="A micrographs.csv or samples.csv elsewhere.")] = None,
+    pixel_size_nm: Annotated[float | None, typer.Option(help="Side of a pixel, nm, for all files.")] = None,
+    assumed: Annotated[bool, typer.Option(help="That pixel size is made up.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Folder of the tables and the page.")] = None,
+    bin_width_nm: Annotated[float, typer.Option(help="Width of the size bins, nm.")] = 0.2,
+    large_px: Annotated[int, typer.Option(help="Pixels from which on a particle counts as large.")] = 400,
+) -> None:
+    """Say what a network is worth on micrographs whose true particles are known."""
     from nanocensus import api
+    from nanocensus.show.numbers import with_interval
 
-    agreement = api.evaluate(out)
-    if agreement.rows.empty:
-        _say("No micrograph of this run has known particles: give masks in the column `mask` of micrographs.csv.")
-        return
-    for title, frame in (("pooled, with intervals over clusters", agreement.pooled), ("by micrograph", agreement.rows)):
-        table = Table(*map(str, frame.columns), title=title)
-        for values in frame.itertuples(index=False):
-            table.add_row(*(f"{value:.4g}" if isinstance(value, float) else str(value) for value in values))
-        out_console.print(table)
+    with _progress() as on_progress:
+        found = api.evaluate(
+            what, model=model, table=table, pixel_size_nm=pixel_size_nm, pixel_size_assumed=assumed, out=out,
+            bin_width_nm=bin_width_nm, large_px=large_px, on_progress=on_progress,
+        )  # fmt: skip
+    summary = found.summary
+    for sample in dict.fromkeys(summary["sample"]):
+        own = summary[summary["sample"] == sample]
+        methods = list(dict.fromkeys(own["method"]))
+        shown = Table("figure", "unit", *methods, title=Text(f"{sample}, with intervals over fields"))
+        for (figure, unit), rows in own.groupby(["figure", "unit"], sort=False):
+            cells = (
+                rows.set_index("method").reindex(methods)[["estimate", "lower", "upper"]].to_numpy(float, na_value=nan)
+            )
+            shown.add_row(str(figure), "" if unit == "1" else str(unit), *(with_interval(*cell) for cell in cells))
+        out_console.print(shown)
+    _say(f"Page: {found.page}; the tables stand beside it.")
 
 
 @app.command()

@@ -14,6 +14,7 @@ import pytest
 
 import nanocensus as nc
 from nanocensus.errors import DeviceError, InputError, StoreError
+from nanocensus.pipeline.agreement import agreement_of_run
 from nanocensus.provenance import file_digest
 from nanocensus.store.outlines import write_outlines
 
@@ -59,7 +60,7 @@ def test_every_file_is_a_micrograph_or_refused_by_name(finished):
 
 def test_detected_particles_are_the_planted_ones(finished):
     out, summary = finished
-    agreement = nc.evaluate(out)
+    agreement = agreement_of_run(out)
     assert agreement.rows["dice"].min() > 0.8
     truth = agreement.rows["n_true"].sum()
     assert abs(summary.n_detected - truth) < 0.2 * truth
@@ -253,7 +254,7 @@ def test_touching_particles_are_split_and_know_what_they_were_split_from(tmp_pat
     pixels = whole.groupby([*keys, "label"], observed=True)["pixel_count"].sum()
     np.testing.assert_array_equal(families.sum().to_numpy(), pixels.to_numpy())  # every pixel stays in the family
     assert (families.size() > 1).sum() >= 2
-    n_true = nc.evaluate(tmp_path).rows["n_true"].sum()
+    n_true = agreement_of_run(tmp_path).rows["n_true"].sum()
     assert abs(len(parts) - n_true) < abs(len(whole) - n_true)
 
 

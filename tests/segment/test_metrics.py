@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from nanocensus.segment.metrics import Matches, dice, match_particles
+from nanocensus.segment.metrics import Matches, dice, match_particles, overlaps, without_specks
 
 LABELS = hnp.array_shapes(min_dims=2, max_dims=2, max_side=6).flatmap(
     lambda shape: st.tuples(*[hnp.arrays(np.int32, shape, elements=st.integers(0, 4))] * 2)
@@ -59,3 +59,27 @@ def test_precision_recall_and_f1():
 def test_an_overlap_that_leaves_matches_ambiguous_is_refused(iou):
     with pytest.raises(ValueError, match="at least"):
         match_particles(np.array([[1]]), np.array([[1]]), iou=iou)
+
+
+@settings(deadline=None, max_examples=50)
+@given(LABELS)
+def test_overlaps_are_those_of_every_pair(labels):
+    truth, predicted = labels
+    found = overlaps(truth, predicted)
+    expected = {
+        (t, p): int(((truth == t) & (predicted == p)).sum())
+        for t in np.unique(truth[truth != 0])
+        for p in np.unique(predicted[predicted != 0])
+    }
+    pairs = zip(found.true_label[found.true_place], found.found_label[found.found_place], strict=True)
+    assert dict(zip(pairs, found.common_px.tolist(), strict=True)) == {k: n for k, n in expected.items() if n}
+    assert found.true_px.tolist() == [int((truth == t).sum()) for t in found.true_label]
+    assert found.found_px.tolist() == [int((predicted == p).sum()) for p in found.found_label]
+    held = [sum(2 * n > (truth == t).sum() for (t, q), n in expected.items() if q == p) for p in found.found_label]
+    assert found.swallowed().tolist() == held
+
+
+def test_specks_become_background_and_others_keep_their_numbers():
+    labels = np.zeros((10, 10), np.int32)
+    labels[:4, :5], labels[6:, :4] = 7, 3  # 20 and 16 pixels
+    assert np.unique(without_specks(labels)).tolist() == [0, 7]

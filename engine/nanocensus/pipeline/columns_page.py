@@ -1,7 +1,9 @@
-"""The page of the documentation that lists every column, written from the declarations."""
+"""The pages of the documentation that list every column, written from the declarations."""
 
 from collections.abc import Sequence
 
+from nanocensus.pipeline.evaluation_columns import EVALUATION_TABLES
+from nanocensus.pipeline.merit import LARGE_PX, figures_of_merit
 from nanocensus.schema import Column, Table
 
 _HEAD = """# Every column of every table
@@ -10,6 +12,25 @@ Written by `nanocensus schema` from `nanocensus.schema`; do not edit it by hand.
 rad, 1 (a ratio). "May be missing" marks columns that can hold no value. The quantum is the step to which the statistics
 round a value before they add it up. [names.md](names.md) gives the names of other tools for the same quantities.
 """
+
+_EVALUATION_HEAD = """# Every column of the tables of an evaluation
+
+Written by `nanocensus schema`; do not edit it by hand. `nanocensus evaluate` writes these tables beside `evaluation.html` and
+`evaluation.json` (what made them); `nc.evaluate` gives them as DataFrames. [How to evaluate a
+network](../how-to/evaluate-a-network.md) says what they are good for. Units: px, nm, 1 (a ratio).
+"""
+
+_FIGURES_HEAD = """## Figures of merit
+
+Rows of `summary.csv`; slopes are per nm of true edge length, or per px where a pixel size is missing.
+
+| figure | unit | meaning |
+|---|---|---|"""
+
+_CALIBRATION_ROW = (
+    "| `calibration_error` | 1 | Expected calibration error of pixels with probabilities from 0.05 to 0.95; without an "
+    "interval. |"
+)
 
 
 def columns_markdown(tables: Sequence[Table]) -> str:
@@ -32,6 +53,24 @@ def columns_markdown(tables: Sequence[Table]) -> str:
     '## refusals'
     """
     return "\n".join([_HEAD, *(_section(table) for table in tables)])
+
+
+def evaluation_markdown() -> str:
+    """Write the page of the tables of an evaluation, and of its figures of merit.
+
+    Returns
+    -------
+    str
+        Markdown, one newline at the end.
+
+    Examples
+    --------
+    >>> "| `found_over_true` | 1 |" in evaluation_markdown()
+    True
+    """
+    figures = [f"| `{figure.name}` | {figure.unit} | {figure.meaning} |" for figure in figures_of_merit("nm", LARGE_PX)]
+    sections = [_section(table) for table in EVALUATION_TABLES.values()]
+    return "\n".join([_EVALUATION_HEAD, *sections, _FIGURES_HEAD, *figures, _CALIBRATION_ROW, ""])
 
 
 def _section(table: Table) -> str:

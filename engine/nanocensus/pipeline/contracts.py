@@ -116,11 +116,12 @@ def published(folder: Path, page: Path) -> dict[Path, str]:
     folder : Path
         Folder of the JSON Schemas.
     page : Path
-        The page of docs that lists every column.
+        The page of docs that lists every column; the one of evaluations stands beside it.
     """
-    from nanocensus.pipeline.columns_page import columns_markdown
+    from nanocensus.pipeline.columns_page import columns_markdown, evaluation_markdown
 
     contracts: dict[str, Mapping[str, Any]] = {name: table.json_schema() for name, table in TABLES.items()}
     contracts |= {"job": job_contract(), "store": store_contract(), "statistics": statistics_contract()}
     texts = {folder / f"{name}.json": dumps(contract) for name, contract in contracts.items()}
-    return texts | {page: columns_markdown(list(TABLES.values()))}
+    pages = {page: columns_markdown(list(TABLES.values())), page.with_name("evaluation.md"): evaluation_markdown()}
+    return texts | pages

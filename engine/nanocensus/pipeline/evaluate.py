@@ -1,129 +1,219 @@
-"""How well the particles of a run agree with the true ones, where they are known."""
+"""What a network is worth: its maps against micrographs whose true particles are known, in tables and on a page."""
 
-import math
+import io
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pandas as pd
-from jaxtyping import Int32
+import pyarrow as pa
+import pyarrow.parquet as pq
 
-from nanocensus.errors import DamageError
-from nanocensus.segment.metrics import match_particles
-from nanocensus.statistics.intervals import ClusterSums, Moments, linearised
-from nanocensus.store.ingest import STORE_FOLDER
-from nanocensus.store.micrographs import read_labels
-from nanocensus.store.tables import read_micrographs
+from nanocensus.errors import InputError, StoreError
+from nanocensus.pipeline.dispatch import OnProgress, Progress, silent
+from nanocensus.pipeline.evaluation_columns import EVALUATION_TABLES
+from nanocensus.pipeline.evaluation_tables import BIN_WIDTH_NM, Judged, judged, tables
+from nanocensus.pipeline.evaluation_view import evaluation_content
+from nanocensus.pipeline.merit import LARGE_PX
+from nanocensus.pipeline.record import job_of_run, run_record
+from nanocensus.pipeline.scores import judge
+from nanocensus.pipeline.spec import InputSection, Job, SegmentSection
+from nanocensus.pipeline.truth_cases import LoadCase, cases_of_job, cases_of_run
+from nanocensus.provenance import versions
+from nanocensus.show.evaluation import render_evaluation
+from nanocensus.store.commit import commit_bytes
+from nanocensus.store.manifest import MICROGRAPHS_FILE, OutputLock
 
-SMALLEST_PARTICLE_PX = 20
-"""Smaller specks, drawn or detected, are not counted as particles."""
-
-_RATIOS: Mapping[str, tuple[str, str, float]] = {
-    "Dice": ("twice_common_px", "both_px", 1.0),
-    "F1 at IoU 0.5": ("twice_matched", "both_particles", 1.0),
-    "particles detected / true": ("n_detected", "n_true", math.inf),
-}
-"""Each figure of merit as a ratio of sums over micrographs, and the largest that it can be."""
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """Agreement with the true particles."""
-
-    rows: pd.DataFrame
-    """One row a micrograph: sample, name, group, n_true, n_detected, dice, f1."""
-    pooled: pd.DataFrame
-    """One row a sample and figure of merit: sample, figure, estimate, lower, upper, n_clusters, refusal; the interval is of
-    the     ratio of sums over clusters (micrographs of one group count as one), CR2 with a t distribution; `refusal` says why
-    there is none."""
+FOLDER, PAGE, RECORD = "evaluation", "evaluation.html", "evaluation.json"
+LISTINGS = ("micrographs.csv", "samples.csv")
 
 
-def evaluate_run(out: Path, *, level: float = 0.95) -> Agreement:
-    """Compare the particles of a run with the true ones.
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What a network is worth: docs/reference/evaluation.md gives the columns of each table."""
 
-    Dice counts every pixel. Particles below 20 pixels do not count on either side; all others do, those on the border
-    too, before any criterion.
+    micrographs: pd.DataFrame
+    """One row a micrograph and method (the network, and Otsu's threshold)."""
+    summary: pd.DataFrame
+    """One row a sample, method and figure of merit, with its interval over fields."""
+    by_size: pd.DataFrame
+    """Detection rate and errors by true edge length."""
+    thresholds: pd.DataFrame
+    """Dice and edge length against the threshold."""
+    calibration: pd.DataFrame
+    """How often pixels of each probability are particle."""
+    confusion: pd.DataFrame
+    """Soft Dice between true and predicted classes."""
+    particles: pd.DataFrame
+    """One row a true particle and method."""
+    page: Path
+    """The HTML page; it needs no other file. The tables stand beside it."""
+
+    def figure(self, name: str, *, sample: str | None = None, method: str = "network") -> "pd.Series[Any]":
+        """Give one figure of merit, with its interval.
+
+        Parameters
+        ----------
+        name : str
+            In the column `figure` of `summary`.
+        sample : str, optional
+            Name of a sample; that of all together if absent.
+        method : {"network", "otsu"}
+            Whose.
+
+        Raises
+        ------
+        InputError
+            If there is no such row.
+        """
+        rows = self.summary[(self.summary["figure"] == name) & (self.summary["method"] == method)]
+        chosen = rows[rows["sample"] == sample] if sample is not None else rows.iloc[-1:]
+        if chosen.empty:
+            known = ", ".join(dict.fromkeys(self.summary["figure"]))
+            raise InputError(f"figure {name!r}", expected=f"one of {known}", got="no such row", remedy="See summary.")
+        row: pd.Series[Any] = chosen.iloc[0]
+        return row
+
+
+def job_of_folder(
+    folder: Path,
+    *,
+    table: Path | None = None,
+    model: str = "default",
+    pixel_size_nm: float | None = None,
+    pixel_size_assumed: bool = False,
+) -> Job:
+    """Describe the micrographs of a folder, as a job would.
+
+    Raises
+    ------
+    StoreError
+        If there is no listing that could name masks.
+    """
+    there = [folder / name for name in LISTINGS if (folder / name).is_file()]
+    if table is None and not there:
+        raise StoreError(
+            str(folder),
+            expected="the results of a run, or micrographs with a micrographs.csv that names their masks",
+            got="neither",
+            remedy="Give the `out` folder of a run, a folder that `nanocensus simulate` wrote, or --table.",
+        )
+    given = InputSection(folder, table or there[0], None, pixel_size_nm, pixel_size_assumed)
+    return Job(out=folder, title=f"Evaluation of {folder.name}", input=given, segment=SegmentSection(model=model))
+
+
+def is_run(folder: Path) -> bool:
+    """Say whether a folder holds the results of a run."""
+    return (folder / MICROGRAPHS_FILE).is_file()
+
+
+def evaluate_run(out: Path, *, to: Path | None = None, on_progress: OnProgress = silent, **rules: Any) -> Evaluation:  # noqa: ANN401  of _evaluate
+    """Judge the maps that a finished run kept.
 
     Parameters
     ----------
     out : Path
         Folder of the results.
-    level : float
-        Confidence level of the intervals.
+    to : Path, optional
+        Folder to write to; `evaluation` in the results if absent.
+    on_progress : callable
+        Told how many micrographs are done.
+    **rules
+        `level`, `large_px`, `bin_width_nm`, as in `nanocensus.evaluate`.
 
     Returns
     -------
-    Agreement
-        Empty tables where no truth is known.
+    Evaluation
 
     Raises
     ------
     StoreError
-        If there are no results.
+        If there are no finished results, or they are damaged.
+    InputError
+        If no micrograph has known particles.
     """
-    micrographs = read_micrographs(out)
-    known = micrographs[micrographs["truth"].notna() & (micrographs["status"] == "done")]
-    counts = pd.DataFrame(
-        [_compare(out / STORE_FOLDER, micrograph) for micrograph in known["micrograph"]],
-        columns=["n_true", "n_detected", "twice_matched", "both_particles", "twice_common_px", "both_px"],
-        index=known.index,
-    ).astype("int64")
-    cluster = known["group"].fillna(known["micrograph"])
-    rows = known[["sample", "name"]].assign(
-        group=cluster,
-        n_true=counts["n_true"],
-        n_detected=counts["n_detected"],
-        dice=counts["twice_common_px"] / counts["both_px"],
-        f1=counts["twice_matched"] / counts["both_particles"],
-    )
-    pooled = [
-        {"sample": sample, "figure": figure, **_ratio(members.groupby(cluster).sum(), *columns, level)}
-        for sample, members in counts.groupby(known["sample"], sort=False)
-        for figure, columns in _RATIOS.items()
-    ]
-    columns = ["sample", "figure", "estimate", "lower", "upper", "n_clusters", "refusal"]
-    return Agreement(rows.reset_index(drop=True), pd.DataFrame(pooled, columns=columns))
+    job, models = job_of_run(out), run_record(out)["models"]
+    return _evaluate(job, cases_of_run(out), models, to or out / FOLDER, on_progress, **rules)
 
 
-def _compare(store: Path, micrograph: str) -> dict[str, int]:
-    truth, found = read_labels(store, micrograph, name="truth"), read_labels(store, micrograph)
-    if truth is None or found is None:  # the index says they are there
-        raise DamageError(f"micrograph {micrograph}", expected="its labels", got="none", remedy="Run the job again.")
-    matches = match_particles(_large(truth), _large(found))
-    n_true = matches.true_positives + matches.false_negatives
-    n_detected = matches.true_positives + matches.false_positives
-    return {
-        "n_true": n_true,
-        "n_detected": n_detected,
-        "twice_matched": 2 * matches.true_positives,
-        "both_particles": n_true + n_detected,
-        "twice_common_px": 2 * int(np.count_nonzero((truth > 0) & (found > 0))),
-        "both_px": int(np.count_nonzero(truth)) + int(np.count_nonzero(found)),
+def evaluate_job(job: Job, *, to: Path | None = None, on_progress: OnProgress = silent, **rules: Any) -> Evaluation:  # noqa: ANN401  of _evaluate
+    """Predict the micrographs of a job that have masks, and judge the maps; nothing of them is kept.
+
+    Parameters
+    ----------
+    job : Job
+    to : Path, optional
+        Folder to write to; `evaluation` in the job's if absent.
+    on_progress : callable
+        Told how many micrographs are done.
+    **rules
+        `level`, `large_px`, `bin_width_nm`, as in `nanocensus.evaluate`.
+
+    Returns
+    -------
+    Evaluation
+
+    Raises
+    ------
+    InputError
+        If no micrograph has a mask, one does not fit, or a network cannot be used.
+    """
+    cases, models = cases_of_job(job)
+    return _evaluate(job, cases, models, to or job.out / FOLDER, on_progress, **rules)
+
+
+def _evaluate(
+    job: Job,
+    cases: list[LoadCase],
+    models: Mapping[str, str],
+    to: Path,
+    on_progress: OnProgress,
+    *,
+    level: float | None = None,
+    large_px: int = LARGE_PX,
+    bin_width_nm: float = BIN_WIDTH_NM,
+) -> Evaluation:
+    if not cases:
+        remedy = "Name masks in the column `mask` of micrographs.csv, and run the job again."
+        raise InputError("truth", expected="micrographs with masks", got="none of this run has one", remedy=remedy)
+    if not bin_width_nm > 0:
+        raise InputError("bin_width_nm", expected="a positive width", got=f"{bin_width_nm:g}", remedy="Try 0.2.")
+    level = job.statistics.level if level is None else level
+    each: list[Judged] = []
+    assumed = False
+    for number, load in enumerate(cases, start=1):
+        case = load()
+        each += [judged(case, scores, large_px) for scores in judge(case, job.measure)]
+        assumed |= case.assumed
+        on_progress(Progress("evaluate", number, len(cases)))
+    found = tables(each, level=level, large_px=large_px, bin_width_nm=bin_width_nm)
+    record = {
+        "versions": versions(),
+        "models": dict(models),
+        "level": level,
+        "large_px": large_px,
+        "bin_width_nm": bin_width_nm,
+        "threshold": job.measure.threshold,
+        "estimator": job.measure.estimator,
+        "tile_px": job.segment.tile_px,
     }
+    content = evaluation_content(job, found, cases, record, assumed=assumed)
+    with OutputLock(to):
+        for name, frame in found.items():
+            _write(to, name, frame)
+        commit_bytes(to / RECORD, (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode())
+        commit_bytes(to / PAGE, render_evaluation(content).encode())
+    return Evaluation(**found, page=to / PAGE)
 
 
-def _large(labels: Int32[np.ndarray, "y x"]) -> Int32[np.ndarray, "y x"]:
-    kept = np.bincount(labels.ravel()) >= SMALLEST_PARTICLE_PX
-    return np.where(kept[labels], labels, 0).astype(np.int32)
-
-
-def _ratio(
-    clusters: pd.DataFrame, above: str, below: str, largest: float, level: float
-) -> dict[str, float | int | str]:
-    """Give a ratio of sums over clusters with its interval: a mean whose weights are what is below the line."""
-    first = clusters[[above]].to_numpy(np.float64)
-    weight = clusters[[below]].to_numpy(np.float64)
-    n = clusters[["n_true"]].to_numpy(np.int64)
-    estimate = first.sum(0) / weight.sum(0)
-    moments = Moments(n.sum(0).astype(np.float64), estimate, np.zeros(1))
-    result = linearised(
-        ClusterSums(n, weight, first, first, moments), estimate, (np.ones(1), np.zeros(1)), level=level, log=False
-    )
-    return {
-        "estimate": float(result.estimate[0]),
-        "lower": float(result.lower[0]),
-        "upper": min(float(result.upper[0]), largest),
-        "n_clusters": len(clusters),
-        "refusal": str(result.refusal[0]),
-    }
+def _write(to: Path, name: str, frame: pd.DataFrame) -> None:
+    if name != "particles":
+        text = frame.to_csv(index=False, lineterminator="\n", float_format="%.10g")
+        commit_bytes(to / f"{name}.csv", text.encode())
+        return
+    stream = io.BytesIO()
+    table = pa.Table.from_pandas(frame, EVALUATION_TABLES[name].arrow(), preserve_index=False)
+    pq.write_table(table, stream, compression="zstd")
+    commit_bytes(to / f"{name}.parquet", stream.getvalue())

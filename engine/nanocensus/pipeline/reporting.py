@@ -9,9 +9,9 @@ import pandas as pd
 from nanocensus.errors import StoreError
 from nanocensus.measure.acceptance import FAILED, REASONS, apply_criteria, decode_failed
 from nanocensus.measure.outline import outlines
+from nanocensus.pipeline.agreement import Agreement, agreement_of_run
 from nanocensus.pipeline.analyse import Analysis
 from nanocensus.pipeline.criteria_words import criteria_in_words, reason_in_words
-from nanocensus.pipeline.evaluate import Agreement, evaluate_run
 from nanocensus.pipeline.record import run_record
 from nanocensus.pipeline.spec import Job
 from nanocensus.schema import PIXEL_SIZE_ASSUMED
@@ -49,7 +49,7 @@ def report_run(job: Job, analysis: Analysis) -> Path:
     manifest = read_manifest(job.out)
     micrographs = manifest.micrographs
     counts = analysis.counts.set_index("sample")
-    agreement = evaluate_run(job.out, level=job.statistics.level)
+    agreement = agreement_of_run(job.out, level=job.statistics.level)
     assumed = bool((micrographs["pixel_size_source"] == PIXEL_SIZE_ASSUMED).any())
     record = run_record(job.out)
     content = ReportContent(
@@ -89,7 +89,7 @@ def _agreement_table(agreement: Agreement, level: float) -> Sequence[ReportTable
         "pixel; particles count from 20 pixels on, before any criterion, those on the border too."
     )
     caption = f"Agreement with the true particles, pooled, with {level:.0%} intervals"
-    return (ReportTable(caption, agreement.pooled.rename(columns={"n_clusters": "fields"}), note),)
+    return (ReportTable(caption, agreement.pooled.drop(columns="n").rename(columns={"n_clusters": "fields"}), note),)
 
 
 def _pictures(job: Job, micrographs: pd.DataFrame) -> Iterator[Picture]:

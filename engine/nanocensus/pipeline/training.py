@@ -14,7 +14,8 @@ from nanocensus.pipeline.training_patches import PatchSource
 from nanocensus.provenance import digest as digest_of
 from nanocensus.provenance import machine, versions
 from nanocensus.segment.fit import TrainingProgress, fit
-from nanocensus.segment.heldout import SMALLEST_PARTICLE_PX, judge
+from nanocensus.segment.heldout import judge
+from nanocensus.segment.metrics import SMALLEST_PARTICLE_PX
 from nanocensus.segment.patches import prepare
 from nanocensus.segment.training_data import TrainingImage, assign_folds, read_training_images
 from nanocensus.segment.training_spec import TrainingSpec

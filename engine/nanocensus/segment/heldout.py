@@ -8,10 +8,8 @@ from jaxtyping import Bool, Float, Int32, UInt8
 from scipy import ndimage
 from skimage.measure import find_contours
 
-from nanocensus.segment.metrics import Matches, dice, match_particles
+from nanocensus.segment.metrics import Matches, dice, match_particles, without_specks
 
-SMALLEST_PARTICLE_PX = 20
-"""Smaller specks, drawn or predicted, are not counted as particles."""
 _MOST_PROFILES = 10_000
 """Of one micrograph: more would only make a noisy map slow to judge."""
 _PROFILE_PX = np.arange(-8, 8.01, 0.25)
@@ -97,5 +95,4 @@ def _edge_profiles(probability: UInt8[np.ndarray, "y x"]) -> Float[np.ndarray, "
 
 def _particles(mask: Bool[np.ndarray, "y x"]) -> Int32[np.ndarray, "y x"]:
     labels, _ = ndimage.label(mask, np.ones((3, 3)))
-    kept = np.bincount(labels.ravel()) >= SMALLEST_PARTICLE_PX
-    return np.where(kept[labels], labels, 0).astype(np.int32)
+    return without_specks(labels.astype(np.int32, copy=False))

@@ -53,6 +53,8 @@ def micrograph(
     title: str = "",
     assumed: bool = False,
     width: int = 480,
+    words: tuple[str, str] = ("accepted", "rejected"),
+    scale_bar: bool = True,
 ) -> hv.Overlay:
     """Draw a micrograph, the outlines of its particles, and a scale bar.
 
@@ -77,6 +79,10 @@ def micrograph(
         Whether the user made the pixel size up; the scale bar then says so.
     width : int
         Of the picture on the screen, px.
+    words : (str, str)
+        What the legend calls the accepted and the rejected ones.
+    scale_bar : bool
+        Whether the pixel size is one, and a bar of that scale is drawn.
 
     Raises
     ------
@@ -101,12 +107,12 @@ def micrograph(
     shrink = max(1.0, max(high, wide) / LARGEST_SIDE_PX)
     to_scale = _Thinning(shown_pixel=shrink, pixel_size_nm=pixel_size_nm)
     layers = [
-        _line_layer(to_scale.chained(accepted), f"accepted ({len(accepted)})", ACCEPTED_COLOUR, "solid", 1.5),
+        _line_layer(to_scale.chained(accepted), f"{words[0]} ({len(accepted)})", ACCEPTED_COLOUR, "solid", 1.5),
         # Polygons get no entry in a legend: this line without points is it.
-        _line_layer(to_scale.chained([]), f"rejected ({len(rejected)})", REJECTED_COLOUR, "solid", 1.5),
+        _line_layer(to_scale.chained([]), f"{words[1]} ({len(rejected)})", REJECTED_COLOUR, "solid", 1.5),
     ]
     if rejected:
-        layers.append(_reasons_layer(to_scale, rejected, reasons))
+        layers.append(_reasons_layer(to_scale, rejected, reasons, words[1]))
     if truth is not None:
         layers.append(_line_layer(to_scale.chained(truth), f"truth ({len(truth)})", TRUTH_COLOUR, "dashed", 1.0))
     extent_x_nm, extent_y_nm = wide * pixel_size_nm, high * pixel_size_nm
@@ -118,7 +124,7 @@ def micrograph(
         hooks=[
             _legend_strip,
             _picture_behind(embedded_picture(pixels), extent_x_nm, extent_y_nm),
-            _scale_bar(assumed=assumed),
+            *([_scale_bar(assumed=assumed)] if scale_bar else []),
         ],
         width=None,
         height=None,
@@ -164,7 +170,7 @@ def _line_layer(line: tuple[np.ndarray, np.ndarray], label: str, colour: str, da
     return curve.opts(backend="bokeh", color=colour, line_dash=dash, line_width=width)
 
 
-def _reasons_layer(to_scale: _Thinning, rejected: Sequence[Outline], reasons: Sequence[str]) -> hv.Polygons:
+def _reasons_layer(to_scale: _Thinning, rejected: Sequence[Outline], reasons: Sequence[str], word: str) -> hv.Polygons:
     lines = [to_scale.thinned(outline) for outline in rejected]
     shapes = [
         {"x (nm)": x, "y (nm)": y, "reason": plain_text(reason, longest=None)}
@@ -180,7 +186,7 @@ def _reasons_layer(to_scale: _Thinning, rejected: Sequence[Outline], reasons: Se
         line_width=1.5,
         hover_fill_alpha=0.4,
         tools=["hover"],
-        hover_tooltips=[("rejected", "@reason")],
+        hover_tooltips=[(word, "@reason")],
         show_legend=False,
     )
 

@@ -1,0 +1,22 @@
+import doctest
+import importlib
+
+import pytest
+
+MODULES = [
+    "pipeline.columns_page",
+    "pipeline.evaluation_tables",
+    "pipeline.ratios",
+    "pipeline.scores",
+    "segment.boundary",
+    "segment.map_counts",
+    "segment.metrics",
+    "segment.otsu",
+]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_in_docstrings_run(name):
+    results = doctest.testmod(importlib.import_module(f"nanocensus.{name}"))
+    assert results.attempted > 0
+    assert results.failed == 0
