@@ -15,6 +15,7 @@ from jaxtyping import Array, Shaped, UInt8
 
 from nanocensus.errors import DeviceError
 from nanocensus.segment.architecture import UNetConfig
+from nanocensus.segment.flatfield import AS_USUAL, Preparation, prepare
 from nanocensus.segment.parameters import logits
 from nanocensus.segment.predict import probability_parts
 from nanocensus.segment.weights import Model
@@ -22,7 +23,9 @@ from nanocensus.segment.weights import Model
 _log = logging.getLogger(__name__)
 
 
-def probability_map(model: Model, image: Shaped[Array, "y x"]) -> UInt8[Array, "y x"]:
+def probability_map(
+    model: Model, image: Shaped[Array, "y x"], preparation: Preparation = AS_USUAL
+) -> UInt8[Array, "y x"]:
     """Segment a micrograph that is on the device; the map stays there.
 
     Where the device's memory does not hold it in one piece, it goes through in windows.
@@ -32,6 +35,8 @@ def probability_map(model: Model, image: Shaped[Array, "y x"]) -> UInt8[Array, "
     model : Model
     image : (y, x) array
         From `nanocensus.segment.flatfield.as_transported`.
+    preparation : Preparation
+        What is done to it before it is standardised.
 
     Returns
     -------
@@ -43,6 +48,7 @@ def probability_map(model: Model, image: Shaped[Array, "y x"]) -> UInt8[Array, "
     DeviceError
         If not even a window fits.
     """
+    image = prepare(image, preparation)
     try:
         found: Array = _segment(model.config, _on_device(model), image).block_until_ready()
         return found

@@ -16,7 +16,7 @@ from jaxtyping import Shaped, UInt8
 from nanocensus.errors import ModelError
 from nanocensus.provenance import canonical_json
 from nanocensus.segment.architecture import UNetConfig
-from nanocensus.segment.flatfield import as_transported
+from nanocensus.segment.flatfield import Contrast, Preparation, as_transported, prepare
 
 _KEY, _FORMAT = "nanocensus", "nanocensus-unet/1"
 _SHIPPED = importlib.resources.files("nanocensus.segment") / "models"
@@ -36,19 +36,29 @@ class Model:
     """The weights by their dotted names, float32, BatchNorm folded."""
 
     def probability(
-        self, image: Shaped[np.ndarray, "y x"], pixel_size_nm: float | None = None, *, tile: int | None = None
+        self,
+        image: Shaped[np.ndarray, "y x"],
+        pixel_size_nm: float | None = None,
+        *,
+        tile: int | None = None,
+        flat_field: bool = True,
+        contrast: Contrast = "dark",
     ) -> UInt8[np.ndarray, "y x"]:
         """Give the probability that each pixel is particle.
 
         Parameters
         ----------
         image : (y, x) ndarray
-            A whole micrograph of integers or real numbers, particles darker than their surroundings.
+            A whole micrograph of integers or real numbers.
         pixel_size_nm : float, optional
             Side of a pixel. These networks were trained over a range of magnifications and do not use it.
         tile : int, optional
             Largest side of the windows that the micrograph is cut into, pixels. It bounds the memory; the probability
             is the same to rounding. Without it a GPU takes the micrograph in one piece.
+        flat_field : bool
+            Whether hot pixels are replaced and the micrograph is divided by its background first.
+        contrast : {"dark", "bright"}
+            What particles are against their surroundings.
 
         Returns
         -------
@@ -62,13 +72,15 @@ class Model:
         """
         import jax
 
+        preparation = Preparation(flat_field, contrast)
         if jax.default_backend() == "gpu" and tile is None:
             from nanocensus.segment.gpu import probability_map
 
-            return np.asarray(probability_map(self, jax.device_put(as_transported(image))))
+            sent = jax.device_put(as_transported(image, keep_level=flat_field))
+            return np.asarray(probability_map(self, sent, preparation))
         from nanocensus.segment.predict import predict
 
-        return predict(self.config, self.parameters, image, tile=tile)
+        return predict(self.config, self.parameters, prepare(image, preparation), tile=tile)
 
 
 def model_names() -> tuple[str, ...]:
