@@ -1,5 +1,8 @@
-"""Standardisation of whole micrographs."""
+"""Preparation and standardisation of whole micrographs."""
 
+import tracemalloc
+
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from nanocensus.errors import ImageError
-from nanocensus.segment.flatfield import standardise
+from nanocensus.segment.flatfield import AS_USUAL, Preparation, as_transported, flatten, prepare, standardise
 
 SHAPES = hnp.array_shapes(min_dims=2, max_dims=2, max_side=20)
 
@@ -49,3 +52,98 @@ def test_values_that_are_not_finite_are_refused_and_counted(bad):
 def test_what_is_no_micrograph_is_refused(image):
     with pytest.raises(ImageError, match="real numbers"):
         standardise(image)
+
+
+def uneven(shape=(203, 150), seed=0):
+    """Give electrons on film with dark squares in light that falls to a half from left to right, and that light."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    light = np.linspace(1, 0.5, shape[1]) * np.ones((shape[0], 1))
+    return rng.poisson(150 * light * np.where((y % 50 < 18) & (x % 50 < 18), 0.6, 1)).astype(np.uint16), light
+
+
+def test_a_flattened_micrograph_is_as_if_recorded_in_even_light():
+    image, light = uneven()
+    image[100, 70] = 5000
+    flat, ratio = flatten(image), image / light
+    ratio /= np.median(ratio)
+    others = np.ones(image.shape, bool)
+    others[100, 70] = False
+    assert flat.dtype == np.float32
+    assert abs(flat[others] / ratio[others]).std() < 0.01
+    assert np.median(flat) == pytest.approx(1, abs=0.05)
+    assert flat[100, 70] < 1.5
+    assert image[100, 70] == 5000
+
+
+def test_exposure_and_gain_cancel_in_flattening():
+    image = uneven()[0]
+    assert np.allclose(flatten(image), flatten(image * np.uint16(7)), rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["int16", ">u2", "int32", "int64", "uint64", "float16", "float32", "float64"])
+def test_the_type_that_values_are_recorded_in_does_not_matter(dtype):
+    image = uneven()[0]
+    assert np.allclose(flatten(image.astype(dtype)), flatten(image), rtol=2e-4 if dtype == "float16" else 1e-5)
+
+
+def test_numpy_and_jax_flatten_alike():
+    image = uneven()[0]
+    image[7, 9] = 5000
+    assert np.allclose(flatten(image), flatten(jnp.asarray(image)), rtol=1e-5)
+
+
+def test_what_cannot_be_light_is_not_divided_by_and_the_log_says_so(caplog):
+    image = uneven()[0].astype(np.float32)
+    shifted = image - image.max()
+    assert np.array_equal(flatten(shifted), shifted)
+    assert "not flattened" in caplog.text
+    assert np.array_equal(flatten(jnp.asarray(shifted)), shifted)
+
+
+@pytest.mark.parametrize("library", [np, jnp])
+def test_values_that_are_not_finite_are_refused_before_they_spread(library):
+    image = uneven()[0].astype(np.float32)
+    image[3, 4] = np.nan
+    with pytest.raises(ImageError, match="1 pixels that are infinite or not a number"):
+        flatten(library.asarray(image))
+
+
+def test_what_is_no_micrograph_is_not_prepared():
+    for preparation in (AS_USUAL, Preparation(flat_field=False, contrast="bright")):
+        with pytest.raises(ImageError, match="real numbers"):
+            prepare(np.zeros((3, 3), bool), preparation)
+
+
+@pytest.mark.parametrize("value", [0, 7])
+def test_an_image_of_one_value_stays_one(value):
+    assert np.ptp(flatten(np.full((90, 70), value, np.uint8))) == 0
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "int64", "float32"])
+def test_bright_particles_are_inverted(dtype):
+    image = uneven()[0].astype(dtype)
+    raw, inverted = Preparation(flat_field=False), Preparation(flat_field=False, contrast="bright")
+    assert prepare(image, raw) is image
+    assert np.allclose(standardise(prepare(image, inverted)), -standardise(image), atol=1e-5)
+    bright = prepare(image, Preparation(contrast="bright"))
+    assert np.array_equal(bright, -flatten(image, contrast="bright"))
+
+
+def test_what_is_to_be_flattened_travels_with_its_level():
+    image = 1e9 + uneven()[0].astype(np.float64)
+    assert abs(as_transported(image).mean()) < 1e-3
+    level = as_transported(image, keep_level=True)
+    assert level.dtype == np.float32
+    assert 0.9 < level.min() <= level.max() <= 1
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "float32"])
+def test_the_host_needs_memory_for_two_copies_in_float32(dtype):
+    image = uneven((1600, 1600))[0].astype(dtype)
+    image[100, 70] = 5000
+    tracemalloc.start()
+    flatten(image)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2.1 * 4 * image.size

@@ -144,10 +144,12 @@ def _probability(
         pixels = read_pixels(store, micrograph)
     with _timed(seconds, "network"):
         if tile_px is None:
-            probability = predict_on_gpu(pixels, task.model)
+            probability = predict_on_gpu(pixels, task.model, task.preparation)
         else:
             pixel_size_nm = float(task.row["pixel_size_nm"])
-            probability = load_model(task.model).probability(pixels, pixel_size_nm=pixel_size_nm, tile=tile_px)
+            probability = load_model(task.model).probability(
+                pixels, pixel_size_nm=pixel_size_nm, tile=tile_px, **dataclasses.asdict(task.preparation)
+            )
     with _timed(seconds, "write"):
         write_probability(store, micrograph, probability, segment_digest=task.segment_digest)
     return probability

@@ -21,7 +21,7 @@ from jaxtyping import Shaped, UInt8
 
 from nanocensus.device import lock_pages, to_gpu, to_host, unlock_pages
 from nanocensus.errors import DeviceError
-from nanocensus.segment.flatfield import as_transported
+from nanocensus.segment.flatfield import AS_USUAL, Preparation, as_transported
 
 GPU, HOST = "GPU", "HOST"
 """What workers offer: micrographs at once on their GPU; or, beside such workers, a block on their core."""
@@ -82,7 +82,9 @@ def _memory(purpose: str, nbytes: int) -> _Memory:
     return memory
 
 
-def predict_on_gpu(image: Shaped[np.ndarray, "y x"], model: str) -> UInt8[np.ndarray, "y x"]:
+def predict_on_gpu(
+    image: Shaped[np.ndarray, "y x"], model: str, preparation: Preparation = AS_USUAL
+) -> UInt8[np.ndarray, "y x"]:
     """Have a GPU segment a micrograph: this worker's own, or that of a worker beside it.
 
     Parameters
@@ -91,6 +93,8 @@ def predict_on_gpu(image: Shaped[np.ndarray, "y x"], model: str) -> UInt8[np.nda
         A whole micrograph.
     model : str
         Name or path of the network.
+    preparation : Preparation
+        What is done to the micrograph before the network sees it.
 
     Returns
     -------
@@ -104,23 +108,23 @@ def predict_on_gpu(image: Shaped[np.ndarray, "y x"], model: str) -> UInt8[np.nda
     DeviceError
         If no worker on this machine offers a GPU.
     """
-    pixels = as_transported(image)
+    pixels = as_transported(image, keep_level=preparation.flat_field)
     given, sent = _memory("image", pixels.nbytes).array(pixels.shape, pixels.dtype)
     result, expected = _memory("map", pixels.size).array(pixels.shape, np.dtype(np.uint8))
     np.copyto(given, pixels)
     worker = distributed.get_worker()
     if worker.state.total_resources.get(GPU):
-        predict_shared(sent, expected, model)
+        predict_shared(sent, expected, model, preparation)
         return result
     try:
-        _ask(distributed.get_client(), get_address_host(worker.address), (sent, expected, model))
+        _ask(distributed.get_client(), get_address_host(worker.address), (sent, expected, model, preparation))
     except BaseException:
         _own.__dict__.clear()  # a late answer must not fall into the memory of the next micrograph
         raise
     return result
 
 
-def _ask(client: distributed.Client, host: str, arguments: tuple[Shared, Shared, str]) -> None:
+def _ask(client: distributed.Client, host: str, arguments: tuple[Shared, Shared, str, Preparation]) -> None:
     """Have the GPU's worker of this machine predict; one that is lost meanwhile is waited for until it is back."""
     _check_offered(client, host)
     # By the machine and not by its address, since a worker that comes back has another.
@@ -150,12 +154,12 @@ def _check_offered(client: distributed.Client, host: str) -> None:
         )
 
 
-def predict_shared(sent: Shared, expected: Shared, model: str) -> None:
+def predict_shared(sent: Shared, expected: Shared, model: str, preparation: Preparation) -> None:
     """Segment the micrograph in one piece of shared memory into another; runs where the GPU is."""
     from nanocensus.segment.gpu import probability_map
     from nanocensus.segment.weights import load_model
 
-    found = probability_map(load_model(model), to_gpu(_view(sent)))
+    found = probability_map(load_model(model), to_gpu(_view(sent)), preparation)
     to_host(found, out=_view(expected))
 
 

@@ -14,12 +14,13 @@ import pandas as pd
 from nanocensus.errors import StoreError
 from nanocensus.pipeline.spec import MeasureSection
 from nanocensus.provenance import digest, file_digest
+from nanocensus.segment.flatfield import AS_USUAL, Preparation
 from nanocensus.store.ingest import STORE_FOLDER
 from nanocensus.store.micrographs import stored_digests
 from nanocensus.store.outlines import OUTLINES_FOLDER, is_whole
 from nanocensus.store.tables import PARTICLES_FOLDER, read_part_rows
 
-SEGMENT_VERSION = 1
+SEGMENT_VERSION = 2
 """Raise it when the same micrograph and network would give another probability map."""
 MEASURE_VERSION = 2
 """Raise it when the same probability map would give another particle table."""
@@ -44,6 +45,8 @@ class Task:
     """Digest of all that its probability map depends on."""
     measure_digest: str
     """Digest of all that its particles depend on."""
+    preparation: Preparation = AS_USUAL
+    """What is done to it before the network sees it."""
 
 
 @dataclass(frozen=True)
@@ -56,10 +59,25 @@ class Block:
 
 
 def make_task(
-    row: Row, *, model: str, model_name: str, model_digest: str, tile_px: int, measure: MeasureSection
+    row: Row,
+    *,
+    model: str,
+    model_name: str,
+    model_digest: str,
+    tile_px: int,
+    measure: MeasureSection,
+    preparation: Preparation = AS_USUAL,
 ) -> Task:
     """Name what a micrograph's results depend on, stage by stage."""
-    segment = digest("segment", SEGMENT_VERSION, row["content_digest"], model_digest, tile_px)
+    segment = digest(
+        "segment",
+        SEGMENT_VERSION,
+        row["content_digest"],
+        model_digest,
+        tile_px,
+        preparation.flat_field,
+        preparation.contrast,
+    )
     particles = digest(
         "measure",
         MEASURE_VERSION,
@@ -72,7 +90,7 @@ def make_task(
         measure.outlines,
     )
     identity = {name: value for name, value in row.items() if name not in RESULT_COLUMNS}
-    return Task(identity, model, model_name, segment, particles)
+    return Task(identity, model, model_name, segment, particles, preparation)
 
 
 def planned_row(task: Task, part: str) -> Row:

@@ -11,6 +11,7 @@ from nanocensus.errors import JobError
 from nanocensus.measure.criteria import Criteria
 from nanocensus.schema import PARTICLES, Estimator
 from nanocensus.sections import parse_section, read_toml
+from nanocensus.segment.flatfield import Contrast, Preparation
 from nanocensus.segment.windows import DEFAULT_TILE
 from nanocensus.simulate.spec import SimulationSpec
 from nanocensus.statistics.size_bins import SizeBins, size_bins
@@ -62,12 +63,21 @@ class SimulateSection:
 
 @dataclasses.dataclass(frozen=True)
 class SegmentSection:
-    """The network, and how a micrograph is cut for it."""
+    """The network, and how a micrograph is prepared and cut for it."""
 
     model: str = "default"
     """Name of a shipped network or path of a .safetensors file; a `model` column of micrographs.csv goes before it."""
     tile_px: int = DEFAULT_TILE
     """Largest side of the windows that a micrograph is cut into, in pixels; it bounds a worker's memory."""
+    flat_field: bool = True
+    """Whether hot pixels are replaced and the micrograph is divided by its background before the network sees it."""
+    contrast: Contrast = "dark"
+    """What particles are against their surroundings: "dark" in bright field, "bright" in dark field and HAADF."""
+
+    @property
+    def preparation(self) -> Preparation:
+        """What is done to a micrograph before the network sees it."""
+        return Preparation(self.flat_field, self.contrast)
 
 
 @dataclasses.dataclass(frozen=True)

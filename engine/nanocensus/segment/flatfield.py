@@ -1,12 +1,144 @@
 """From recorded values to what the network was trained on."""
 
+import functools
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, Literal
+
 import numpy as np
-from jaxtyping import Float32, Shaped
+from jaxtyping import Bool, Float32, Num, Shaped
 
 from nanocensus.errors import ImageError
+from nanocensus.segment.background import Loss, fit_background, surface_factors
+from nanocensus.segment.hot_pixels import replace_hot_pixels
+
+_log = logging.getLogger(__name__)
+
+Contrast = Literal["dark", "bright"]
+"""What particles are against their surroundings."""
 
 _RECORDED_EXACTLY = ("uint8", "int8", "uint16", "int16", "float32")
 """Types whose values float32 holds; micrographs of others are standardised on the host, in float64."""
+
+_STRIP_ROWS = 64
+"""Rows that are divided at once on the host: their background stays in the cache."""
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What is done to a micrograph before it is standardised."""
+
+    flat_field: bool = True
+    """Whether hot pixels are replaced and the micrograph is divided by its background."""
+    contrast: Contrast = "dark"
+    """What particles are against their surroundings; networks know dark ones, so "bright" is inverted."""
+
+
+AS_USUAL = Preparation()
+"""What is done unless a job or a call says otherwise."""
+
+
+def prepare(image: Shaped[Any, "..."], preparation: Preparation) -> Num[Any, "y x"]:
+    """Do to a micrograph what is to be done before it is standardised.
+
+    Parameters
+    ----------
+    image : (y, x) array
+        A whole micrograph: of numpy as recorded, or of JAX, from `as_transported`.
+    preparation : Preparation
+
+    Returns
+    -------
+    (y, x) array
+        Of the same library; the same array if nothing is to be done.
+
+    Raises
+    ------
+    ImageError
+        If it is no micrograph, or is flattened and has values that are not finite.
+    """
+    parse_micrograph(image)
+    if preparation.flat_field:
+        image = flatten(image, contrast=preparation.contrast)
+    if preparation.contrast == "bright":
+        return -image.astype(np.float32 if image.dtype.name in _RECORDED_EXACTLY else np.float64)
+    return image
+
+
+def flatten(image: Num[Any, "y x"], *, contrast: Contrast = "dark", loss: Loss = "one-sided") -> Float32[Any, "y x"]:
+    """Replace hot pixels, and divide a micrograph by its background.
+
+    A background that cannot be light (see `background.LEAST_LIGHT`), as where values were shifted after the camera or a
+    support fills half of the micrograph, is not divided by: the log says so, and hot pixels are all that changes.
+
+    Parameters
+    ----------
+    image : (y, x) array
+        A whole micrograph of numpy or JAX, in which no light is recorded as zero; JAX compiles it once a shape and type.
+    contrast : {"dark", "bright"}
+        What particles are against the background.
+    loss : {"one-sided", "paper"}
+        How the background is told from particles; see `background.fit_background`.
+
+    Returns
+    -------
+    (y, x) array of float32
+        About 1 where there is only background, of the same library.
+
+    Raises
+    ------
+    ImageError
+        If it is no micrograph or has values that are not finite.
+
+    Examples
+    --------
+    >>> light = np.linspace(100, 200, 64) * np.ones((64, 1))
+    >>> abs(flatten(light) - 1).max() < 1e-5
+    np.True_
+    """
+    if isinstance(image, np.ndarray):
+        flat, is_light = _flattened(np, as_transported(image, keep_level=True), contrast, loss)
+    else:
+        flat, is_light, finite = _compiled()(image, contrast, loss)
+        if not finite:
+            raise not_finite(np.asarray(image))
+    if not is_light:
+        _log.warning(
+            "the background of a micrograph of %d x %d px is no light that it could be divided by: not flattened",
+            *image.shape,
+        )
+    return flat
+
+
+def _flattened(
+    xp: ModuleType, image: Num[Any, "y x"], contrast: Contrast, loss: Loss
+) -> tuple[Float32[Any, "y x"], Bool[Any, ""]]:
+    clean = replace_hot_pixels(xp, image)
+    coefficients, is_light = fit_background(xp, clean, particles=contrast, loss=loss)
+    rows, columns = surface_factors(xp, coefficients, image.shape)
+    if xp is not np:
+        return clean / (rows @ columns), is_light
+    flat = np.empty(image.shape, np.float32)
+    for top in range(0, len(flat), _STRIP_ROWS):
+        strip = slice(top, top + _STRIP_ROWS)
+        np.divide(clean[strip], rows[strip] @ columns, out=flat[strip])
+    return flat, is_light
+
+
+@functools.cache
+def _compiled() -> Callable[..., tuple[Float32[Any, "y x"], Bool[Any, ""], Bool[Any, ""]]]:
+    import jax
+    import jax.numpy as jnp
+
+    def flattened(
+        image: Num[Any, "y x"], contrast: Contrast, loss: Loss
+    ) -> tuple[Float32[Any, "y x"], Bool[Any, ""], Bool[Any, ""]]:
+        with jax.default_matmul_precision("highest"):  # a GPU's own choice keeps three digits
+            return *_flattened(jnp, image, contrast, loss), jnp.isfinite(image).all()
+
+    return jax.jit(flattened, static_argnums=(1, 2))
 
 
 def standardise(image: Shaped[np.ndarray, "y x"]) -> Float32[np.ndarray, "y x"]:
@@ -49,7 +181,7 @@ def standardise(image: Shaped[np.ndarray, "y x"]) -> Float32[np.ndarray, "y x"]:
     return centred
 
 
-def parse_micrograph(image: Shaped[np.ndarray, "..."]) -> None:
+def parse_micrograph(image: Shaped[Any, "..."]) -> None:
     """Check that an array can be a micrograph.
 
     Raises
@@ -76,8 +208,14 @@ def not_finite(image: Shaped[np.ndarray, "y x"]) -> ImageError:
     )
 
 
-def as_transported(image: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "y x"]:
+def as_transported(image: Shaped[np.ndarray, "..."], *, keep_level: bool = False) -> Shaped[np.ndarray, "y x"]:
     """Check a micrograph, and give it as it travels to the device: as recorded where float32 holds that exactly.
+
+    Parameters
+    ----------
+    image : (y, x) ndarray
+    keep_level : bool
+        Whether values that float32 does not hold are only scaled, not shifted: for those who will flatten them.
 
     Raises
     ------
@@ -87,6 +225,11 @@ def as_transported(image: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "y x"
     parse_micrograph(image)
     if image.dtype.kind == "f" and not np.isfinite(image.mean(dtype=np.float64)):
         raise not_finite(image)
-    if image.dtype.name not in _RECORDED_EXACTLY:
+    if image.dtype.name in _RECORDED_EXACTLY:
+        return np.ascontiguousarray(image, image.dtype.newbyteorder("="))
+    if not keep_level:
         return standardise(image)
-    return np.ascontiguousarray(image, image.dtype.newbyteorder("="))
+    largest = max(abs(float(image.min())), abs(float(image.max()))) or 1.0
+    scaled = np.empty(image.shape, np.float32)
+    np.divide(image, largest, out=scaled, dtype=np.float64, casting="unsafe")
+    return scaled

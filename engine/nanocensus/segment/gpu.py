@@ -15,6 +15,7 @@ from jaxtyping import Array, Shaped, UInt8
 
 from nanocensus.errors import DeviceError
 from nanocensus.segment.architecture import Architecture
+from nanocensus.segment.flatfield import AS_USUAL, Preparation, prepare
 from nanocensus.segment.parameters import Precision, logits
 from nanocensus.segment.predict import probability_parts
 from nanocensus.segment.weights import Model
@@ -23,7 +24,12 @@ from nanocensus.segment.windows import DEFAULT_TILE
 _log = logging.getLogger(__name__)
 
 
-def probability_map(model: Model, image: Shaped[Array, "y x"], precision: Precision = "float32") -> UInt8[Array, "y x"]:
+def probability_map(
+    model: Model,
+    image: Shaped[Array, "y x"],
+    preparation: Preparation = AS_USUAL,
+    precision: Precision = "float32",
+) -> UInt8[Array, "y x"]:
     """Segment a micrograph that is on the device; the map stays there.
 
     Where the device's memory does not hold it in one piece, it goes through in windows.
@@ -33,6 +39,8 @@ def probability_map(model: Model, image: Shaped[Array, "y x"], precision: Precis
     model : Model
     image : (y, x) array
         From `nanocensus.segment.flatfield.as_transported`.
+    preparation : Preparation
+        What is done to it before it is standardised.
     precision : {"float32", "bfloat16"}
         Of the features between convolutions.
 
@@ -46,6 +54,7 @@ def probability_map(model: Model, image: Shaped[Array, "y x"], precision: Precis
     DeviceError
         If not even a window fits.
     """
+    image = prepare(image, preparation)
     try:
         found: Array = _segment(model.config, precision, _on_device(model), image).block_until_ready()
         return found

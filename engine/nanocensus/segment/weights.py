@@ -17,7 +17,7 @@ from jaxtyping import Shaped, UInt8
 from nanocensus.errors import ModelError
 from nanocensus.provenance import canonical_json
 from nanocensus.segment.architecture import Architecture, UNetConfig, architecture_of
-from nanocensus.segment.flatfield import as_transported
+from nanocensus.segment.flatfield import Contrast, Preparation, as_transported, prepare
 
 _KEY, _FORMAT = "nanocensus", "nanocensus-unet/1"
 _SHIPPED = importlib.resources.files("nanocensus.segment") / "models"
@@ -42,6 +42,8 @@ class Model:
         pixel_size_nm: float | None = None,
         *,
         tile: int | None = None,
+        flat_field: bool = True,
+        contrast: Contrast = "dark",
         precision: Literal["float32", "bfloat16"] = "float32",
     ) -> UInt8[np.ndarray, "y x"]:
         """Give the probability that each pixel is particle.
@@ -49,13 +51,17 @@ class Model:
         Parameters
         ----------
         image : (y, x) ndarray
-            A whole micrograph of integers or real numbers, particles darker than their surroundings.
+            A whole micrograph of integers or real numbers.
         pixel_size_nm : float, optional
             Side of a pixel. These networks were trained over a range of magnifications and do not use it.
         tile : int, optional
             Largest side of the windows that the micrograph is cut into, pixels. It bounds the memory; the probability
             is the same to rounding. Without it a GPU takes the micrograph in one piece, and a CPU takes windows as
             large as half of the machine's memory, or its container's, allows.
+        flat_field : bool
+            Whether hot pixels are replaced and the micrograph is divided by its background first.
+        contrast : {"dark", "bright"}
+            What particles are against their surroundings.
         precision : {"float32", "bfloat16"}
             Of the features between convolutions. bfloat16 takes half the memory, and less time on a GPU; on a CPU it
             takes longer. It moves probabilities by up to a few hundredths.
@@ -72,13 +78,15 @@ class Model:
         """
         import jax
 
+        preparation = Preparation(flat_field, contrast)
         if jax.default_backend() == "gpu" and tile is None:
             from nanocensus.segment.gpu import probability_map
 
-            return np.asarray(probability_map(self, jax.device_put(as_transported(image)), precision))
+            sent = jax.device_put(as_transported(image, keep_level=flat_field))
+            return np.asarray(probability_map(self, sent, preparation, precision))
         from nanocensus.segment.predict import predict
 
-        return predict(self.config, self.parameters, image, tile=tile, precision=precision)
+        return predict(self.config, self.parameters, prepare(image, preparation), tile=tile, precision=precision)
 
 
 def model_names() -> tuple[str, ...]:
