@@ -16,6 +16,7 @@ from jaxtyping import Shaped, UInt8
 from nanocensus.errors import ModelError
 from nanocensus.provenance import canonical_json
 from nanocensus.segment.architecture import UNetConfig
+from nanocensus.segment.domain import Domain, read_domain
 from nanocensus.segment.flatfield import as_transported
 
 _KEY, _FORMAT = "nanocensus", "nanocensus-unet/1"
@@ -34,6 +35,8 @@ class Model:
     """The architecture."""
     parameters: Mapping[str, np.ndarray] = field(repr=False, compare=False)
     """The weights by their dotted names, float32, BatchNorm folded."""
+    domain: Domain | None = field(default=None, repr=False, compare=False)
+    """What it was trained on, where the card beside its file says so."""
 
     def probability(
         self, image: Shaped[np.ndarray, "y x"], pixel_size_nm: float | None = None, *, tile: int | None = None
@@ -161,14 +164,14 @@ def _load_shipped(name: str) -> Model:
     return model
 
 
-def _identity(path: Path) -> tuple[int, int, int]:
-    """Give what changes when a file is replaced, even within the clock's resolution."""
-    status = path.stat()
-    return status.st_ino, status.st_mtime_ns, status.st_size
+def _identity(path: Path) -> tuple[int, ...]:
+    """Give what changes when a model's file or card is replaced, even within the clock's resolution."""
+    states = [each.stat() for each in (path, path.with_suffix(".json")) if each.exists()]
+    return tuple(number for state in states for number in (state.st_ino, state.st_mtime_ns, state.st_size))
 
 
 @functools.lru_cache(maxsize=8)
-def _load(path: Path, identity: tuple[int, int, int]) -> Model:
+def _load(path: Path, identity: tuple[int, ...]) -> Model:
     try:
         with safetensors.safe_open(path, framework="numpy") as stream:
             metadata = stream.metadata() or {}
@@ -192,7 +195,8 @@ def _load(path: Path, identity: tuple[int, int, int]) -> Model:
     _check(path, architecture, parameters)
     for array in parameters.values():
         array.flags.writeable = False
-    return Model(path.stem, _digest(architecture, parameters), architecture, parameters)
+    digest = _digest(architecture, parameters)
+    return Model(path.stem, digest, architecture, parameters, read_domain(path.with_suffix(".json"), digest))
 
 
 def _check(path: Path, config: UNetConfig, parameters: Mapping[str, np.ndarray]) -> None:
