@@ -14,6 +14,7 @@ import pandas as pd
 from nanocensus.errors import StoreError
 from nanocensus.pipeline.spec import MeasureSection
 from nanocensus.provenance import digest, file_digest
+from nanocensus.segment.domain import Domain
 from nanocensus.store.ingest import STORE_FOLDER
 from nanocensus.store.micrographs import stored_digests
 from nanocensus.store.outlines import OUTLINES_FOLDER, is_whole
@@ -24,7 +25,9 @@ SEGMENT_VERSION = 1
 MEASURE_VERSION = 2
 """Raise it when the same probability map would give another particle table."""
 
-RESULT_COLUMNS = ("model", "segment_digest", "measure_digest", "status", "reason", "n_detected", "part", "part_digest")
+RESULT_COLUMNS = (
+    "model", "segment_digest", "measure_digest", "status", "reason", "n_detected", "domain_score", "part", "part_digest"
+)  # fmt: skip
 """Columns of the index that say what became of a micrograph; the others say what it is."""
 
 Row = Mapping[str, Any]
@@ -44,6 +47,8 @@ class Task:
     """Digest of all that its probability map depends on."""
     measure_digest: str
     """Digest of all that its particles depend on."""
+    domain: Domain | None = None
+    """What its network was trained on, where that is known."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,14 @@ class Block:
 
 
 def make_task(
-    row: Row, *, model: str, model_name: str, model_digest: str, tile_px: int, measure: MeasureSection
+    row: Row,
+    *,
+    model: str,
+    model_name: str,
+    model_digest: str,
+    tile_px: int,
+    measure: MeasureSection,
+    domain: Domain | None = None,
 ) -> Task:
     """Name what a micrograph's results depend on, stage by stage."""
     segment = digest("segment", SEGMENT_VERSION, row["content_digest"], model_digest, tile_px)
@@ -72,7 +84,7 @@ def make_task(
         measure.outlines,
     )
     identity = {name: value for name, value in row.items() if name not in RESULT_COLUMNS}
-    return Task(identity, model, model_name, segment, particles)
+    return Task(identity, model, model_name, segment, particles, domain)
 
 
 def planned_row(task: Task, part: str) -> Row:

@@ -204,6 +204,7 @@ def _plan(micrographs: pd.DataFrame, chosen: Mapping[str, Network], job: Job) ->
             model_digest=network.digest,
             tile_px=job.segment.tile_px,
             measure=job.measure,
+            domain=network.domain,
         )
     return cut_blocks(assign_parts(micrographs, job.blocks.micrographs), tasks)
 
