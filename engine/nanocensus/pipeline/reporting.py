@@ -69,7 +69,7 @@ def report_run(job: Job, analysis: Analysis) -> Path:
         pictures=list(_pictures(job, micrographs)),
         agreement=agreement.rows if len(agreement.rows) else None,
         tables=_agreement_table(agreement, job.statistics.level),
-        warnings=_warnings(micrographs),
+        warnings=domain_warnings(micrographs),
         provenance={key: value for key, value in record.items() if key not in ("seconds", "n_reused")},
     )
     path = job.out / REPORT
@@ -84,7 +84,7 @@ def _rejected(counts: pd.DataFrame) -> pd.DataFrame:
     return long[long["particles"] > 0].reset_index(drop=True)
 
 
-def _warnings(micrographs: pd.DataFrame) -> list[str]:
+def domain_warnings(micrographs: pd.DataFrame) -> list[str]:
     """Warn where the network has seen nothing like many of the micrographs."""
     scores = micrographs.loc[micrographs["status"] == "done", "domain_score"].dropna()
     far = int((scores > 1).sum())
