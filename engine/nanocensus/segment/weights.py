@@ -18,6 +18,7 @@ from nanocensus.provenance import canonical_json
 from nanocensus.segment.architecture import UNetConfig
 from nanocensus.segment.domain import Domain, read_domain
 from nanocensus.segment.flatfield import as_transported
+from nanocensus.segment.resample import Resample, predict_resampled
 
 _KEY, _FORMAT = "nanocensus", "nanocensus-unet/1"
 _SHIPPED = importlib.resources.files("nanocensus.segment") / "models"
@@ -39,7 +40,12 @@ class Model:
     """What it was trained on, where the card beside its file says so."""
 
     def probability(
-        self, image: Shaped[np.ndarray, "y x"], pixel_size_nm: float | None = None, *, tile: int | None = None
+        self,
+        image: Shaped[np.ndarray, "y x"],
+        pixel_size_nm: float | None = None,
+        *,
+        tile: int | None = None,
+        resample: Resample | None = None,
     ) -> UInt8[np.ndarray, "y x"]:
         """Give the probability that each pixel is particle.
 
@@ -48,10 +54,14 @@ class Model:
         image : (y, x) ndarray
             A whole micrograph of integers or real numbers, particles darker than their surroundings.
         pixel_size_nm : float, optional
-            Side of a pixel. These networks were trained over a range of magnifications and do not use it.
+            Side of a pixel; used for `resample` only.
         tile : int, optional
             Largest side of the windows that the micrograph is cut into, pixels. It bounds the memory; the probability
             is the same to rounding. Without it a GPU takes the micrograph in one piece.
+        resample : {"pixel size", "particles"}, optional
+            Whether it is resampled to what the network was trained on, and the map back: "pixel size" brings
+            `pixel_size_nm` into the range that the model card states; "particles" magnifies the micrograph where its
+            particles, found without resampling, are smaller than those of the card (diameter, 5th percentile).
 
         Returns
         -------
@@ -61,8 +71,17 @@ class Model:
         Raises
         ------
         ImageError
-            If the image is not a micrograph, or the tile is too small for the network.
+            If the image is not a micrograph, the tile is too small for the network, or the micrograph would have to be
+            resampled by more than a factor of 4.
+        ModelError
+            If resampling is asked for, and the model card does not say what the network was trained on.
         """
+        if resample is None:
+            return self._probability(image, tile)
+        predict = functools.partial(self._probability, tile=tile)
+        return predict_resampled(predict, image, self.domain, by=resample, pixel_size_nm=pixel_size_nm)
+
+    def _probability(self, image: Shaped[np.ndarray, "y x"], tile: int | None) -> UInt8[np.ndarray, "y x"]:
         import jax
 
         if jax.default_backend() == "gpu" and tile is None:
