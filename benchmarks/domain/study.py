@@ -1,6 +1,6 @@
 """Whether the domain score tells where a network fails, and whether resampling helps it.
 
-    PYTHONPATH=engine .venv/bin/python benchmarks/domain/study.py [MODEL]        # about five minutes
+    PYTHONPATH=engine .venv/bin/python benchmarks/domain/study.py [MODEL]        # about three minutes
 
 The domain is that of the demonstration's 30 micrographs, on which the shipped network was trained. The others are these
 micrographs changed, and simulated ones under conditions drawn at random, with seeds that no choice was made on. Writes
