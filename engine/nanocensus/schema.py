@@ -192,6 +192,15 @@ MICROGRAPHS = Table(
         Column(
             "n_detected", "int32", "Number of particles detected, before any criterion.", nullable=True, minimum=0.0
         ),
+        Column(
+            "domain_score",
+            "float64",
+            "How far it is from what its network was trained on: 0 in the middle, 1 where one in a hundred training "
+            "micrographs lies; none where the model card does not say.",
+            "1",
+            nullable=True,
+            minimum=0.0,
+        ),
         Column("part", "string", "File name of the Parquet part that holds its particles.", nullable=True),
         Column("part_digest", "string", "SHA-256 of that file.", nullable=True),
     ),

@@ -1,6 +1,15 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
 from nanocensus.pipeline.block import process_block
 from nanocensus.pipeline.plan import Block, make_task
 from nanocensus.pipeline.spec import MeasureSection
+from nanocensus.segment.domain import Domain, describe
+from nanocensus.segment.weights import load_model
+from nanocensus.store.ingest import STORE_FOLDER
+from nanocensus.store.micrographs import content_digest, create_store, write_micrograph
 
 
 def test_the_time_of_a_stage_that_failed_counts(tmp_path):
@@ -13,3 +22,27 @@ def test_the_time_of_a_stage_that_failed_counts(tmp_path):
     result = process_block(Block("part-0.parquet", (task,)), tmp_path, 64, settings)
     assert [row["status"] for row in result.rows] == ["failed"]  # its pixels are nowhere
     assert result.seconds["read"] > 0.0
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_micrograph_is_scored_where_its_networks_domain_is_known_from_a_new_map_and_a_stored_one(tmp_path, known):
+    store = tmp_path / STORE_FOLDER
+    create_store(store)
+    y, x = np.mgrid[:96, :96]
+    pixels = np.where(np.hypot(y - 48, x - 48) < 20, 60, 120).astype(np.uint8) + (x % 3 * y % 5).astype(np.uint8)
+    digest = content_digest(pixels)
+    write_micrograph(store, digest[:16], pixels, name="a.tif", pixel_size_nm=0.1)
+    model = load_model("default")
+    found = describe(pixels, model.probability(pixels, tile=512))
+    domain = Domain.of([found, replace(found, coverage=0.5)])
+    row = {"micrograph": digest[:16], "name": "a.tif", "sample": "A", "content_digest": digest, "pixel_size_nm": 0.1}
+    settings = MeasureSection()
+    task = make_task(
+        row, model="default", model_name="default", model_digest=model.digest, tile_px=512, measure=settings,
+        domain=domain if known else None,
+    )  # fmt: skip
+    scores = []
+    for _ in range(2):  # the second time the map is there
+        result = process_block(Block("part-0.parquet", (task,)), tmp_path, 512, settings)
+        scores.append(result.rows[0]["domain_score"])
+    assert scores == ([round(domain.score(found), 4)] * 2 if known else [None, None])

@@ -1,5 +1,6 @@
 """Models on disk: what is written is what is read, and nothing else is accepted."""
 
+import json
 import pickle
 
 import numpy as np
@@ -8,6 +9,7 @@ import safetensors.numpy
 
 from nanocensus.errors import ModelError
 from nanocensus.segment.architecture import UNetConfig
+from nanocensus.segment.domain import Description, Domain
 from nanocensus.segment.parameters import fold, initial_network, named_arrays
 from nanocensus.segment.weights import load_model, model_names, save_model
 
@@ -118,3 +120,18 @@ def test_a_shipped_model_that_is_not_that_of_its_card_is_refused(tmp_path, param
     monkeypatch.setattr("nanocensus.segment.weights._SHIPPED", tmp_path)
     with pytest.raises(ModelError, match="digest 0123456789abcdef"):
         load_model("mine")
+
+
+def test_a_model_knows_the_domain_of_its_own_card_alone(tmp_path, parameters):
+    path, card = tmp_path / "mine.safetensors", tmp_path / "mine.json"
+    model = save_model(path, CONFIG, parameters)
+    assert model.domain is None
+    plain = Description(50.0, 0.2, 2.3, 0.02, 2.3, 0.2, 0.7, 0.3)
+    domain = Domain.of([plain] * 3, pixel_sizes_nm=[0.1])
+    card.write_text(json.dumps({"digest": model.digest, "domain": domain.to_dict()}))
+    assert load_model(path).domain == domain
+    card.write_text(json.dumps({"digest": "another", "domain": domain.to_dict()}))
+    assert load_model(path).domain is None
+    card.write_text(json.dumps({"digest": model.digest, "domain": {"version": 0}}))
+    with pytest.raises(ModelError, match="version 0"):
+        load_model(path)

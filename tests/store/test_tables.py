@@ -257,3 +257,4 @@ def test_what_format_1_0_wrote_opens_and_what_it_did_not_know_is_missing():
     assert frame[newer].isna().all(axis=None)
     assert frame[[name for name in written if name != "border_weight"]].notna().all(axis=None)
     assert read_micrographs(golden)["n_detected"].tolist() == [2, 1, 0]
+    assert read_micrographs(golden)["domain_score"].isna().all()

@@ -19,6 +19,8 @@ from nanocensus.pipeline.gpu_service import predict_on_gpu
 from nanocensus.pipeline.plan import Block, Task, planned_row
 from nanocensus.pipeline.spec import MeasureSection
 from nanocensus.schema import PARTICLES, Estimator
+from nanocensus.segment.domain import describe
+from nanocensus.segment.flatfield import prepare
 from nanocensus.segment.weights import load_model
 from nanocensus.store.ingest import STORE_FOLDER
 from nanocensus.store.micrographs import read_pixels, read_probability, write_labels, write_probability
@@ -67,8 +69,8 @@ def process_block(block: Block, out: Path, tile_px: int, settings: MeasureSectio
     rows: list[dict[str, Any]] = []
     for task in block.tasks:
         try:
-            table, radii_nm = _process_micrograph(task, out, None if gpu else tile_px, settings, seconds)
-            outcome = {"status": "done", "n_detected": table.num_rows}
+            table, radii_nm, score = _process_micrograph(task, out, None if gpu else tile_px, settings, seconds)
+            outcome = {"status": "done", "n_detected": table.num_rows, "domain_score": score}
         except Exception as error:  # noqa: BLE001  one bad micrograph must not cost the others
             table, radii_nm = PARTICLES.arrow().empty_table(), np.empty((0, ANGLES))
             outcome = _failure(task, error)
@@ -116,10 +118,11 @@ def _failure(task: Task, error: Exception) -> dict[str, Any]:
 
 def _process_micrograph(
     task: Task, out: Path, tile_px: int | None, settings: MeasureSection, seconds: dict[str, float]
-) -> tuple[pa.Table, Float64[np.ndarray, "n 128"]]:
-    """Give the particles of a micrograph, and r(theta) of their outlines in nm (none where pixels were counted)."""
+) -> tuple[pa.Table, Float64[np.ndarray, "n 128"], float | None]:
+    """Give the particles of a micrograph, r(theta) of their outlines in nm (none where pixels were counted), its score."""
     store, micrograph = out / STORE_FOLDER, str(task.row["micrograph"])
     probability = _probability(store, micrograph, task, tile_px, seconds)
+    score = _domain_score(store, micrograph, task, probability, seconds)
     with _timed(seconds, "measure"):
         table, labels, radii_nm = _measured(probability, float(task.row["pixel_size_nm"]), settings)
     with _timed(seconds, "write"):
@@ -127,7 +130,20 @@ def _process_micrograph(
     identity = {"sample": task.row["sample"], "micrograph": micrograph}
     columns = [pa.repeat(pa.scalar(identity[name]), table.num_rows) if name in identity else table[name]
                for name in PARTICLES.names]  # fmt: skip
-    return pa.table(columns, schema=PARTICLES.arrow()), np.empty((0, ANGLES)) if radii_nm is None else radii_nm
+    return pa.table(columns, schema=PARTICLES.arrow()), np.empty((0, ANGLES)) if radii_nm is None else radii_nm, score
+
+
+def _domain_score(
+    store: Path, micrograph: str, task: Task, probability: UInt8[np.ndarray, "y x"], seconds: dict[str, float]
+) -> float | None:
+    """Say how far the micrograph is from what its network was trained on, if that is known."""
+    if task.domain is None:
+        return None
+    with _timed(seconds, "read"):
+        pixels = read_pixels(store, micrograph)
+    with _timed(seconds, "measure"):
+        as_known = prepare(pixels, dataclasses.replace(task.preparation, flat_field=False))
+        return round(task.domain.score(describe(as_known, probability)), 4)
 
 
 def _probability(

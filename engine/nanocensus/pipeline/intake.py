@@ -12,6 +12,7 @@ from nanocensus.errors import ImageError, InputError, JobError, StoreError
 from nanocensus.measure.criteria import refuse_unknown_samples
 from nanocensus.pipeline.dispatch import Failure, OnProgress, spread
 from nanocensus.pipeline.spec import Job, model_path
+from nanocensus.segment.domain import Domain
 from nanocensus.segment.weights import load_model
 from nanocensus.segment.windows import plan_windows
 from nanocensus.simulate.rendering import write_simulated
@@ -32,6 +33,8 @@ class Network:
     name: str
     """What the results call it."""
     digest: str
+    domain: Domain | None
+    """What it was trained on, where its card says so."""
 
 
 def find_micrographs(job: Job) -> list[Source]:
@@ -88,7 +91,7 @@ def _load(place: str, tile_px: int) -> Network:
         plan_windows(tile_px + model.config.stride, tile_px, model.config)
     except ImageError as error:
         raise JobError("[segment] tile_px", expected=error.expected, got=str(tile_px), remedy=error.remedy) from None
-    return Network(place, model.name, model.digest)
+    return Network(place, model.name, model.digest, model.domain)
 
 
 def take_in(sources: list[Source], out: Path, client: distributed.Client, on_progress: OnProgress) -> Manifest:

@@ -14,6 +14,7 @@ import pandas as pd
 from nanocensus.errors import StoreError
 from nanocensus.pipeline.spec import MeasureSection
 from nanocensus.provenance import digest, file_digest
+from nanocensus.segment.domain import Domain
 from nanocensus.segment.flatfield import AS_USUAL, Preparation
 from nanocensus.store.ingest import STORE_FOLDER
 from nanocensus.store.micrographs import stored_digests
@@ -25,7 +26,9 @@ SEGMENT_VERSION = 2
 MEASURE_VERSION = 2
 """Raise it when the same probability map would give another particle table."""
 
-RESULT_COLUMNS = ("model", "segment_digest", "measure_digest", "status", "reason", "n_detected", "part", "part_digest")
+RESULT_COLUMNS = (
+    "model", "segment_digest", "measure_digest", "status", "reason", "n_detected", "domain_score", "part", "part_digest"
+)  # fmt: skip
 """Columns of the index that say what became of a micrograph; the others say what it is."""
 
 Row = Mapping[str, Any]
@@ -47,6 +50,8 @@ class Task:
     """Digest of all that its particles depend on."""
     preparation: Preparation = AS_USUAL
     """What is done to it before the network sees it."""
+    domain: Domain | None = None
+    """What its network was trained on, where that is known."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,7 @@ def make_task(
     tile_px: int,
     measure: MeasureSection,
     preparation: Preparation = AS_USUAL,
+    domain: Domain | None = None,
 ) -> Task:
     """Name what a micrograph's results depend on, stage by stage."""
     segment = digest(
@@ -90,7 +96,7 @@ def make_task(
         measure.outlines,
     )
     identity = {name: value for name, value in row.items() if name not in RESULT_COLUMNS}
-    return Task(identity, model, model_name, segment, particles, preparation)
+    return Task(identity, model, model_name, segment, particles, preparation, domain)
 
 
 def planned_row(task: Task, part: str) -> Row:

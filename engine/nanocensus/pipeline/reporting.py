@@ -24,6 +24,8 @@ from nanocensus.store.micrographs import read_labels, read_pixels, read_probabil
 from nanocensus.store.tables import read_particles
 
 REPORT = "report.html"
+_FAR_SHARE = 0.05
+"""Share of the micrographs with a domain_score above 1 from which on the report warns; 0.01 is expected."""
 
 
 def report_run(job: Job, analysis: Analysis) -> Path:
@@ -67,6 +69,7 @@ def report_run(job: Job, analysis: Analysis) -> Path:
         pictures=list(_pictures(job, micrographs)),
         agreement=agreement.rows if len(agreement.rows) else None,
         tables=_agreement_table(agreement, job.statistics.level),
+        warnings=domain_warnings(micrographs),
         provenance={key: value for key, value in record.items() if key not in ("seconds", "n_reused")},
     )
     path = job.out / REPORT
@@ -79,6 +82,16 @@ def _rejected(counts: pd.DataFrame) -> pd.DataFrame:
     long = counts[list(REASONS)].melt(ignore_index=False, var_name="reason", value_name="particles").reset_index()
     long["reason"] = long["reason"].map(reason_in_words)
     return long[long["particles"] > 0].reset_index(drop=True)
+
+
+def domain_warnings(micrographs: pd.DataFrame) -> list[str]:
+    """Warn where the network has seen nothing like many of the micrographs."""
+    scores = micrographs.loc[micrographs["status"] == "done", "domain_score"].dropna()
+    far = int((scores > 1).sum())
+    if far <= _FAR_SHARE * len(scores):
+        return []
+    unlike = f"{far} of {len(scores)} micrographs are unlike what the network was trained on (domain_score above 1, "
+    return [f"{unlike}the largest {scores.max():.2g}): look at their outlines before you believe the numbers."]
 
 
 def _agreement_table(agreement: Agreement, level: float) -> Sequence[ReportTable]:

@@ -205,6 +205,7 @@ def _plan(micrographs: pd.DataFrame, chosen: Mapping[str, Network], job: Job) ->
             tile_px=job.segment.tile_px,
             measure=job.measure,
             preparation=job.segment.preparation,
+            domain=network.domain,
         )
     return cut_blocks(assign_parts(micrographs, job.blocks.micrographs), tasks)
 

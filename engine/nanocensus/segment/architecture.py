@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from nanocensus.errors import ModelError
 
@@ -62,6 +62,9 @@ class ResNetUNetConfig:
         """Give the fields as JSON values."""
         return {"kind": self.kind, **asdict(self)}
 
+
+Precision = Literal["float32", "bfloat16"]
+"""Of weights and features; sums are kept in float32 in either."""
 
 Architecture = UNetConfig | ResNetUNetConfig
 """What a model's file says of its network."""

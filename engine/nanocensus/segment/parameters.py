@@ -2,14 +2,14 @@
 
 import functools
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Float32
 
-from nanocensus.segment.architecture import Architecture, UNetConfig
+from nanocensus.segment.architecture import Architecture, Precision, UNetConfig
 from nanocensus.segment.convolutions import BATCH_NORM_EPSILON
 from nanocensus.segment.resnet_unet import ResNetUNet
 from nanocensus.segment.unet import UNet
@@ -111,10 +111,6 @@ def parameter_shapes(config: Architecture) -> Mapping[str, tuple[int, ...]]:
     network = nnx.eval_shape(lambda: _network(config, normalised=False))
     state = nnx.to_flat_state(nnx.state(network, nnx.Param))
     return {".".join(map(str, path)): tuple(leaf.shape) for path, leaf in state}
-
-
-Precision = Literal["float32", "bfloat16"]
-"""Of weights and features; sums are kept in float32 in either."""
 
 
 def logits(

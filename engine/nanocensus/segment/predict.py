@@ -7,10 +7,10 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, Float32, Shaped, UInt8
 
-from nanocensus.segment.architecture import Architecture
+from nanocensus.segment.architecture import Architecture, Precision
 from nanocensus.segment.flatfield import parse_micrograph, standardise
 from nanocensus.segment.memory import choose_tile, own_memory
-from nanocensus.segment.parameters import Precision, logits
+from nanocensus.segment.parameters import logits
 from nanocensus.segment.windows import plan_windows, up_to_multiple
 
 

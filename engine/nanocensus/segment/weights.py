@@ -7,7 +7,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import safetensors
@@ -16,8 +15,10 @@ from jaxtyping import Shaped, UInt8
 
 from nanocensus.errors import ModelError
 from nanocensus.provenance import canonical_json
-from nanocensus.segment.architecture import Architecture, UNetConfig, architecture_of
+from nanocensus.segment.architecture import Architecture, Precision, UNetConfig, architecture_of
+from nanocensus.segment.domain import Domain, read_domain
 from nanocensus.segment.flatfield import Contrast, Preparation, as_transported, prepare
+from nanocensus.segment.resample import Resample, predict_resampled
 
 _KEY, _FORMAT = "nanocensus", "nanocensus-unet/1"
 _SHIPPED = importlib.resources.files("nanocensus.segment") / "models"
@@ -35,6 +36,8 @@ class Model:
     """The architecture."""
     parameters: Mapping[str, np.ndarray] = field(repr=False, compare=False)
     """The weights by their dotted names, float32, BatchNorm folded."""
+    domain: Domain | None = field(default=None, repr=False, compare=False)
+    """What it was trained on, where the card beside its file says so."""
 
     def probability(
         self,
@@ -44,7 +47,8 @@ class Model:
         tile: int | None = None,
         flat_field: bool = True,
         contrast: Contrast = "dark",
-        precision: Literal["float32", "bfloat16"] = "float32",
+        precision: Precision = "float32",
+        resample: Resample | None = None,
     ) -> UInt8[np.ndarray, "y x"]:
         """Give the probability that each pixel is particle.
 
@@ -53,7 +57,7 @@ class Model:
         image : (y, x) ndarray
             A whole micrograph of integers or real numbers.
         pixel_size_nm : float, optional
-            Side of a pixel. These networks were trained over a range of magnifications and do not use it.
+            Side of a pixel; used for `resample` only.
         tile : int, optional
             Largest side of the windows that the micrograph is cut into, pixels. It bounds the memory; the probability
             is the same to rounding. Without it a GPU takes the micrograph in one piece, and a CPU takes windows as
@@ -65,6 +69,10 @@ class Model:
         precision : {"float32", "bfloat16"}
             Of the features between convolutions. bfloat16 takes half the memory, and less time on a GPU; on a CPU it
             takes longer. It moves probabilities by up to a few hundredths.
+        resample : {"pixel size", "particles"}, optional
+            Whether it is resampled to what the network was trained on, and the map back: "pixel size" brings
+            `pixel_size_nm` into the range that the model card states; "particles" magnifies the micrograph where its
+            particles, found without resampling, are smaller than those of the card (diameter, 5th percentile).
 
         Returns
         -------
@@ -74,15 +82,26 @@ class Model:
         Raises
         ------
         ImageError
-            If the image is not a micrograph, the tile is too small for the network, or the memory for the micrograph.
+            If the image is not a micrograph, the tile is too small for the network, the memory for the micrograph, or
+            the micrograph would have to be resampled by more than a factor of 4.
+        ModelError
+            If resampling is asked for, and the model card does not say what the network was trained on.
         """
+        preparation = Preparation(flat_field, contrast)
+        predict = functools.partial(self._probability, tile=tile, preparation=preparation, precision=precision)
+        if resample is None:
+            return predict(image)
+        return predict_resampled(predict, image, self.domain, by=resample, pixel_size_nm=pixel_size_nm)
+
+    def _probability(
+        self, image: Shaped[np.ndarray, "..."], *, tile: int | None, preparation: Preparation, precision: Precision
+    ) -> UInt8[np.ndarray, "y x"]:
         import jax
 
-        preparation = Preparation(flat_field, contrast)
         if jax.default_backend() == "gpu" and tile is None:
             from nanocensus.segment.gpu import probability_map
 
-            sent = jax.device_put(as_transported(image, keep_level=flat_field))
+            sent = jax.device_put(as_transported(image, keep_level=preparation.flat_field))
             return np.asarray(probability_map(self, sent, preparation, precision))
         from nanocensus.segment.predict import predict
 
@@ -182,14 +201,14 @@ def _load_shipped(name: str) -> Model:
     return model
 
 
-def _identity(path: Path) -> tuple[int, int, int]:
-    """Give what changes when a file is replaced, even within the clock's resolution."""
-    status = path.stat()
-    return status.st_ino, status.st_mtime_ns, status.st_size
+def _identity(path: Path) -> tuple[int, ...]:
+    """Give what changes when a model's file or card is replaced, even within the clock's resolution."""
+    states = [each.stat() for each in (path, path.with_suffix(".json")) if each.exists()]
+    return tuple(number for state in states for number in (state.st_ino, state.st_mtime_ns, state.st_size))
 
 
 @functools.lru_cache(maxsize=8)
-def _load(path: Path, identity: tuple[int, int, int]) -> Model:
+def _load(path: Path, identity: tuple[int, ...]) -> Model:
     try:
         with safetensors.safe_open(path, framework="numpy") as stream:
             metadata = stream.metadata() or {}
@@ -213,7 +232,8 @@ def _load(path: Path, identity: tuple[int, int, int]) -> Model:
     _check(path, architecture, parameters)
     for array in parameters.values():
         array.flags.writeable = False
-    return Model(path.stem, _digest(architecture, parameters), architecture, parameters)
+    digest = _digest(architecture, parameters)
+    return Model(path.stem, digest, architecture, parameters, read_domain(path.with_suffix(".json"), digest))
 
 
 def _in_single(array: np.ndarray) -> np.ndarray:

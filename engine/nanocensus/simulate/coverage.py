@@ -1,12 +1,10 @@
-"""The exact share of every pixel that an outline covers."""
-
-from typing import no_type_check
+"""The exact share of every pixel that a placed outline covers."""
 
 import numpy as np
 from jaxtyping import Float64
-from numba import njit
 
 from nanocensus.simulate.outline import Outline
+from nanocensus.store.coverage import polygon_coverage
 
 
 def render_area_fraction(
@@ -39,56 +37,5 @@ def render_area_fraction(
     >>> corner, fraction.shape, round(float(fraction.sum()), 9)
     ((6, 6), (4, 5), 9.0)
     """
-    # Pixel i spans i - 1/2 to i + 1/2; the kernel's spans i to i + 1.
-    vertices = outline.placed(centre, angle) + 0.5
-    top, left = (int(edge) for edge in np.floor(vertices.min(axis=0)))
-    bottom, right = (int(edge) for edge in np.ceil(vertices.max(axis=0)))
-    fraction = _area_fraction(vertices - np.array([top, left], float), bottom - top, right - left)
-    first_row, first_column = min(max(0, -top), bottom - top), min(max(0, -left), right - left)
-    rows, columns = max(0, min(bottom, shape[0]) - top), max(0, min(right, shape[1]) - left)
-    return fraction[first_row:rows, first_column:columns], (max(top, 0), max(left, 0))
-
-
-@njit(cache=True, nogil=True)
-@no_type_check  # a run-time check of its arguments could not be compiled
-def _area_fraction(vertices: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Integrate, edge by edge, what lies to the right of the polygon; signs cancel outside it."""
-    # change[i, j] is the coverage of pixel (i, j) less that of its left neighbour.
-    change = np.zeros((height, width + 2))
-    count = len(vertices)
-    for k in range(count):
-        ya, xa = vertices[k]
-        yb, xb = vertices[(k + 1) % count]
-        if ya == yb:
-            continue
-        sign = 1.0 if yb > ya else -1.0
-        if yb < ya:
-            ya, xa, yb, xb = yb, xb, ya, xa
-        slope = (xb - xa) / (yb - ya)
-        for row in range(int(ya), min(int(yb), height - 1) + 1):
-            y0, y1 = max(ya, float(row)), min(yb, row + 1.0)
-            if y1 <= y0:
-                continue
-            x0, x1 = xa + slope * (y0 - ya), xa + slope * (y1 - ya)
-            _add_edge(change[row], min(x0, x1), max(x0, x1), sign * (y1 - y0))
-    for row in range(height):
-        total = 0.0
-        for column in range(width):
-            total += change[row, column]
-            change[row, column] = min(1.0, abs(total))
-    return change[:, :width].copy()
-
-
-@njit(cache=True, nogil=True)
-@no_type_check  # a run-time check of its arguments could not be compiled
-def _add_edge(change: np.ndarray, left: float, right: float, height: float) -> None:
-    """Add one edge within one row: pixels right of it are covered by its whole height."""
-    previous = 0.0
-    first, last = int(left), min(int(right), len(change) - 2)
-    for column in range(first, last + 1):
-        a, b = max(left, float(column)), min(right, column + 1.0)
-        mean_height = height * (0.5 * (a + b) - left) / (right - left) if right > left else 0.0
-        covered = mean_height * (b - a) + height * (column + 1.0 - b)
-        change[column] += covered - previous
-        previous = covered
-    change[last + 1] += height - previous
+    # Pixel i spans i - 1/2 to i + 1/2; the coverage's spans i to i + 1.
+    return polygon_coverage(outline.placed(centre, angle) + 0.5, shape)

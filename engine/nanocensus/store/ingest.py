@@ -31,11 +31,11 @@ STORE_FOLDER = "micrographs.zarr"
 DISAGREEMENT = 0.01
 """Relative difference between a given pixel size and the file's own above which the log names both."""
 
-_STAGES = ("segment_digest", "measure_digest", "status", "reason", "n_detected", "part", "part_digest")
+_STAGES = ("segment_digest", "measure_digest", "status", "reason", "n_detected", "domain_score", "part", "part_digest")
 _FACTS = ("micrograph", "content_digest", "height_px", "width_px", "recorded_dtype", "pixel_size_nm",
           "pixel_size_source")  # fmt: skip
-_MEASURED = {"status": "ingested", "measure_digest": None, "reason": None, "n_detected": None, "part": None,
-             "part_digest": None}  # fmt: skip
+_MEASURED = {"status": "ingested", "measure_digest": None, "reason": None, "n_detected": None,
+             "domain_score": None, "part": None, "part_digest": None}  # fmt: skip
 
 
 Map = Callable[[Callable[[Any], Any], Sequence[Any]], Iterable[Any]]

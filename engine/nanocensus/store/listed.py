@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nanocensus.errors import TableError
 from nanocensus.store.listing import Listing
-from nanocensus.store.readers import READERS
+from nanocensus.store.masks import MASK_SUFFIXES, mask_stem
 from nanocensus.store.scan import check_inside, image_files
 from nanocensus.store.source import Source, first_folder, numbered
 
@@ -124,7 +124,7 @@ def _with_masks(root: Path, listing: Listing, i: int, sources: Sequence[Source])
     folder = _inside(root, listing.rows[i]["mask"])
     if not folder.is_dir():
         raise _missing(listing, [listing.rows[i]["mask"]], "folders of masks", root)
-    masks = {path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() in READERS}
+    masks = {mask_stem(path): path for path in sorted(folder.iterdir()) if path.name.lower().endswith(MASK_SUFFIXES)}
     without = sum(source.path.stem not in masks for source in sources)
     if without:
         logger.warning("%d micrographs of %s have no mask of their name in %s", without, sources[0].sample, folder)
@@ -136,7 +136,7 @@ def _mask_file(root: Path, listing: Listing, i: int) -> Path | None:
     if text is None:
         return None
     path = _inside(root, text)
-    if not path.is_file():
+    if not path.exists():
         raise _missing(listing, [text], "masks", root)
     return path
 

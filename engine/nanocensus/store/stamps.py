@@ -20,10 +20,10 @@ def stamp(source: Source) -> Stamp:
     facts: Stamp = []
     for path in filter(None, (source.path, source.mask)):
         try:
-            state = path.stat()
+            states = [each.stat() for each in (path, *path.rglob("*"))]  # a mask in Zarr is a folder
         except OSError:
             return []
-        facts += [state.st_size, state.st_mtime_ns]
+        facts += [sum(state.st_size for state in states), max(state.st_mtime_ns for state in states)]
     return facts
 
 
