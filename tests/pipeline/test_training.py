@@ -19,7 +19,6 @@ from nanocensus.segment import fit as fit_module
 from nanocensus.segment.fit import fit, loss
 from nanocensus.segment.heldout import judge
 from nanocensus.segment.metrics import dice
-from nanocensus.segment.patches import prepare
 from nanocensus.segment.training_data import assign_folds, read_training_images
 from nanocensus.segment.weights import load_model
 
@@ -170,8 +169,8 @@ def test_names_that_cannot_be_left_out_are_refused(tmp_path):
 def test_the_batch_of_a_step_does_not_hang_on_what_was_drawn_before(small):
     folder, job, _ = small
     spec = parse_section(TrainingSpec, {**job, "simulated": 0.5, "batch": 4}, section="training", base=folder)
-    crops = [prepare(image.pixels, image.mask) for image in read_training_images(spec)]
-    walked, fresh = PatchSource(spec, crops), PatchSource(spec, crops)
+    images = read_training_images(spec)
+    walked, fresh = PatchSource(spec, images), PatchSource(spec, images)
     batches = [walked(step) for step in range(20)]
     for (pixels, targets), (same, same_targets) in zip(batches[17:], map(fresh, range(17, 20)), strict=True):
         assert np.array_equal(pixels, same)
@@ -190,6 +189,7 @@ def test_each_scene_is_shown_twice_and_never_again(tmp_path, monkeypatch):
     for step in range(64):
         source(step)
     assert drawn == list(range(64 * 2 // 2))
+    assert source.unseen(64) > max(drawn)
 
 
 def test_a_training_that_was_cut_off_goes_on_to_the_same_bytes(tmp_path, monkeypatch):

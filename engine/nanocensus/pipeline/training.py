@@ -13,10 +13,10 @@ from nanocensus.errors import JobError, ModelError
 from nanocensus.pipeline.training_patches import PatchSource
 from nanocensus.provenance import digest as digest_of
 from nanocensus.provenance import machine, versions
+from nanocensus.segment.domain import Domain, describe
 from nanocensus.segment.fit import TrainingProgress, fit
 from nanocensus.segment.heldout import judge
 from nanocensus.segment.metrics import SMALLEST_PARTICLE_PX
-from nanocensus.segment.patches import prepare
 from nanocensus.segment.training_data import TrainingImage, assign_folds, read_training_images
 from nanocensus.segment.training_spec import TrainingSpec
 from nanocensus.segment.weights import Model, load_model, save_model
@@ -116,7 +116,7 @@ def _network(
     if finished is not None:
         _LOG.info("%s is there from the same training", name)
         return finished
-    source = PatchSource(spec, [prepare(image.pixels, image.mask) for image in taught] if spec.simulated < 1 else [])
+    source = PatchSource(spec, taught)
     parameters, losses = fit(
         spec,
         name,
@@ -133,6 +133,7 @@ def _network(
         "architecture": model.config.to_dict(),
         "trained_on": {**_listing(taught), "start": start.digest if start is not None else None},
         "held_out": _held_out(model, unseen),
+        "domain": _domain(model, spec, source, taught),
         "training": {**_causes(spec), "stage_version": STAGE_VERSION, "threads": _threads(), "final_loss": losses[-1]},
         "training_digest": digest,
         "versions": versions(),
@@ -209,6 +210,28 @@ def _held_out(model: Model, unseen: list[_Unseen]) -> dict[str, Any] | None:
         "iou": 0.5,
         "smallest_particle_px": SMALLEST_PARTICLE_PX,
     }
+
+
+_DESCRIBED_SCENES = 200
+"""Scenes that the domain is made from: one in a hundred of them is above a score of 1."""
+
+
+def _domain(
+    model: Model, spec: TrainingSpec, source: PatchSource, taught: list[TrainingImage]
+) -> dict[str, Any] | None:
+    """Describe what a network was trained on: micrographs, and scenes that it has not seen, of the same kinds.
+
+    None where it finds no particles, as after a training of a few steps.
+    """
+    shown = [] if spec.simulated == 1 else [image.pixels for image in taught]
+    if spec.simulated:
+        first = source.unseen(spec.steps)
+        shown += [source.scene(first + number).pixels for number in range(min(_DESCRIBED_SCENES, spec.steps))]
+    try:
+        return Domain.of([describe(pixels, model.probability(pixels)) for pixels in shown]).to_dict()
+    except ModelError as error:
+        _LOG.warning("%s gets no domain: %s", model.name, error)
+        return None
 
 
 def _threads() -> int:

@@ -7,12 +7,13 @@ from jaxtyping import Float32
 
 from nanocensus.errors import JobError
 from nanocensus.segment.fit import Batch
-from nanocensus.segment.flatfield import standardise
-from nanocensus.segment.patches import Crop, draw_batch, vary_contrast
+from nanocensus.segment.flatfield import flatten, standardise
+from nanocensus.segment.patches import Crop, draw_batch, prepare, vary_contrast
+from nanocensus.segment.training_data import TrainingImage
 from nanocensus.segment.training_spec import TrainingSpec
 from nanocensus.simulate.scenes.forms import FORMS
 from nanocensus.simulate.scenes.imaging import KINDS
-from nanocensus.simulate.scenes.scene import draw_scene
+from nanocensus.simulate.scenes.scene import Scene, draw_scene
 
 SHOWINGS = 2
 """How often a scene is shown, each time another part of it, mirrored or turned otherwise."""
@@ -34,18 +35,24 @@ def _check_left_out(names: tuple[str, ...]) -> None:
         )
 
 
+def _crops(images: list[TrainingImage]) -> list[Crop]:
+    """Make micrographs ready to be sampled: each flattened, as it comes to the network by default, and as recorded."""
+    return [prepare(pixels, image.mask) for image in images for pixels in (flatten(image.pixels), image.pixels)]
+
+
 class PatchSource:
     """Gives the batch of each step; the same whatever was drawn before it.
 
     Parameters
     ----------
     spec : TrainingSpec
-    crops : list of Crop
-        Micrographs with masks; may be empty if all patches are simulated.
+    images : list of TrainingImage
+        Micrographs with masks; not looked at if all patches are simulated.
     """
 
-    def __init__(self, spec: TrainingSpec, crops: list[Crop]) -> None:
-        self._spec, self._crops = spec, crops
+    def __init__(self, spec: TrainingSpec, images: list[TrainingImage]) -> None:
+        self._spec = spec
+        self._crops = _crops(images) if spec.simulated < 1 else []
         self._simulated = round(spec.batch * spec.simulated)
         _check_left_out(spec.left_out)
         self._forms = [name for name in FORMS if name not in spec.left_out]
@@ -76,7 +83,18 @@ class PatchSource:
         return vary_contrast(patch, rng), np.ascontiguousarray(shares)
 
     def _draw_scene(self, number: int) -> tuple[Float32[np.ndarray, "s s"], Float32[np.ndarray, "s s"]]:
+        scene = self.scene(number)
+        pixels = scene.pixels
+        if number % 2:  # as micrographs come to the network by default; the others as they come without flattening
+            pixels = flatten(pixels)
+        return standardise(pixels), scene.coverage
+
+    def unseen(self, steps: int) -> int:
+        """Give the number of a scene that a training of so many steps does not come to."""
+        return self._simulated * (steps + _APART)
+
+    def scene(self, number: int) -> Scene:
+        """Draw a scene by its number."""
         side = self._spec.patch + _MARGIN_PX
         rng = np.random.default_rng([self._spec.seed, 1, number])
-        scene = draw_scene(rng, (side, side), forms=self._forms, kinds=self._kinds)
-        return standardise(scene.pixels), scene.coverage
+        return draw_scene(rng, (side, side), forms=self._forms, kinds=self._kinds)

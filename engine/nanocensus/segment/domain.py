@@ -291,7 +291,7 @@ def read_domain(card: Path, digest: str) -> Domain | None:
         stated = json.loads(card.read_text(encoding="utf-8"))
     except (OSError, ValueError):  # weights can be used without their card
         return None
-    if not isinstance(stated, dict) or stated.get("digest") != digest or "domain" not in stated:
+    if not isinstance(stated, dict) or stated.get("digest") != digest or stated.get("domain") is None:
         return None
     return Domain.from_dict(stated["domain"])
 

@@ -1,0 +1,176 @@
+"""What networks are worth under each kind of imaging, on each family of particles, and on discs of known size.
+
+    python benchmarks/networks/kinds.py [MODEL ...]        # writes benchmarks/results/kinds.json and kinds.md
+
+Scenes are drawn from other seeds than any training uses. Kinds and families that a network's training left out are marked:
+that is what it does with what it has never seen. A folder of multislice micrographs (benchmarks/multislice) joins with
+--multislice FOLDER.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from skimage.measure import label
+
+from nanocensus.measure.descriptors import measure
+from nanocensus.provenance import machine, versions
+from nanocensus.segment.metrics import Matches, match_particles
+from nanocensus.segment.otsu import otsu_mask
+from nanocensus.segment.weights import load_model
+from nanocensus.simulate.rendering import simulate_micrograph
+from nanocensus.simulate.scenes.forms import FORMS
+from nanocensus.simulate.scenes.imaging import KINDS
+from nanocensus.simulate.scenes.scene import draw_scene
+from nanocensus.simulate.spec import FamilyWeights, SimulationSpec
+from nanocensus.store.masks import read_truth
+from nanocensus.store.readers import read_image
+
+SEED = 20_000_000
+"""Added to the scene's number; trainings draw theirs from [seed, 1, number]."""
+SCENES, SIDE = 24, 512
+LARGE_PX = 400
+DISC_EDGES_PX = (25, 35, 50, 70, 93)
+PIXEL_NM = 0.086
+RESULTS = Path(__file__).parents[1] / "results"
+
+
+def scenes(kind=None, form=None):
+    """Draw scenes of a kind or family: pixels and truth."""
+    for number in range(SCENES):
+        rng = np.random.default_rng([SEED, number, *map(ord, kind or form)])
+        scene = draw_scene(rng, (SIDE, SIDE), forms=[form] if form else tuple(FORMS), kind=kind)
+        owner = np.where(scene.coverage > 0.5, scene.owner, 0)
+        yield scene.pixels, owner
+
+
+def judge(cases, methods):
+    """Give Dice of all pixels and F1 of particles above 400 px, by method.
+
+    Particles that touch in the truth count as one, since no map of probabilities can tell them apart.
+    """
+    common, both = dict.fromkeys(methods, 0), dict.fromkeys(methods, 0)
+    matches = dict.fromkeys(methods, Matches(0, 0, 0))
+    for pixels, owner in cases:
+        truth = owner > 0
+        for name, segment in methods.items():
+            found = segment(pixels)
+            common[name] += 2 * int((truth & found).sum())
+            both[name] += int(truth.sum() + found.sum())
+            matches[name] += match_particles(_large(truth), _large(found))
+    return {
+        name: {"dice": common[name] / max(both[name], 1), "f1": matches[name].f1, "n": matches[name].true_positives
+               + matches[name].false_negatives}
+        for name in methods
+    }  # fmt: skip
+
+
+def _large(mask):
+    labels = label(mask, connectivity=2)
+    areas = np.bincount(labels.ravel())
+    return np.where(areas[labels] > LARGE_PX, labels, 0)
+
+
+def discs(model):
+    """Measure discs on the network's own maps: mean error of edge length and circularity by size, with standard errors."""
+    rows = []
+    for edge in DISC_EDGES_PX:
+        lengths, circularities = [], []
+        for number in range(4):
+            drawn = simulate_micrograph(_discs_of(edge), np.random.default_rng([SEED, edge, number]))
+            for found, true in _pairs(measure(model.probability(drawn.pixels), pixel_size_nm=PIXEL_NM).table, drawn):
+                lengths.append(found["edge_length_nm"] / true["edge_length_nm"] - 1)
+                circularities.append(found["circularity"] - true["circularity"])
+        of_size = {"edge_px": edge, "n": len(lengths)}
+        rows.append(of_size | {"edge_length": _mean(lengths), "circularity": _mean(circularities)})
+    return rows
+
+
+def _discs_of(edge):
+    return SimulationSpec(
+        shape=(1024, 1024),
+        mean_particles=0.15 * 1024**2 / edge**2,
+        mean_edge_length_nm=edge * PIXEL_NM,
+        edge_length_log_sd=0.03,
+        families=FamilyWeights(disc=1.0),
+        gap_px=12.0,
+        border_particles=False,
+    )
+
+
+def _pairs(table, drawn):
+    """Give each found particle beside the planted one whose centre it lies on."""
+    found, true = table.to_pandas(), drawn.particles
+    centres = true[["centre_y_px", "centre_x_px"]].to_numpy() * PIXEL_NM
+    for _, row in found.iterrows():
+        distance = np.hypot(centres[:, 0] - row["centroid_y_nm"], centres[:, 1] - row["centroid_x_nm"])
+        nearest = true.iloc[int(distance.argmin())]
+        if distance.min() < 0.2 * nearest["edge_length_nm"] and row["edge_length_nm"] > 0.7 * nearest["edge_length_nm"]:
+            yield row, nearest
+
+
+def _mean(values):
+    return [float(np.mean(values)), float(np.std(values) / max(len(values), 2) ** 0.5)] if values else [np.nan, np.nan]
+
+
+def multislice(folder):
+    table = pd.read_csv(folder / "micrographs.csv")
+    for row in table.itertuples():
+        pixels = read_image(folder / row.file).pixels
+        yield pixels, read_truth(folder / row.mask, pixels.shape)
+
+
+def study(names, folder):
+    models = {name: load_model(name) for name in names}
+    methods = {
+        **{name: lambda pixels, model=model: model.probability(pixels) >= 128 for name, model in models.items()},
+        "Otsu": otsu_mask,
+    }
+    sets = {f"imaging: {kind}": scenes(kind=kind) for kind in KINDS}
+    sets |= {f"particles: {form}": scenes(form=form) for form in FORMS}
+    if folder is not None:
+        sets["multislice"] = multislice(folder)
+    judged = {}
+    for name, cases in sets.items():
+        judged[name] = judge(cases, methods)
+        print(name, {method: round(found["dice"], 4) for method, found in judged[name].items()}, flush=True)
+    return {"machine": machine(), "versions": versions(), "digests": {name: m.digest for name, m in models.items()},
+            "sets": judged, "discs": {name: discs(model) for name, model in models.items()}}  # fmt: skip
+
+
+def page(result):
+    methods = [*result["digests"], "Otsu"]
+    lines = [
+        "# Networks by kind of imaging and family of particles", "",
+        f"Written by `benchmarks/networks/kinds.py`: {SCENES} scenes of {SIDE} x {SIDE} px each that no training has drawn.",
+        f"Dice of all pixels together; F1 of particles above {LARGE_PX} px at IoU 0.5, those that touch counted as one.", "",
+        "| set | " + " | ".join(f"{name}: Dice | F1" for name in methods) + " |", "|---" * (1 + 2 * len(methods)) + "|",
+    ]  # fmt: skip
+    for name, found in result["sets"].items():
+        figures = " | ".join(f"{found[method]['dice']:.3f} | {found[method]['f1']:.3f}" for method in methods)
+        lines.append(f"| {name} | {figures} |")
+    lines += ["", "## Discs, measured on the networks' own maps", "", "Mean error with its standard error.", ""]
+    lines += ["| network | edge length, px | n | edge length, % | circularity |", "|---|---|---|---|---|"]
+    for name, rows in result["discs"].items():
+        for row in rows:
+            (length, length_se), (shape, shape_se) = row["edge_length"], row["circularity"]
+            lines.append(f"| {name} | {row['edge_px']} | {row['n']} | {100 * length:+.2f} ± {100 * length_se:.2f} | "
+                         f"{shape:+.4f} ± {shape_se:.4f} |")  # fmt: skip
+    return "\n".join(lines) + "\n"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("models", nargs="*", default=["default"])
+    parser.add_argument("--multislice", type=Path)
+    parser.add_argument("--name", default="kinds")
+    arguments = parser.parse_args()
+    result = study(arguments.models, arguments.multislice)
+    (RESULTS / f"{arguments.name}.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    (RESULTS / f"{arguments.name}.md").write_text(page(result), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
