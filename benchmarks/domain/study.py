@@ -18,7 +18,8 @@ from scipy.stats import spearmanr
 
 from nanocensus.errors import ImageError
 from nanocensus.provenance import versions
-from nanocensus.segment.domain import Domain, describe
+from nanocensus.segment.description import describe
+from nanocensus.segment.domain import Domain
 from nanocensus.segment.metrics import dice
 from nanocensus.segment.resample import predict_resampled, resampled
 from nanocensus.segment.weights import load_model

@@ -6,7 +6,8 @@ import pytest
 from nanocensus.pipeline.block import process_block
 from nanocensus.pipeline.plan import Block, make_task
 from nanocensus.pipeline.spec import MeasureSection
-from nanocensus.segment.domain import Domain, describe
+from nanocensus.segment.description import describe
+from nanocensus.segment.domain import Domain
 from nanocensus.segment.weights import load_model
 from nanocensus.store.ingest import STORE_FOLDER
 from nanocensus.store.micrographs import content_digest, create_store, write_micrograph

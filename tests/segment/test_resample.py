@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nanocensus.errors import ImageError, ModelError
-from nanocensus.segment.domain import Description, Domain
+from nanocensus.segment.description import Description
+from nanocensus.segment.domain import Domain
 from nanocensus.segment.resample import predict_resampled, resampled
 from nanocensus.segment.weights import load_model
 

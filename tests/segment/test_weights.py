@@ -9,7 +9,8 @@ import safetensors.numpy
 
 from nanocensus.errors import ModelError
 from nanocensus.segment.architecture import UNetConfig
-from nanocensus.segment.domain import Description, Domain
+from nanocensus.segment.description import Description
+from nanocensus.segment.domain import Domain
 from nanocensus.segment.parameters import fold, initial_network, named_arrays
 from nanocensus.segment.weights import load_model, model_names, save_model
 

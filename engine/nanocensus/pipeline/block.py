@@ -19,7 +19,7 @@ from nanocensus.pipeline.gpu_service import predict_on_gpu
 from nanocensus.pipeline.plan import Block, Task, planned_row
 from nanocensus.pipeline.spec import MeasureSection
 from nanocensus.schema import PARTICLES, Estimator
-from nanocensus.segment.domain import describe
+from nanocensus.segment.description import describe
 from nanocensus.segment.flatfield import prepare
 from nanocensus.segment.weights import load_model
 from nanocensus.store.ingest import STORE_FOLDER

@@ -24,6 +24,7 @@ from nanocensus.store.tables import PARTICLES_FOLDER, read_part_rows
 EXTRAS = {
     "io": ("rsciio", "rosettasciio, GPL-3.0-or-later: readers of instrument files"),
     "cluster": ("dask_jobqueue", "dask-jobqueue, BSD-3-Clause: batch systems"),
+    "labels": ("roifile", "roifile, BSD-3-Clause: selections of ImageJ as masks"),
     "cuda": ("cucim", "cuCIM and CuPy, Apache-2.0 and MIT: measuring on the GPU"),
 }
 """Optional dependencies: the module that shows one is there, and what it is under which licence."""

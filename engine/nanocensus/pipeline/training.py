@@ -13,7 +13,8 @@ from nanocensus.errors import JobError, ModelError
 from nanocensus.pipeline.training_patches import PatchSource
 from nanocensus.provenance import digest as digest_of
 from nanocensus.provenance import machine, versions
-from nanocensus.segment.domain import Domain, describe
+from nanocensus.segment.description import describe
+from nanocensus.segment.domain import Domain
 from nanocensus.segment.fit import TrainingProgress, fit
 from nanocensus.segment.heldout import judge
 from nanocensus.segment.metrics import SMALLEST_PARTICLE_PX

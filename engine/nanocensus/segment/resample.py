@@ -8,7 +8,8 @@ from jaxtyping import Float32, Shaped, UInt8
 from scipy import ndimage
 
 from nanocensus.errors import ImageError, ModelError
-from nanocensus.segment.domain import Domain, describe
+from nanocensus.segment.description import describe
+from nanocensus.segment.domain import Domain
 from nanocensus.segment.flatfield import parse_micrograph
 
 LARGEST_CHANGE = 4.0
@@ -128,4 +129,5 @@ def _averaged(image: Float32[np.ndarray, "y x"], axis: int, count: int) -> Float
     np.cumsum(lines[:-1], axis=0, out=sums[1:], dtype=np.float64)
     before = sums[whole] + (edges - whole)[:, None] * lines[whole]
     means = np.diff(before, axis=0) * (count / len(lines))
-    return np.asarray(np.moveaxis(means, 0, axis), np.float32)
+    averaged: np.ndarray = np.moveaxis(means, 0, axis).astype(np.float32)
+    return averaged

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Shaped
 
 from nanocensus.errors import JobError
 from nanocensus.segment.training_spec import TrainingSpec
-from nanocensus.store.masks import read_truth
+from nanocensus.store.masks import read_truth, truth_beside
 from nanocensus.store.readers import read_image
 
 
@@ -47,7 +47,7 @@ def read_training_images(spec: TrainingSpec) -> list[TrainingImage]:
                 got=str(spec.patch),
                 remedy="Use smaller patches, or leave small micrographs out.",
             )
-        images.append(TrainingImage(name, group, pixels, read_truth(spec.masks / name, pixels.shape) != 0))
+        images.append(TrainingImage(name, group, pixels, read_truth(truth_beside(spec.masks, name), pixels.shape) != 0))
     return images
 
 
