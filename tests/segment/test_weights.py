@@ -112,3 +112,20 @@ def test_a_shipped_model_that_is_not_that_of_its_card_is_refused(tmp_path, param
     monkeypatch.setattr("nanocensus.segment.weights._SHIPPED", tmp_path)
     with pytest.raises(ModelError, match="digest 0123456789abcdef"):
         load_model("mine")
+
+
+def test_uneven_light_and_bright_particles_make_little_difference_to_the_map():
+    rng = np.random.default_rng(2)
+    y, x = np.mgrid[:192, :192]
+    dark = np.hypot(y % 64 - 32, x % 64 - 32) < 14
+    transmission = np.where(dark, 90, 140) + rng.normal(0, 6, dark.shape)
+    light = np.linspace(1.4, 0.6, 192)
+    model = load_model("default")
+    even = model.probability(transmission) >= 128
+    assert np.count_nonzero(even != dark) < 0.02 * dark.size
+    assert np.count_nonzero((model.probability(transmission * light) >= 128) != even) < 0.002 * dark.size
+    assert (
+        np.count_nonzero((model.probability(transmission * light, flat_field=False) >= 128) != even) > 0.05 * dark.size
+    )
+    bright = model.probability((400 - transmission) * light, contrast="bright") >= 128
+    assert np.count_nonzero(bright != even) < 0.01 * dark.size

@@ -15,9 +15,9 @@ from jaxtyping import Array, Shaped, UInt8
 
 from nanocensus.errors import DeviceError
 from nanocensus.segment.architecture import UNetConfig
-from nanocensus.segment.flatfield import AS_USUAL, Preparation, prepare
 from nanocensus.segment.parameters import logits
 from nanocensus.segment.predict import probability_parts
+from nanocensus.segment.preparation import AS_USUAL, Preparation, prepare
 from nanocensus.segment.weights import Model
 
 _log = logging.getLogger(__name__)

@@ -16,7 +16,8 @@ from jaxtyping import Shaped, UInt8
 from nanocensus.errors import ModelError
 from nanocensus.provenance import canonical_json
 from nanocensus.segment.architecture import UNetConfig
-from nanocensus.segment.flatfield import Contrast, Preparation, as_transported, prepare
+from nanocensus.segment.flatfield import Contrast, as_transported
+from nanocensus.segment.preparation import Preparation, prepare
 
 _KEY, _FORMAT = "nanocensus", "nanocensus-unet/1"
 _SHIPPED = importlib.resources.files("nanocensus.segment") / "models"
