@@ -153,7 +153,7 @@ def test_a_gpus_worker_that_does_not_answer_becomes_a_reason(pretended, monkeypa
     monkeypatch.setattr(gpu_service, "_check_offered", lambda *_: None)
     nothing = gpu_service.Shared("", "", 0, (0, 0), "uint8")
     with pytest.raises(DeviceError, match="it was lost, or the GPU hangs"):
-        gpu_service._ask(pretended, "10.255.255.1", (nothing, nothing, "default"))  # a machine without workers
+        gpu_service._ask(pretended, "10.255.255.1", (nothing, nothing, "default", Preparation()))  # a machine without workers
 
 
 def test_a_late_answer_does_not_fall_into_the_memory_of_the_next_micrograph(monkeypatch):
