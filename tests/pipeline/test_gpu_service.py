@@ -1,5 +1,6 @@
 """Workers that own a GPU, workers beside them, and the memory that they share; on pretended GPUs."""
 
+import dataclasses
 import os
 from types import SimpleNamespace
 
@@ -13,12 +14,14 @@ from nanocensus.pipeline.block import process_block
 from nanocensus.pipeline.clusters import describe, device_of, open_client, where_blocks_go
 from nanocensus.pipeline.plan import Block, make_task
 from nanocensus.pipeline.spec import ClusterSection, MeasureSection
+from nanocensus.segment.preparation import Preparation
 from nanocensus.segment.weights import load_model
 from nanocensus.store.ingest import STORE_FOLDER
 from nanocensus.store.micrographs import content_digest, create_store, read_probability, write_micrograph
 
 SETTINGS = MeasureSection()
 KINDS = [((128, 128), "uint8"), ((128, 192), "uint16"), ((96, 160), "float32")]
+PREPARATIONS = [Preparation(), Preparation(flat_field=False), Preparation(contrast="bright")]
 
 
 def micrograph(seed):
@@ -26,7 +29,8 @@ def micrograph(seed):
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[: shape[0], : shape[1]]
     dark = np.hypot(y % 64 - 32, x % 64 - 32) < 14
-    return np.where(dark, rng.normal(90, 6, shape), rng.normal(140, 6, shape)).astype(dtype)
+    levels = (140, 90) if PREPARATIONS[seed].contrast == "bright" else (90, 140)
+    return np.where(dark, rng.normal(levels[0], 6, shape), rng.normal(levels[1], 6, shape)).astype(dtype)
 
 
 @pytest.fixture
@@ -41,7 +45,7 @@ def block(tmp_path):
         row = {"micrograph": digest[:16], "content_digest": digest, "name": f"{seed}.tif", "sample": "a",
                "pixel_size_nm": 0.1}  # fmt: skip
         facts = {"model": "default", "model_name": "default", "model_digest": model.digest}
-        tasks.append(make_task(row, **facts, tile_px=512, measure=SETTINGS))
+        tasks.append(make_task(row, **facts, tile_px=512, measure=SETTINGS, preparation=PREPARATIONS[seed]))
     return Block("part-0.parquet", tuple(tasks))
 
 
@@ -96,7 +100,8 @@ def test_maps_come_back_through_shared_memory_as_the_host_would_predict_them(pre
     for seed, task in enumerate(block.tasks):
         found, digest = read_probability(tmp_path / STORE_FOLDER, task.row["micrograph"])
         assert digest == task.segment_digest
-        assert abs(found.astype(int) - model.probability(micrograph(seed), tile=512)).max() <= 1
+        expected = model.probability(micrograph(seed), tile=512, **dataclasses.asdict(PREPARATIONS[seed]))
+        assert abs(found.astype(int) - expected).max() <= 1
 
 
 def test_a_damaged_micrograph_fails_with_its_reason_and_costs_the_others_nothing(pretended, block, tmp_path):
@@ -148,7 +153,9 @@ def test_a_gpus_worker_that_does_not_answer_becomes_a_reason(pretended, monkeypa
     monkeypatch.setattr(gpu_service, "_check_offered", lambda *_: None)
     nothing = gpu_service.Shared("", "", 0, (0, 0), "uint8")
     with pytest.raises(DeviceError, match="it was lost, or the GPU hangs"):
-        gpu_service._ask(pretended, "10.255.255.1", (nothing, nothing, "default"))  # a machine without workers
+        gpu_service._ask(
+            pretended, "10.255.255.1", (nothing, nothing, "default", Preparation())
+        )  # a machine without workers
 
 
 def test_a_late_answer_does_not_fall_into_the_memory_of_the_next_micrograph(monkeypatch):

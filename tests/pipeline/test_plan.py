@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from nanocensus.pipeline.plan import Task, assign_parts, cut_blocks, make_task
 from nanocensus.pipeline.spec import MeasureSection
+from nanocensus.segment.preparation import Preparation
 
 
 def index(samples, part=None):
@@ -51,6 +52,11 @@ def test_each_cause_changes_the_digests_behind_it_and_no_other():
     other_weights = make_task(row, **known | {"model_digest": "e"})
     assert other_weights.segment_digest != task.segment_digest
     assert other_weights.measure_digest != task.measure_digest
+    for preparation in (Preparation(flat_field=False), Preparation(contrast="bright")):
+        otherwise = make_task(row, **known, preparation=preparation)
+        assert otherwise.segment_digest != task.segment_digest
+        assert otherwise.measure_digest != task.measure_digest
+        assert otherwise.preparation == preparation
     other_estimator = make_task(row, **known | {"measure": MeasureSection(estimator="paper")})
     assert other_estimator.segment_digest == task.segment_digest
     assert other_estimator.measure_digest != task.measure_digest

@@ -23,7 +23,7 @@ def micrograph(shape, dtype, seed=5):
 
 
 def on_device(model, image):
-    return np.asarray(gpu.probability_map(model, jax.device_put(as_transported(image)))).astype(int)
+    return np.asarray(gpu.probability_map(model, jax.device_put(as_transported(image, keep_level=True)))).astype(int)
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", ">u2", "float32", "float64", "int64"])

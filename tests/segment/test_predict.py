@@ -95,7 +95,7 @@ def test_kept_pixels_lie_a_radius_inside_their_windows(cells, extra, levels):
 def test_the_map_is_the_probability_rounded_to_255():
     model, image = _model(TINY), _image(60, 70)
     expected = np.rint(_probability(model, image, 10_000) * 255)
-    found = model.probability(image)
+    found = model.probability(image, flat_field=False)
     assert found.dtype == np.uint8
     assert np.array_equal(found, expected)
 

@@ -136,3 +136,20 @@ def test_a_model_knows_the_domain_of_its_own_card_alone(tmp_path, parameters):
     card.write_text(json.dumps({"digest": model.digest, "domain": {"version": 0}}))
     with pytest.raises(ModelError, match="version 0"):
         load_model(path)
+
+
+def test_uneven_light_and_bright_particles_make_little_difference_to_the_map():
+    rng = np.random.default_rng(2)
+    y, x = np.mgrid[:192, :192]
+    dark = np.hypot(y % 64 - 32, x % 64 - 32) < 14
+    transmission = np.where(dark, 90, 140) + rng.normal(0, 6, dark.shape)
+    light = np.linspace(1.4, 0.6, 192)
+    model = load_model("default")
+    even = model.probability(transmission) >= 128
+    assert np.count_nonzero(even != dark) < 0.02 * dark.size
+    assert np.count_nonzero((model.probability(transmission * light) >= 128) != even) < 0.002 * dark.size
+    assert (
+        np.count_nonzero((model.probability(transmission * light, flat_field=False) >= 128) != even) > 0.05 * dark.size
+    )
+    bright = model.probability((400 - transmission) * light, contrast="bright") >= 128
+    assert np.count_nonzero(bright != even) < 0.01 * dark.size

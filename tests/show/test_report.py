@@ -1,5 +1,6 @@
 """The report is one file that says everything, asks nobody for anything, and trusts no text."""
 
+import dataclasses
 import hashlib
 import json
 import pickle
@@ -160,6 +161,15 @@ class Document(HTMLParser):
     @property
     def text(self):
         return " ".join(" ".join(self.words).split())
+
+
+def test_a_flattened_micrograph_stands_beside_the_recorded_one_and_says_how_uneven_it_was():
+    (picture,) = full_content().pictures
+    flat = dataclasses.replace(picture, prepared=picture.pixels / 7, unevenness=0.348)
+    document = Document(render_report(full_content(pictures=[flat])))
+    figures = [json.loads(text) for facts, text in document.scripts if facts.get("type") == "application/json"]
+    assert [figure["target_id"] for figure in figures][:3] == ["micrograph-0", "prepared-0", "histogram-0"]
+    assert "35% darker at its darkest" in document.text
 
 
 def test_no_element_refers_to_anything_outside_the_page(page):

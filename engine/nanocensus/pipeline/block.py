@@ -20,7 +20,7 @@ from nanocensus.pipeline.plan import Block, Task, planned_row
 from nanocensus.pipeline.spec import MeasureSection
 from nanocensus.schema import PARTICLES, Estimator
 from nanocensus.segment.description import describe
-from nanocensus.segment.flatfield import prepare
+from nanocensus.segment.preparation import prepare
 from nanocensus.segment.weights import load_model
 from nanocensus.store.ingest import STORE_FOLDER
 from nanocensus.store.micrographs import read_pixels, read_probability, write_labels, write_probability

@@ -21,7 +21,8 @@ from jaxtyping import Shaped, UInt8
 
 from nanocensus.device import lock_pages, to_gpu, to_host, unlock_pages
 from nanocensus.errors import DeviceError
-from nanocensus.segment.flatfield import AS_USUAL, Preparation, as_transported
+from nanocensus.segment.flatfield import as_transported
+from nanocensus.segment.preparation import AS_USUAL, Preparation
 
 GPU, HOST = "GPU", "HOST"
 """What workers offer: micrographs at once on their GPU; or, beside such workers, a block on their core."""

@@ -15,7 +15,7 @@ from nanocensus.errors import StoreError
 from nanocensus.pipeline.spec import MeasureSection
 from nanocensus.provenance import digest, file_digest
 from nanocensus.segment.domain import Domain
-from nanocensus.segment.flatfield import AS_USUAL, Preparation
+from nanocensus.segment.preparation import AS_USUAL, Preparation
 from nanocensus.store.ingest import STORE_FOLDER
 from nanocensus.store.micrographs import stored_digests
 from nanocensus.store.outlines import OUTLINES_FOLDER, is_whole

@@ -1,5 +1,6 @@
 """What the report of a run is made of, gathered from its results."""
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from nanocensus.pipeline.criteria_words import criteria_in_words, reason_in_word
 from nanocensus.pipeline.record import run_record
 from nanocensus.pipeline.spec import Job
 from nanocensus.schema import PIXEL_SIZE_ASSUMED
+from nanocensus.segment.flatfield import unevenness
+from nanocensus.segment.preparation import prepare
 from nanocensus.show.content import Picture, ReportContent, ReportTable
 from nanocensus.show.report import render_report
 from nanocensus.store.commit import commit_bytes
@@ -66,7 +69,7 @@ def report_run(job: Job, analysis: Analysis) -> Path:
         estimates=analysis.by_sample,
         size_resolved=analysis.by_size,
         densities=analysis.densities,
-        pictures=list(_pictures(job, micrographs)),
+        pictures=_with_flattened(list(_pictures(job, micrographs)), job),
         agreement=agreement.rows if len(agreement.rows) else None,
         tables=_agreement_table(agreement, job.statistics.level),
         warnings=domain_warnings(micrographs),
@@ -114,6 +117,19 @@ def _pictures(job: Job, micrographs: pd.DataFrame) -> Iterator[Picture]:
     for row in chosen.itertuples():
         found = shown[shown["micrograph"] == row.micrograph]
         yield _picture(job.out / STORE_FOLDER, row, found, job.measure.threshold)
+
+
+def _with_flattened(pictures: list[Picture], job: Job) -> list[Picture]:
+    """Add what the network saw to the picture whose background is the most uneven."""
+    if not job.segment.flat_field or not pictures:
+        return pictures
+    found = [unevenness(picture.pixels, contrast=job.segment.contrast) for picture in pictures]
+    if max(found) == 0:
+        return pictures
+    most = found.index(max(found))
+    prepared = prepare(pictures[most].pixels, job.segment.preparation)
+    pictures[most] = dataclasses.replace(pictures[most], prepared=prepared, unevenness=found[most])
+    return pictures
 
 
 def _spread(done: pd.DataFrame, number: int) -> pd.DataFrame:

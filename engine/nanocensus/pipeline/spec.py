@@ -11,7 +11,8 @@ from nanocensus.errors import JobError
 from nanocensus.measure.criteria import Criteria
 from nanocensus.schema import PARTICLES, Estimator
 from nanocensus.sections import parse_section, read_toml
-from nanocensus.segment.flatfield import Contrast, Preparation
+from nanocensus.segment.flatfield import Contrast
+from nanocensus.segment.preparation import Preparation
 from nanocensus.segment.windows import DEFAULT_TILE
 from nanocensus.simulate.spec import SimulationSpec
 from nanocensus.statistics.size_bins import SizeBins, size_bins

@@ -3,7 +3,6 @@
 import functools
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Literal
 
@@ -19,52 +18,13 @@ _log = logging.getLogger(__name__)
 Contrast = Literal["dark", "bright"]
 """What particles are against their surroundings."""
 
-_RECORDED_EXACTLY = ("uint8", "int8", "uint16", "int16", "float32")
+RECORDED_EXACTLY = ("uint8", "int8", "uint16", "int16", "float32")
 """Types whose values float32 holds; micrographs of others are standardised on the host, in float64."""
 
+_ORDINARY = (1e-20, 1e20)
+"""Whose sums float32 holds."""
 _STRIP_ROWS = 64
 """Rows that are divided at once on the host: their background stays in the cache."""
-
-
-@dataclass(frozen=True)
-class Preparation:
-    """What is done to a micrograph before it is standardised."""
-
-    flat_field: bool = True
-    """Whether hot pixels are replaced and the micrograph is divided by its background."""
-    contrast: Contrast = "dark"
-    """What particles are against their surroundings; networks know dark ones, so "bright" is inverted."""
-
-
-AS_USUAL = Preparation()
-"""What is done unless a job or a call says otherwise."""
-
-
-def prepare(image: Shaped[Any, "..."], preparation: Preparation) -> Num[Any, "y x"]:
-    """Do to a micrograph what is to be done before it is standardised.
-
-    Parameters
-    ----------
-    image : (y, x) array
-        A whole micrograph: of numpy as recorded, or of JAX, from `as_transported`.
-    preparation : Preparation
-
-    Returns
-    -------
-    (y, x) array
-        Of the same library; the same array if nothing is to be done.
-
-    Raises
-    ------
-    ImageError
-        If it is no micrograph, or is flattened and has values that are not finite.
-    """
-    parse_micrograph(image)
-    if preparation.flat_field:
-        image = flatten(image, contrast=preparation.contrast)
-    if preparation.contrast == "bright":
-        return -image.astype(np.float32 if image.dtype.name in _RECORDED_EXACTLY else np.float64)
-    return image
 
 
 def flatten(image: Num[Any, "y x"], *, contrast: Contrast = "dark", loss: Loss = "one-sided") -> Float32[Any, "y x"]:
@@ -110,6 +70,21 @@ def flatten(image: Num[Any, "y x"], *, contrast: Contrast = "dark", loss: Loss =
             *image.shape,
         )
     return flat
+
+
+def unevenness(image: Num[np.ndarray, "y x"], *, contrast: Contrast = "dark") -> float:
+    """Give the share by which the background of a micrograph is darker at its darkest than at its brightest.
+
+    Returns
+    -------
+    float
+        0 for even light; 0 too where the background cannot be light.
+    """
+    clean = replace_hot_pixels(np, as_transported(image, keep_level=True))
+    found = fit_background(np, clean, particles=contrast, loss="one-sided")
+    rows, columns = surface_factors(np, found.coefficients, (64, 64))
+    surface = rows @ columns
+    return float(1 - surface.min() / surface.max())
 
 
 def _flattened(
@@ -215,7 +190,8 @@ def as_transported(image: Shaped[np.ndarray, "..."], *, keep_level: bool = False
     ----------
     image : (y, x) ndarray
     keep_level : bool
-        Whether values that float32 does not hold are only scaled, not shifted: for those who will flatten them.
+        Whether values that float32 does not hold are only rounded (and scaled if they are huge or tiny) and not
+        shifted: for those who will flatten them.
 
     Raises
     ------
@@ -225,11 +201,12 @@ def as_transported(image: Shaped[np.ndarray, "..."], *, keep_level: bool = False
     parse_micrograph(image)
     if image.dtype.kind == "f" and not np.isfinite(image.mean(dtype=np.float64)):
         raise not_finite(image)
-    if image.dtype.name in _RECORDED_EXACTLY:
+    if image.dtype.name in RECORDED_EXACTLY:
         return np.ascontiguousarray(image, image.dtype.newbyteorder("="))
     if not keep_level:
         return standardise(image)
-    largest = max(abs(float(image.min())), abs(float(image.max()))) or 1.0
+    largest = max(abs(float(image.min())), abs(float(image.max())))
     scaled = np.empty(image.shape, np.float32)
-    np.divide(image, largest, out=scaled, dtype=np.float64, casting="unsafe")
+    ordinary = largest == 0 or _ORDINARY[0] < largest < _ORDINARY[1]
+    np.divide(image, 1.0 if ordinary else largest, out=scaled, dtype=np.float64, casting="unsafe")
     return scaled

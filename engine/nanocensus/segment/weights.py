@@ -17,7 +17,8 @@ from nanocensus.errors import ModelError
 from nanocensus.provenance import canonical_json
 from nanocensus.segment.architecture import Architecture, Precision, UNetConfig, architecture_of
 from nanocensus.segment.domain import Domain, read_domain
-from nanocensus.segment.flatfield import Contrast, Preparation, as_transported, prepare
+from nanocensus.segment.flatfield import Contrast, as_transported
+from nanocensus.segment.preparation import Preparation, prepare
 from nanocensus.segment.resample import Resample, predict_resampled
 
 _KEY, _FORMAT = "nanocensus", "nanocensus-unet/1"

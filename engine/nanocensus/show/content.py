@@ -32,6 +32,10 @@ class Picture:
     """Outlines of the true particles, where they are known."""
     assumed: bool = False
     """Whether the pixel size was made up."""
+    prepared: np.ndarray | None = None
+    """What the network saw of it, where that is to be shown too."""
+    unevenness: float = 0.0
+    """Share by which its background is darker at its darkest than at its brightest."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,8 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 
+import holoviews as hv
+import numpy as np
+
 from nanocensus.show import figures, report_tables, report_words
-from nanocensus.show.content import ReportContent
+from nanocensus.show.content import Picture, ReportContent
 from nanocensus.show.page import Figure, figure_in_page, render_page
 from nanocensus.show.size_figures import SIZE_COLUMN
 from nanocensus.show.theme import SampleStyle, quantity_name, sample_styles
@@ -50,23 +53,34 @@ def render_report(content: ReportContent) -> str:
 
 def _pictures(content: ReportContent) -> Iterator[Figure]:
     for i, picture in enumerate(content.pictures):
-        element = figures.micrograph(
-            picture.pixels,
-            pixel_size_nm=picture.pixel_size_nm,
-            accepted=picture.accepted,
-            rejected=picture.rejected,
-            reasons=picture.reasons,
-            truth=picture.truth,
-            assumed=picture.assumed,
-            width=_PICTURE_WIDTH,
-        )
         counts = f"{len(picture.accepted)} particles accepted, {len(picture.rejected)} rejected"
         if picture.truth is not None:
             counts += f", {len(picture.truth)} in the truth"
         yield figure_in_page(
-            f"micrograph-{i}", element, f"{picture.sample}: {picture.name}",
+            f"micrograph-{i}", _drawn(picture, picture.pixels), f"{picture.sample}: {picture.name}",
             f"Micrograph {picture.name} of sample {picture.sample} with the outlines of its particles: {counts}.",
         )  # fmt: skip
+        if picture.prepared is not None:
+            yield figure_in_page(
+                f"prepared-{i}", _drawn(picture, picture.prepared),
+                f"{picture.sample}: {picture.name} as the network saw it, flattened: hot pixels are replaced, and it is "
+                f"divided by its background, which is {picture.unevenness:.0%} darker at its darkest than at its "
+                "brightest; of the micrographs shown here the most uneven.",
+                f"Micrograph {picture.name} of sample {picture.sample} after flattening, with the same outlines.",
+            )  # fmt: skip
+
+
+def _drawn(picture: Picture, pixels: np.ndarray) -> hv.Overlay:
+    return figures.micrograph(
+        pixels,
+        pixel_size_nm=picture.pixel_size_nm,
+        accepted=picture.accepted,
+        rejected=picture.rejected,
+        reasons=picture.reasons,
+        truth=picture.truth,
+        assumed=picture.assumed,
+        width=_PICTURE_WIDTH,
+    )
 
 
 def _distributions(content: ReportContent, styles: Mapping[str, SampleStyle]) -> Iterator[Figure]:
