@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.complete
 
-.PHONY: env demo test test-slow lint bench bench-measure docs schema lock clean
+.PHONY: env demo test test-slow lint bench bench-measure bench-segment docs schema lock clean
 
 env: $(STAMP)
 
@@ -20,8 +20,9 @@ $(STAMP): requirements.lock pyproject.toml
 demo: env
 	$(BIN)/nanocensus run jobs/demo.toml
 
+# Files of tests side by side, one a core; no more than four, for each may hold some GB.
 test: env
-	$(BIN)/python -m pytest -q -p no:cacheprovider
+	$(BIN)/python -m pytest -q -p no:cacheprovider -n auto --maxprocesses 4 --dist loadfile
 
 test-slow: env
 	$(BIN)/python -m pytest -q -m slow
@@ -42,6 +43,11 @@ bench-measure:
 	$(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/pip install --quiet -r benchmarks/measure/requirements.txt
 	PYTHONPATH=engine .venv-peers/bin/python benchmarks/measure/compare.py
+
+bench-segment:
+	$(PYTHON) -m venv .venv-segment
+	.venv-segment/bin/pip install --quiet -r benchmarks/segment/requirements.txt
+	PYTHONPATH=engine .venv-segment/bin/python benchmarks/segment/compare.py
 
 docs: env
 	$(BIN)/python -m pytest -q tests/test_docs.py

@@ -52,7 +52,7 @@ def folder(tmp_path):
         (lambda folder: (folder / "g.csv").write_text("name\na.png\n"), "columns image and field"),
         (lambda folder: (folder / "g.csv").write_text("image,field\na.png\n"), "a field for each"),
         (lambda folder: (folder / "g.csv").write_bytes(b"\xff\xfe\x00\x01"), "a CSV file"),
-        (lambda folder: (folder / "m" / "a.png").unlink(), "nothing there"),
+        (lambda folder: (folder / "m" / "a.png").unlink(), "one file a in"),
         (lambda folder: (folder / "i" / "a.png").write_bytes(b"no image"), "a readable"),
         (lambda folder: imageio.v3.imwrite(folder / "m" / "a.png", np.zeros((4, 8), np.uint8)), "32 x 32"),
     ],

@@ -109,10 +109,10 @@ def test_weights_that_do_not_fit_are_refused_before_they_are_written(tmp_path, p
     assert not list(tmp_path.iterdir())
 
 
-def test_the_shipped_models_are_the_default_and_its_folds():
-    assert model_names() == ("default", "default-fold0", "default-fold1", "default-fold2")
+def test_the_shipped_models_are_the_default_and_its_folds_and_one_to_go_on_from():
+    assert model_names() == ("default", "default-fold0", "default-fold1", "default-fold2", "simulated")
     digests = {load_model(name).digest for name in model_names()}
-    assert len(digests) == 4
+    assert len(digests) == 5
 
 
 def test_a_shipped_model_that_is_not_that_of_its_card_is_refused(tmp_path, parameters, monkeypatch):

@@ -132,7 +132,14 @@ def _predicted(source: Source, mask: Path, network: Network, job: Job, planted: 
         if image.pixel_size is not None or image.calibration_problem is not None:
             raise
         side, said_by = None, ""
-    probability = load_model(network.place).probability(image.pixels, side, tile=job.segment.tile_px)
+    preparation = job.segment.preparation
+    probability = load_model(network.place).probability(
+        image.pixels,
+        side,
+        tile=job.segment.tile_px,
+        flat_field=preparation.flat_field,
+        contrast=preparation.contrast,
+    )
     return Case(
         name=source.name,
         sample=source.sample,

@@ -104,7 +104,8 @@ class Domain:
 
     def to_dict(self) -> dict[str, Any]:
         """Give what the model card says, as JSON holds it."""
-        return {"version": _VERSION, **asdict(self)}
+        fields = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        return {"version": _VERSION, **fields, "ranges": {name: list(ends) for name, ends in self.ranges.items()}}
 
     @classmethod
     def from_dict(cls, stated: Mapping[str, Any]) -> "Domain":
