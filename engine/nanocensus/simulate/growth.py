@@ -21,6 +21,8 @@ from nanocensus.simulate.outline import Outline
 from nanocensus.simulate.shapes import DIRECTIONS, dented_superellipse
 
 _EXPONENTS = (2.0, 40.0)
+_TRIED = 40
+"""Exponents that are tried for a shape as round as is asked for."""
 _DEEPEST = 0.45
 _CONVEX = 1 - 1e-12
 """Solidity above which nothing is pressed in."""
@@ -113,7 +115,8 @@ def shape_parameters(circularity: float, solidity: float) -> tuple[float, float]
     """Find the dented superellipse that has a circularity and a solidity.
 
     Deeper faces lower the solidity at every exponent. At a given solidity the circularity passes each value below that
-    of exponent 2 once. So both are found by bisection, one inside the other, on the very polygon that is planted.
+    of exponent 2 once (next to a solidity of 1, where round shapes bear deep faces without a dent, some above it twice).
+    So both are found by bisection, one inside the other, on the very polygon that is planted.
 
     Returns
     -------
@@ -141,10 +144,13 @@ def shape_parameters(circularity: float, solidity: float) -> tuple[float, float]
     def excess(exponent: float) -> float:
         return dented_superellipse(exponent, depth_at(exponent)).circularity - circularity
 
-    reachable = _solidity(_EXPONENTS[0], _DEEPEST) < solidity <= 1
-    if not (reachable and excess(_EXPONENTS[0]) >= 0 >= excess(_EXPONENTS[1])):
+    reachable = _solidity(_EXPONENTS[0], _DEEPEST) < solidity <= 1 and excess(_EXPONENTS[1]) <= 0
+    # Of two shapes with nearly no dent, a round one that is about to have one and a faceted one, this is the faceted one.
+    rounder = (float(exponent) for exponent in np.geomspace(*_EXPONENTS, _TRIED) if excess(exponent) >= 0)
+    low = next(rounder, None) if reachable else None
+    if low is None:
         raise _refusal("a shape that the family has", f"circularity {circularity:g} with solidity {solidity:g}")
-    exponent = float(brentq(excess, *_EXPONENTS, xtol=1e-12))
+    exponent = float(brentq(excess, low, _EXPONENTS[1], xtol=1e-12))
     return exponent, depth_at(exponent)
 
 
