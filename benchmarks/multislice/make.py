@@ -3,7 +3,7 @@
     uv venv --python 3.11 .venv-multislice
     uv pip install --python .venv-multislice/bin/python -r benchmarks/multislice/requirements.txt
     .venv-multislice/bin/python benchmarks/multislice/make.py FOLDER [N] [SEED]
-    nanocensus judge ... FOLDER/micrographs.csv
+    python benchmarks/networks/kinds.py --multislice FOLDER
 
 Spheres, cubes, cuboctahedra and octahedra of gold, platinum and Co3O4 in random orientations on amorphous carbon; the
 truth is the outline of each solid's projection. Potentials and wave propagation are abTEM's (Madsen & Susi 2021,
