@@ -1,6 +1,9 @@
 """Training teaches, repeats itself, and keeps what is finished."""
 
 import json
+import os
+import subprocess
+import sys
 from importlib.resources import files
 from pathlib import Path
 
@@ -8,6 +11,7 @@ import imageio.v3
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 import pytest
 import safetensors.numpy
 
@@ -16,9 +20,11 @@ from nanocensus.pipeline.training import TrainingSpec, train
 from nanocensus.pipeline.training_patches import PatchSource
 from nanocensus.sections import parse_section
 from nanocensus.segment import fit as fit_module
-from nanocensus.segment.fit import fit, loss
+from nanocensus.segment.fit import _rule, fit
 from nanocensus.segment.heldout import judge
+from nanocensus.segment.losses import LOSSES
 from nanocensus.segment.metrics import dice
+from nanocensus.segment.parameters import logits
 from nanocensus.segment.training_data import assign_folds, read_training_images
 from nanocensus.segment.weights import load_model
 
@@ -74,6 +80,18 @@ def test_the_card_says_what_was_done(trained):
     assert card["held_out"] is None
     assert card["training"]["steps"] == 80
     assert "flax" in card["versions"]
+
+
+def test_the_learning_curve_lies_beside_the_network(trained, small):
+    _, result, reports = trained
+    curve = pd.read_csv(result.path.with_suffix(".curve.csv"))
+    assert list(curve) == ["step", "loss", "validation_loss", "validation_dice", "validation_iou"]
+    assert curve["step"].tolist() == [20, 40, 60, 80]
+    assert curve["loss"].tolist() == pytest.approx([report.loss for report in reports])
+    assert curve["validation_loss"].isna().all()  # no field was held out
+    fold, whole = (pd.read_csv(small[2][place].path.with_suffix(".curve.csv")) for place in (0, -1))
+    assert fold["validation_loss"].notna().all()
+    assert whole["validation_loss"].isna().all()
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +157,8 @@ SIMULATED = {
     "steps": 3, "batch": 2, "patch": 32, "base": 1, "levels": 1,
 }  # fmt: skip
 
+FOLDS = {**SIMULATED, "images": "i", "masks": "m", "groups": "g.csv", "folds": 2}  # nobody reads them
+
 
 def test_scenes_alone_teach_a_network(tmp_path):
     (result,) = train(parse_section(TrainingSpec, SIMULATED, section="training", base=tmp_path))
@@ -192,11 +212,13 @@ def test_each_scene_is_shown_twice_and_never_again(tmp_path, monkeypatch):
     assert source.unseen(64) > max(drawn)
 
 
-def test_a_training_that_was_cut_off_goes_on_to_the_same_bytes(tmp_path, monkeypatch):
+@pytest.mark.parametrize("keep", ["average", "best"])
+def test_a_training_that_was_cut_off_goes_on_to_the_same_bytes(keep, tmp_path, monkeypatch):
     monkeypatch.setattr(fit_module, "_KEPT_EVERY", 2)
     monkeypatch.setattr(fit_module, "_REPORTED", 2)
-    spec = parse_section(TrainingSpec, {**SIMULATED, "steps": 5}, section="training", base=tmp_path)
+    spec = parse_section(TrainingSpec, {**FOLDS, "steps": 5, "keep": keep}, section="training", base=tmp_path)
     source = PatchSource(spec, [])
+    unseen = source(7)
 
     def cut_off(step):
         if step == 3:
@@ -205,20 +227,103 @@ def test_a_training_that_was_cut_off_goes_on_to_the_same_bytes(tmp_path, monkeyp
 
     standing = tmp_path / "scenes.standing"
     with pytest.raises(KeyboardInterrupt):
-        fit(spec, "scenes", cut_off, checkpoint=standing)
+        fit(spec, "scenes", cut_off, validation=unseen, checkpoint=standing)
     asked = []
-    further = fit(spec, "scenes", lambda step: asked.append(step) or source(step), checkpoint=standing)
-    whole = fit(spec, "scenes", source)
+    further = fit(
+        spec, "scenes", lambda step: asked.append(step) or source(step), validation=unseen, checkpoint=standing
+    )
+    whole = fit(spec, "scenes", source, validation=unseen)
     assert asked == [2, 3, 4]
     assert not standing.exists()
+    assert [point.step for point in whole[1]] == [2, 4, 5]
     assert further[1] == whole[1]
     assert all(np.array_equal(further[0][name], values) for name, values in whole[0].items())
+
+
+def test_the_best_weights_on_unseen_patches_are_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(fit_module, "_REPORTED", 1)
+    monkeypatch.setattr(fit_module, "_POINTS", 30)
+    job = {**FOLDS, "steps": 30, "keep": "best", "learning_rate": 0.5, "schedule": "halved", "base": 4}
+    spec = parse_section(TrainingSpec, job, section="training", base=tmp_path)
+    source = PatchSource(spec, [])
+    pixels, targets = source(99)
+    kept, curve = fit(spec, "scenes", source, validation=(pixels, targets))
+    best = min(curve, key=lambda point: point.validation_loss)
+    assert best.step != curve[-1].step  # at this rate the last step is not the best
+    logits_ = logits(spec.architecture, kept, jnp.asarray(pixels))
+    assert float(LOSSES[spec.loss](logits_, jnp.asarray(targets))) == pytest.approx(best.validation_loss, rel=1e-3)
+    probability = 1 / (1 + np.exp(-np.asarray(logits_, float)))
+    overlap = 2 * (probability * targets).sum() / (probability**2 + targets**2).sum()
+    assert best.validation_dice == pytest.approx(overlap, rel=1e-3)
+    found, true = probability > 0.5, targets > 0.5
+    assert best.validation_iou == pytest.approx((found & true).sum() / (found | true).sum(), rel=1e-3)
+
+
+def test_the_rate_is_halved_every_fifth_of_the_steps(tmp_path):
+    job = {**SIMULATED, "steps": 100, "schedule": "halved", "learning_rate": 0.04, "weight_decay": 0.0}
+    rule = _rule(parse_section(TrainingSpec, job, section="training", base=tmp_path))
+    weight, gradient = {"w": jnp.zeros(3)}, {"w": jnp.full(3, 0.1)}
+    state, moved = rule.init(weight), []
+    for _ in range(100):  # Adam's steps under an even slope are as long as the rate
+        change, state = rule.update(gradient, state, weight)
+        moved.append(-float(change["w"][0]))
+    assert moved[0] == pytest.approx(0.04, rel=1e-3)
+    assert [moved[step] / moved[step - 1] for step in (20, 40, 60, 80)] == pytest.approx([0.5] * 4, rel=1e-2)
+    assert moved[99] == pytest.approx(0.04 / 16, rel=1e-3)
+
+
+def test_the_usual_loss_is_cross_entropy_and_the_mean_dice_loss_of_both_classes():
+    rng = np.random.default_rng(1)
+    targets, logits_ = (rng.random((2, 64, 64)) < 0.3).astype(np.float32), rng.normal(size=(2, 64, 64))
+    probability = 1 / (1 + np.exp(-logits_))
+    chosen = np.where(targets > 0, probability, 1 - probability)
+    overlaps = [
+        2 * (p * t).sum() / (p.sum() + t.sum()) for p, t in ((probability, targets), (1 - probability, 1 - targets))
+    ]
+    expected = -np.log(chosen).mean() + 1 - np.mean(overlaps)
+    assert float(LOSSES["usual"](jnp.asarray(logits_), jnp.asarray(targets))) == pytest.approx(expected, rel=1e-3)
+
+
+_LEARN = """
+import sys
+import jax
+import numpy as np
+jax.config.update("jax_num_cpu_devices", int(sys.argv[1]))
+from nanocensus.segment.fit import _rule, fit
+from nanocensus.segment.training_spec import TrainingSpec
+spec = TrainingSpec(
+    name="t", models=".", simulated=1.0, folds=0, steps=8, batch=4, patch=64, base=4, levels=2, learning_rate=1e-3
+)
+def draw(step):
+    rng = np.random.default_rng(step)
+    dark = rng.random((4, 64, 64)) < 0.3
+    return np.where(dark, -1.0, 1.0).astype(np.float32), dark.astype(np.float32)
+_, curve = fit(spec, "t", draw)
+print(len(jax.local_devices()), *(point.loss for point in curve))
+"""
+
+
+def test_a_batch_that_is_split_over_devices_teaches_the_same():
+    told = [
+        subprocess.run(
+            [sys.executable, "-c", _LEARN, devices],
+            env=os.environ | {"JAX_PLATFORMS": "cpu"},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        for devices in ("1", "2", "3")
+    ]
+    (one, alone), (two, split), (three, by_two) = ([float(word) for word in ran.stdout.split()] for ran in told)
+    assert (one, two, three) == (1, 2, 3)
+    assert split == pytest.approx(alone, rel=1e-4)
+    assert by_two == split  # three devices do not divide a batch of four: two take part
 
 
 def test_the_standing_of_another_network_is_refused(tmp_path):
     spec = parse_section(TrainingSpec, SIMULATED, section="training", base=tmp_path)
     standing = tmp_path / "scenes.standing"
-    for content in (b"cut short", safetensors.numpy.save({"0": np.zeros(3)}, {"step": "1", "losses": "[]"})):
+    for content in (b"cut short", safetensors.numpy.save({"0": np.zeros(3)}, {"step": "1", "curve": "[]"})):
         standing.write_bytes(content)
         with pytest.raises(ModelError, match="Remove the file"):
             fit(spec, "scenes", PatchSource(spec, []), checkpoint=standing)
@@ -228,7 +333,7 @@ def test_the_loss_is_least_where_the_probability_is_the_area_fraction():
     rng = np.random.default_rng(0)
     targets = rng.uniform(0.05, 0.95, (2, 8, 8))
     best = np.log(targets / (1 - targets))
-    judged = jax.jit(jax.value_and_grad(lambda logits: loss(logits, jnp.asarray(targets, jnp.float32))))
+    judged = jax.jit(jax.value_and_grad(lambda logits: LOSSES["squared"](logits, jnp.asarray(targets, jnp.float32))))
     least, slopes = judged(jnp.asarray(best, jnp.float32))
     assert np.abs(slopes).max() < 1e-6
     for _ in range(5):

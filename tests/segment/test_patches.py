@@ -71,3 +71,23 @@ def test_a_crop_of_one_value_gives_finite_patches():
         [prepare(np.full((40, 40), 7.0), np.zeros((40, 40)))], np.random.default_rng(0), count=2, side=32
     )
     assert np.isfinite(pixels).all()
+
+
+def test_patches_that_are_not_varied_are_as_recorded_or_mirrored():
+    rng = np.random.default_rng(4)
+    image = rng.integers(0, 1000, (70, 90)).astype(np.uint16)
+    crop = prepare(image, image > 500)
+    pixels, targets = draw_batch([crop], rng, count=12, side=32, varied=False)
+    windows = np.lib.stride_tricks.sliding_window_view(crop.pixels, (32, 32))
+    shares = np.lib.stride_tricks.sliding_window_view(crop.target, (32, 32))
+    turned = set()
+    for patch, target in zip(pixels, targets, strict=True):
+        for down, right in ((1, 1), (1, -1), (-1, 1), (-1, -1)):
+            found = np.argwhere((windows == patch[::down, ::right]).all(axis=(2, 3)))
+            if len(found):
+                turned.add((down, right))
+                assert np.array_equal(shares[tuple(found[0])], target[::down, ::right])
+                break
+        else:
+            raise AssertionError("a patch that is no part of the micrograph")
+    assert len(turned) == 4

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from nanocensus.errors import JobError
-from nanocensus.sections import parse_section
+from nanocensus.sections import parse_section, read_toml
+from nanocensus.segment.architecture import ResNetUNetConfig
 from nanocensus.segment.training_spec import TrainingSpec
 
 PATHS = {"images": "i", "masks": "m", "groups": "g.csv", "models": "out"}
@@ -33,6 +34,8 @@ def test_paths_start_from_the_job_file():
         ({"network": "slow"}, "one of 'fast', 'paper'"),
         ({"learning_rate": 1}, "between 0 and 1"),
         ({"name": "a/b"}, "a file name"),
+        ({"schedule": "stairs"}, "one of 'cosine', 'halved'"),
+        ({"keep": "best", "folds": 0}, "'average' without folds"),
     ],
 )
 def test_what_cannot_be_trained_is_refused(change, complaint):
@@ -46,3 +49,11 @@ def test_the_folders_must_be_given(key):
         parse_section(
             TrainingSpec, {name: path for name, path in PATHS.items() if name != key}, section="training", base=Path()
         )
+
+
+def test_the_paper_s_recipe_is_a_job():
+    job = Path(__file__).parents[2] / "jobs" / "train-paper.toml"
+    spec = parse_section(TrainingSpec, read_toml(job), section="training", base=job.parent)
+    assert spec.architecture == ResNetUNetConfig()
+    assert (spec.learning_rate, spec.schedule, spec.weight_decay, spec.loss) == (0.04, "halved", 0, "usual")
+    assert (spec.batch, spec.folds, spec.augmentation, spec.keep) == (8, 8, "flips", "best")

@@ -9,7 +9,7 @@ from flax import nnx
 from nanocensus.errors import ModelError
 from nanocensus.segment.architecture import ResNetUNetConfig, UNetConfig, architecture_of, receptive_field_radius
 from nanocensus.segment.convolutions import convolve_to_few, convolve_upsampled, max_pool
-from nanocensus.segment.parameters import fold, initial_network, logits, named_arrays, parameter_shapes
+from nanocensus.segment.parameters import fold, initial_network, logits, named_arrays, parameter_shapes, unfold
 
 SMALL = UNetConfig(base=3, levels=1)
 SMALL_PAPER = ResNetUNetConfig(base=4, units=2)
@@ -147,3 +147,16 @@ def test_bfloat16_is_near_float32_and_not_the_same(config):
     coarse = np.asarray(jax.jit(logits, static_argnums=(0, 3))(config, parameters, x, "bfloat16"))
     assert coarse.dtype == np.float32
     assert 0 < np.abs(coarse - exact).max() < 0.05 * np.abs(exact).max()
+
+
+@NETWORKS
+def test_an_unfolded_network_gives_what_the_folded_one_gives(config):
+    folded = fold(named_arrays(_trained(config)))
+    x = jnp.asarray(np.random.default_rng(2).normal(size=(2, 64, 64)), jnp.float32)
+    network = unfold(config, folded, x)
+    expected = np.asarray(_LOGITS(config, folded, x))
+    assert expected.std() > 0.01
+    trained = np.asarray(nnx.jit(lambda network, x: network(x))(network, x))
+    assert np.abs(trained - expected).max() <= 1e-4 * np.abs(expected).max()
+    again = np.asarray(_LOGITS(config, fold(named_arrays(network)), x))
+    assert np.abs(again - expected).max() <= 1e-4 * np.abs(expected).max()

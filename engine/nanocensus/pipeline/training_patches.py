@@ -23,6 +23,10 @@ _MARGIN_PX = 32
 """A scene is larger than a patch by this."""
 
 
+_LOOKED_AT = 32
+"""Patches for validation, at most."""
+
+
 def _check_left_out(names: tuple[str, ...]) -> None:
     """Refuse names that are none, and leaving out all there is."""
     unknown = [name for name in names if name not in (*FORMS, *KINDS)]
@@ -40,6 +44,34 @@ def _crops(images: list[TrainingImage]) -> list[Crop]:
     return [prepare(pixels, image.mask) for image in images for pixels in (flatten(image.pixels), image.pixels)]
 
 
+def validation_patches(images: list[TrainingImage], side: int) -> Batch | None:
+    """Cut patches to look at during a training, evenly over micrographs that it does not learn from; None without any.
+
+    Parameters
+    ----------
+    images : list of TrainingImage
+    side : int
+        Of a patch, pixels.
+
+    Returns
+    -------
+    Batch or None
+        Flattened, as micrographs come to the network by default.
+    """
+    crops = [prepare(flatten(image.pixels), image.mask) for image in images]
+    places = [
+        (crop, top, left)
+        for crop in crops
+        for top in range(0, crop.pixels.shape[0] - side + 1, side)
+        for left in range(0, crop.pixels.shape[1] - side + 1, side)
+    ]
+    if not places:
+        return None
+    chosen = [places[place] for place in np.unique(np.linspace(0, len(places) - 1, _LOOKED_AT).round().astype(int))]
+    parts = [(crop, np.s_[top : top + side, left : left + side]) for crop, top, left in chosen]
+    return np.stack([crop.pixels[part] for crop, part in parts]), np.stack([crop.target[part] for crop, part in parts])
+
+
 class PatchSource:
     """Gives the batch of each step; the same whatever was drawn before it.
 
@@ -53,6 +85,7 @@ class PatchSource:
     def __init__(self, spec: TrainingSpec, images: list[TrainingImage]) -> None:
         self._spec = spec
         self._crops = _crops(images) if spec.simulated < 1 else []
+        self._varied = spec.augmentation == "full"
         self._simulated = round(spec.batch * spec.simulated)
         _check_left_out(spec.left_out)
         self._forms = [name for name in FORMS if name not in spec.left_out]
@@ -64,7 +97,7 @@ class PatchSource:
         """Draw the patches of a step: real ones first."""
         rng, side = np.random.default_rng([self._spec.seed, step]), self._spec.patch
         real = self._spec.batch - self._simulated
-        parts = [draw_batch(self._crops, rng, count=real, side=side)] if real else []
+        parts = [draw_batch(self._crops, rng, count=real, side=side, varied=self._varied)] if real else []
         if self._simulated:
             shown = [self._show(step * self._simulated + place, rng) for place in range(self._simulated)]
             parts.append((np.stack([pixels for pixels, _ in shown]), np.stack([target for _, target in shown])))

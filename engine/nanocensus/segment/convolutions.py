@@ -10,7 +10,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 BATCH_NORM_EPSILON = 1e-4
-_BATCH_NORM_MOMENTUM = 0.9
+BATCH_NORM_MOMENTUM = 0.9
 
 
 def convolution(
@@ -33,7 +33,7 @@ def convolution(
 
 def batch_norm(channels: int, rngs: nnx.Rngs) -> nnx.BatchNorm:
     """Make a BatchNorm."""
-    return nnx.BatchNorm(channels, momentum=_BATCH_NORM_MOMENTUM, epsilon=BATCH_NORM_EPSILON, rngs=rngs)
+    return nnx.BatchNorm(channels, momentum=BATCH_NORM_MOMENTUM, epsilon=BATCH_NORM_EPSILON, rngs=rngs)
 
 
 def convolve(

@@ -4,7 +4,7 @@ import functools
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
-from jaxtyping import Array, Float, Float32
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array, Float32
 
-from nanocensus.segment.parameters import fold, initial_network, named_arrays, network_of
+from nanocensus.segment.losses import LOSSES
+from nanocensus.segment.parameters import fold, initial_network, named_arrays, unfold
 from nanocensus.segment.standing import Standing, read_standing, write_standing
 from nanocensus.segment.training_spec import TrainingSpec
 
@@ -35,15 +37,31 @@ Batch = tuple[Float32[np.ndarray, "n side side"], Float32[np.ndarray, "n side si
 """Standardised pixels, and area fractions in [0, 1]."""
 
 
+@dataclass(frozen=True)
+class CurvePoint:
+    """A place on a training's learning curve; there is one every hundredth of a training, or every 20 steps."""
+
+    step: int
+    loss: float
+    """Mean of the steps since the last point."""
+    validation_loss: float | None
+    """Of the patches for validation, under the weights that would be kept at this step; None without such patches."""
+    validation_dice: float | None
+    """``2 sum(p t) / sum(p^2 + t^2)`` of probabilities and area fractions, over all their pixels."""
+    validation_iou: float | None
+    """Intersection over union of the pixels on the particle's side of one half, over all of them."""
+
+
 def fit(
     spec: TrainingSpec,
     name: str,
     draw: Callable[[int], Batch],
     *,
     start: Mapping[str, np.ndarray] | None = None,
+    validation: Batch | None = None,
     progress: Callable[[TrainingProgress], None] | None = None,
     checkpoint: Path | None = None,
-) -> tuple[dict[str, np.ndarray], list[float]]:
+) -> tuple[dict[str, np.ndarray], list[CurvePoint]]:
     """Train one network.
 
     Parameters
@@ -54,95 +72,155 @@ def fit(
     draw : callable
         Gives the batch of a step, counted from 0: the same whatever was drawn before it.
     start : mapping of str to ndarray, optional
-        Weights to go on from, BatchNorm folded; it stays so. Without it they are drawn at random.
+        Weights to go on from, BatchNorm folded. Without it they are drawn at random.
+    validation : Batch, optional
+        Patches that are looked at but not learnt from. With ``spec.keep == "best"`` the weights that are kept are those
+        with the least loss on them; without patches, the last.
     progress : callable, optional
         Called every 20 steps.
     checkpoint : Path, optional
-        File that keeps where the training stands, every 500 steps. If it is there the training goes on from it, to the
-        same bytes; it is removed in the end.
+        File that keeps where the training stands, every 500 steps or so. If it is there the training goes on from it,
+        to the same bytes; it is removed in the end.
 
     Returns
     -------
     parameters : dict of str to ndarray
-        The averaged weights, BatchNorm folded.
-    losses : list of float
-        Means over each 20 steps.
+        The weights that are kept, BatchNorm folded.
+    curve : list of CurvePoint
     """
     config = spec.architecture
-    network = network_of(config, start) if start else initial_network(config, np.random.default_rng(spec.seed))
-    rule = _rule(spec.learning_rate, spec.weight_decay, spec.steps)
-    graph, state = nnx.split((network, nnx.Optimizer(network, rule, wrt=nnx.Param)))
+    if start is None:
+        network = initial_network(config, np.random.default_rng(spec.seed))
+    else:
+        network = unfold(config, start, jnp.concatenate([draw(step)[0] for step in range(_LOOKED_AT)]))
+    graph, state = nnx.split((network, nnx.Optimizer(network, _rule(spec), wrt=nnx.Param)))
     standing = Standing(0, state, jax.tree.map(jnp.copy, nnx.state(network, _KEPT)), [])
     if checkpoint is not None and checkpoint.exists():
         standing = read_standing(checkpoint, standing)
-    state, average, losses = standing.state, standing.average, standing.losses
+    shared, split = _placements(spec.batch)
+    state, kept = jax.device_put((standing.state, standing.kept), shared)
+    curve = [CurvePoint(**point) for point in standing.curve]
+    between = _REPORTED * max(1, round(spec.steps / (_POINTS * _REPORTED)))
     recent: list[Array] = []
     for step, (pixels, targets) in enumerate(_ahead(draw, standing.step, spec.steps), start=standing.step + 1):
-        # Early averages forget the random start sooner.
-        decay = np.float32(min(spec.ema_decay, step / (step + 10)))
-        state, average, value = _advance(graph, state, average, decay, pixels, targets)
+        # Early averages forget the random start sooner. Where the best is kept it waits for its successor.
+        decay = np.float32(min(spec.ema_decay, step / (step + 10)) if spec.keep == "average" else 1)
+        state, kept, value = _advance(
+            graph, LOSSES[spec.loss], state, kept, decay, *jax.device_put((pixels, targets), split)
+        )
         recent.append(value)
-        if step % _REPORTED == 0 or step == spec.steps:
-            losses.append(float(np.mean(jax.device_get(recent))))
+        if progress is not None and (step % _REPORTED == 0 or step == spec.steps):
+            shown = float(np.mean(jax.device_get(recent[-_REPORTED:])))
+            progress(TrainingProgress(name, step, spec.steps, shown))
+        if step % between == 0 or step == spec.steps:
+            judged = kept if spec.keep == "average" else _network_state(graph, state)
+            found = _validate(spec, graph, state, judged, validation)
+            if spec.keep == "best" and _is_best(found[0], curve):
+                kept = jax.tree.map(jnp.copy, judged)
+            curve.append(CurvePoint(step, float(np.mean(jax.device_get(recent))), *found))
             recent.clear()
-            if progress is not None:
-                progress(TrainingProgress(name, step, spec.steps, losses[-1]))
-        if checkpoint is not None and step % _KEPT_EVERY == 0 and step < spec.steps:
-            write_standing(checkpoint, Standing(step, state, average, losses))
-    nnx.update(network, average)
+        if checkpoint is not None and step % (between * max(1, _KEPT_EVERY // between)) == 0 and step < spec.steps:
+            write_standing(checkpoint, Standing(step, state, kept, [asdict(point) for point in curve]))
+    nnx.update(network, kept)
     if checkpoint is not None:
         checkpoint.unlink(missing_ok=True)
-    arrays = named_arrays(network)
-    return (fold(arrays) if start is None else arrays), losses
+    return fold(named_arrays(network)), curve
 
 
+def _is_best(found: float | None, curve: list[CurvePoint]) -> bool:
+    before = [point.validation_loss for point in curve if point.validation_loss is not None]
+    return found is None or found < min(before, default=np.inf)
+
+
+def _network_state(graph: Any, state: Any) -> Any:  # noqa: ANN401  pytrees
+    """Give the part of a training's state that may be kept."""
+    return nnx.state(nnx.merge(graph, state)[0], _KEPT)
+
+
+def _validate(
+    spec: TrainingSpec,
+    graph: Any,  # noqa: ANN401  pytrees
+    state: Any,  # noqa: ANN401
+    judged: Any,  # noqa: ANN401
+    validation: Batch | None,
+) -> tuple[float, float, float] | tuple[None, None, None]:
+    """Give loss, Dice and intersection over union of weights on the patches for validation."""
+    if validation is None:
+        return None, None, None
+    sums = np.zeros(5)
+    count, (pixels, targets) = 0, validation
+    for first in range(0, len(pixels), spec.batch):
+        part = slice(first, first + spec.batch)
+        *overlaps, value = jax.device_get(
+            _overlaps(graph, LOSSES[spec.loss], state, judged, pixels[part], targets[part])
+        )
+        sums += np.array([*overlaps, value * len(pixels[part])])
+        count += len(pixels[part])
+    product, squares, both, either, value = sums
+    return float(value / count), float(2 * product / max(squares, 1e-12)), float(both / max(either, 1))
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _overlaps(graph: Any, loss: Any, state: Any, judged: Any, pixels: Any, targets: Any) -> Any:  # noqa: ANN401  pytrees
+    network, _ = nnx.merge(graph, state)
+    nnx.update(network, judged)
+    network.eval()
+    logits = network(pixels)
+    probability = jax.nn.sigmoid(logits)
+    found, true = probability > 0.5, targets > 0.5
+    return (
+        jnp.sum(probability * targets),
+        jnp.sum(probability**2 + targets**2),
+        jnp.sum(found & true),
+        jnp.sum(found | true),
+        loss(logits, targets),
+    )
+
+
+def _placements(batch: int) -> tuple[NamedSharding, NamedSharding]:
+    """Give where weights lie, on every device, and patches, an equal part of the batch on each.
+
+    As many devices take part as divide the batch.
+    """
+    devices = jax.local_devices()
+    several = max(count for count in range(1, len(devices) + 1) if batch % count == 0)
+    mesh = Mesh(np.array(devices[:several]), ("batch",))
+    whole, split = (PartitionSpec(*axes) for axes in ((), ("batch",)))  # type: ignore[no-untyped-call]  # no types there
+    return NamedSharding(mesh, whole), NamedSharding(mesh, split)
+
+
+_LOOKED_AT = 4
+"""Batches that BatchNorm takes its first statistics from, where a training goes on from a folded network."""
 _REPORTED = 20
 """Steps between two reports."""
+_POINTS = 100
+"""Points of a long training's learning curve."""
 _KEPT_EVERY = 500
-"""Steps between two checkpoints; a multiple of those between reports."""
+"""Steps between two checkpoints, at most; they come with points of the learning curve."""
 _KEPT = nnx.Any(nnx.Param, nnx.BatchStat)
 """What is averaged and kept: weights, and the running statistics that go with them."""
 
 
-@functools.cache  # one object a rule, so that the networks of a job share one compiled step
-def _rule(learning_rate: float, weight_decay: float, steps: int) -> optax.GradientTransformation:
-    schedule = optax.warmup_cosine_decay_schedule(0, learning_rate, max(1, steps // 20), steps + 1)
-    return optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(schedule, weight_decay=weight_decay))
+@functools.cache  # one object a spec, so that the networks of a job share one compiled step
+def _rule(spec: TrainingSpec) -> optax.GradientTransformation:
+    schedule: optax.Schedule
+    if spec.schedule == "cosine":
+        schedule = optax.warmup_cosine_decay_schedule(0, spec.learning_rate, max(1, spec.steps // 20), spec.steps + 1)
+    else:
+        fifths = {round(spec.steps * part / 5): 0.5 for part in range(1, 5)}
+        schedule = optax.piecewise_constant_schedule(spec.learning_rate, fifths)
+    return optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(schedule, weight_decay=spec.weight_decay))
 
 
-@functools.partial(jax.jit, static_argnums=0, donate_argnums=(1, 2))
-def _advance(graph: Any, state: Any, average: Any, decay: Any, pixels: Any, targets: Any) -> Any:  # noqa: ANN401  pytrees
+@functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=(2, 3))
+def _advance(graph: Any, loss: Any, state: Any, kept: Any, decay: Any, pixels: Any, targets: Any) -> Any:  # noqa: ANN401  pytrees
     """Take one step: the new state of network and optimiser, the new average, and the loss."""
     network, optimizer = nnx.merge(graph, state)
     value, gradients = nnx.value_and_grad(lambda network: loss(network(pixels), targets))(network)
     optimizer.update(network, gradients)
     now = nnx.state(network, _KEPT)
-    average = jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, average, now)
-    return nnx.state((network, optimizer)), average, value
-
-
-def loss(logits: Float[Array, "n y x"], targets: Float[Array, "n y x"]) -> Float[Array, ""]:
-    """Give cross-entropy plus half the soft Dice loss against area fractions.
-
-    The Dice term has squares below the line, ``1 - 2 sum(p t) / sum(p^2 + t^2)``: it is least at p = t, where the
-    usual form would reward saturated maps, on which sub-pixel outlines are lost.
-
-    Parameters
-    ----------
-    logits : (n, y, x) array of float
-    targets : (n, y, x) array of float
-        Area fractions in [0, 1].
-
-    Returns
-    -------
-    scalar array
-    """
-    cross_entropy = optax.sigmoid_binary_cross_entropy(logits, targets).mean()
-    probability = jax.nn.sigmoid(logits)
-    overlap = 2 * jnp.sum(probability * targets) + 1.0
-    dice = overlap / (jnp.sum(probability**2) + jnp.sum(targets**2) + 1.0)
-    total: Float[Array, ""] = cross_entropy + 0.5 * (1 - dice)
-    return total
+    kept = jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, kept, now)
+    return nnx.state((network, optimizer)), kept, value
 
 
 def _ahead(draw: Callable[[int], Batch], first: int, steps: int) -> Iterator[Batch]:

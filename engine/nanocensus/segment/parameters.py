@@ -10,7 +10,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Float32
 
 from nanocensus.segment.architecture import Architecture, Precision, UNetConfig
-from nanocensus.segment.convolutions import BATCH_NORM_EPSILON
+from nanocensus.segment.convolutions import BATCH_NORM_EPSILON, BATCH_NORM_MOMENTUM
 from nanocensus.segment.resnet_unet import ResNetUNet
 from nanocensus.segment.unet import UNet
 
@@ -103,6 +103,50 @@ def fold(trained: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     classes = [name for name in folded if name.startswith("classes.")]
     folded |= {name: folded[name][..., 1:] - folded[name][..., :1] for name in classes}
     return dict(sorted(folded.items()))
+
+
+def unfold(config: Architecture, folded: Mapping[str, np.ndarray], x: Float[Array, "n y x"]) -> Network:
+    """Give a network BatchNorm back, so that it can be trained on: the reverse of `fold`.
+
+    What BatchNorm was is lost. Here its statistics are those of `x`, and its scale and shift undo the
+    normalisation: on these patches the network gives what it gave before.
+
+    Parameters
+    ----------
+    config : Architecture
+    folded : mapping of str to ndarray
+        Weights by their dotted names.
+    x : (n, y, x) array of float
+        Standardised pixels of patches that are like those to be trained on.
+
+    Returns
+    -------
+    UNet or ResNetUNet
+        With BatchNorm.
+    """
+    network = initial_network(config, np.random.default_rng(0))
+    weights = dict(nnx.to_flat_state(nnx.state(network, nnx.Any(nnx.Param, nnx.BatchStat))))
+    named = {".".join(map(str, path)): weight for path, weight in weights.items()}
+    for name, weight in named.items():
+        if name in folded:
+            difference = folded[name]
+            # Of two classes that were folded into their difference, the first scores nothing.
+            weight[...] = jnp.zeros_like(weight[...]).at[..., weight.shape[-1] - difference.shape[-1] :].set(difference)
+    norms = [name.removesuffix(".mean") for name in named if name.endswith(".mean")]
+    network.set_attributes(nnx.BatchNorm, momentum=0.0)
+    see = nnx.jit(lambda network, x: network(x))
+    for _ in norms:  # each time one more of them, in their order, meets what it met before
+        see(network, x)
+        for norm in norms:
+            mean, spread = named[f"{norm}.mean"][...], jnp.sqrt(named[f"{norm}.var"][...] + BATCH_NORM_EPSILON)
+            place = norm.removesuffix(".norm")
+            if place != norm:  # a rectifier's own
+                gain, offset = folded[f"{place}.scale"], folded[f"{place}.shift"]
+            else:
+                gain, offset = np.ones(1, np.float32), folded[f"{norm.removesuffix('_norm')}.bias"]
+            named[f"{norm}.scale"][...], named[f"{norm}.bias"][...] = gain * spread, offset + gain * mean
+    network.set_attributes(nnx.BatchNorm, momentum=BATCH_NORM_MOMENTUM)
+    return network
 
 
 @functools.cache

@@ -32,14 +32,16 @@ LARGEST_NOISE = 0.3
 class Crop:
     """A micrograph with its mask, ready to be sampled anywhere."""
 
+    pixels: Float32[np.ndarray, "y x"]
+    """Standardised."""
     spline: Float32[np.ndarray, "y x"]
-    """Cubic spline coefficients of the standardised pixels."""
+    """Cubic spline coefficients of them."""
     target: Float32[np.ndarray, "y x"]
     """Area fraction of particle in each pixel."""
     levels: Float32[np.ndarray, " quantile"]
-    """Quantiles of the standardised pixels: what a change of tone does to mean and spread follows from them."""
+    """Quantiles of the pixels: what a change of tone does to mean and spread follows from them."""
     extremes: tuple[float, float]
-    """Smallest and largest of the standardised pixels."""
+    """Smallest and largest of the pixels."""
 
 
 def prepare(image: Shaped[np.ndarray, "y x"], mask: Shaped[np.ndarray, "y x"]) -> Crop:
@@ -60,11 +62,11 @@ def prepare(image: Shaped[np.ndarray, "y x"], mask: Shaped[np.ndarray, "y x"]) -
     target = ndimage.gaussian_filter((mask != 0).astype(np.float32), EDGE_SIGMA_PX, mode="nearest")
     levels = np.quantile(pixels, (np.arange(256) + 0.5) / 256).astype(np.float32)
     spline = ndimage.spline_filter(pixels, order=3, output=np.float32, mode="mirror")
-    return Crop(spline, target, levels, (float(pixels.min()), float(pixels.max())))
+    return Crop(pixels, spline, target, levels, (float(pixels.min()), float(pixels.max())))
 
 
 def draw_batch(
-    crops: list[Crop], rng: np.random.Generator, *, count: int, side: int
+    crops: list[Crop], rng: np.random.Generator, *, count: int, side: int, varied: bool = True
 ) -> tuple[Float32[np.ndarray, "n side side"], Float32[np.ndarray, "n side side"]]:
     """Draw patches and their targets.
 
@@ -76,14 +78,25 @@ def draw_batch(
         Number of patches.
     side : int
         Pixels along each side of a patch.
+    varied : bool
+        Whether size, turn, tone, contrast and noise vary; otherwise patches are as recorded, or mirrored.
 
     Returns
     -------
     pixels, targets : (n, side, side) ndarray of float32
         Standardised values, and area fractions in [0, 1].
     """
-    patches = [_draw(crops[rng.integers(len(crops))], rng, side) for _ in range(count)]
+    draw = _draw if varied else _cut
+    patches = [draw(crops[rng.integers(len(crops))], rng, side) for _ in range(count)]
     return np.stack([pixels for pixels, _ in patches]), np.stack([target for _, target in patches])
+
+
+def _cut(crop: Crop, rng: np.random.Generator, side: int) -> tuple[np.ndarray, np.ndarray]:
+    corner = [int(rng.integers(length - side + 1)) for length in crop.target.shape]
+    part = tuple(slice(first, first + side) for first in corner)
+    step = tuple(int(rng.choice([-1, 1])) for _ in corner)
+    mirrored = slice(None, None, step[0]), slice(None, None, step[1])
+    return crop.pixels[part][mirrored], crop.target[part][mirrored]
 
 
 def _draw(crop: Crop, rng: np.random.Generator, side: int) -> tuple[np.ndarray, np.ndarray]:

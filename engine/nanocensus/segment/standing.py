@@ -21,16 +21,17 @@ class Standing:
     """Steps done."""
     state: Any
     """Pytree of the network's and the optimiser's arrays."""
-    average: Any
-    """Pytree of the averaged weights."""
-    losses: list[float]
+    kept: Any
+    """Pytree of the weights that would be kept now."""
+    curve: list[dict[str, Any]]
+    """Points of the learning curve, by the names of their fields."""
 
 
 def write_standing(path: Path, standing: Standing) -> None:
     """Write a training's standing; the file before is there until the new one is whole."""
-    leaves = jax.device_get(jax.tree.leaves((standing.state, standing.average)))
+    leaves = jax.device_get(jax.tree.leaves((standing.state, standing.kept)))
     arrays = {f"{number:05d}": np.asarray(leaf) for number, leaf in enumerate(leaves)}
-    metadata = {"step": str(standing.step), "losses": json.dumps(standing.losses)}
+    metadata = {"step": str(standing.step), "curve": json.dumps(standing.curve)}
     partial = path.with_name(path.name + ".partial")
     partial.write_bytes(safetensors.numpy.save(arrays, metadata))
     partial.replace(path)
@@ -44,18 +45,18 @@ def read_standing(path: Path, like: Standing) -> Standing:
     ModelError
         If the file is damaged or of another network.
     """
-    leaves, structure = jax.tree.flatten((like.state, like.average))
+    leaves, structure = jax.tree.flatten((like.state, like.kept))
     try:
         with safetensors.safe_open(path, framework="numpy") as stream:
             metadata = stream.metadata()
             found = [stream.get_tensor(name) for name in sorted(stream.keys())]
-        step, losses = int(metadata["step"]), json.loads(metadata["losses"])
+        step, curve = int(metadata["step"]), json.loads(metadata["curve"])
     except (safetensors.SafetensorError, KeyError, ValueError, TypeError) as error:
         raise _unusable(path, f"{error}") from error
     if [np.shape(leaf) for leaf in leaves] != [leaf.shape for leaf in found]:
         raise _unusable(path, "arrays of another network")
-    state, average = jax.tree.unflatten(structure, [jax.numpy.asarray(leaf) for leaf in found])
-    return Standing(step, state, average, losses)
+    state, kept = jax.tree.unflatten(structure, [jax.numpy.asarray(leaf) for leaf in found])
+    return Standing(step, state, kept, curve)
 
 
 def _unusable(path: Path, got: str) -> ModelError:

@@ -40,11 +40,20 @@ class TrainingSpec:
     patch: int = 256
     """Side of a patch, pixels."""
     learning_rate: float = 3e-3
-    """Largest rate of AdamW; reached after a twentieth of the steps, then falling to zero along a cosine."""
+    """Largest rate of AdamW."""
+    schedule: Literal["cosine", "halved"] = "cosine"
+    """The rate rises for a twentieth of the steps and falls to zero along a cosine, or is halved every fifth of them."""
     weight_decay: float = 1e-3
-    """Weight decay of AdamW."""
+    """Weight decay of AdamW; without any it is Adam."""
+    loss: Literal["squared", "usual"] = "squared"
+    """Cross-entropy with half the soft Dice loss that is least at the area fraction, or with the usual one."""
+    augmentation: Literal["full", "flips"] = "full"
+    """What patches of micrographs are varied by: size, turn, tone, contrast and noise, or being mirrored alone."""
+    keep: Literal["average", "best"] = "average"
+    """The running average of the weights, or those that did best on the fields left out; of the network trained on
+    everything then the last."""
     ema_decay: float = 0.99
-    """Decay of the running average of the weights, which is what is kept."""
+    """Decay of that average."""
     seed: int = 0
     """Seed of the first weights and of every patch."""
     network: Literal["fast", "paper"] = "fast"
@@ -75,6 +84,7 @@ class TrainingSpec:
             ("groups", (self.groups is None) == (self.images is None), "a file if there are images, else nothing"),
             ("folds", self.folds == 0 or self.images is not None, "0 without images"),
             ("folds", self.folds == 0 or self.folds >= 2, "0, or at least 2"),
+            ("keep", self.keep == "average" or self.folds > 0, "'average' without folds"),
             ("steps", self.steps >= 1, "at least 1"),
             ("batch", self.batch >= 1, "at least 1"),
             ("levels", 1 <= self.levels <= 8, "1 to 8"),

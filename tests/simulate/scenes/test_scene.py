@@ -4,12 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from nanocensus.simulate.coverage import render_area_fraction
 from nanocensus.simulate.outline import Outline, directions
 from nanocensus.simulate.scenes.exposure import expose
 from nanocensus.simulate.scenes.forms import FORMS, Form, Profile, _stretched
-from nanocensus.simulate.scenes.imaging import KINDS, Imaging, draw_imaging
+from nanocensus.simulate.scenes.imaging import KINDS, Imaging, draw_imaging, unrest, visible
 from nanocensus.simulate.scenes.publishing import publish
 from nanocensus.simulate.scenes.scene import draw_scene
 from nanocensus.simulate.scenes.specimen import ADDED, FIRST, THICKEST, Placed, add_particle, bare
@@ -185,3 +186,27 @@ def test_directions_start_along_x():
     outline = FORMS["rods"](np.random.default_rng(0))(np.random.default_rng(1)).outline
     angles = directions(len(outline.radii))
     assert abs(np.cos(angles[outline.radii.argmax()])) > 0.7  # rods lie along x
+
+
+@pytest.mark.parametrize("radius", [4.0, 20.0, 120.0])
+@pytest.mark.parametrize("kind", KINDS)
+def test_particles_can_be_seen_under_every_kind_of_imaging(kind, radius):
+    for seed in range(50):
+        drawn = draw_imaging(kind, tuple(KINDS), np.random.default_rng(seed))
+        seen = visible(drawn, radius)
+        assert 1 - np.exp(-seen.density) >= 5 * unrest(seen, radius) * (1 - 1e-9)
+        assert seen.noise <= drawn.noise
+        assert seen.density >= drawn.density * (1 - 1e-9)
+
+
+def test_imaging_that_shows_particles_stays_as_it_was_drawn():
+    clear = Imaging(density=1.0, film=0.01, noise=0.02)
+    assert visible(clear, 20.0) is clear
+
+
+@pytest.mark.parametrize("name", ["film", "clouds", "noise", "lines"])
+def test_unrest_is_what_a_look_leaves(name):
+    calm = Imaging(density=0.0, film=0.0, noise=0.0, film_px=1.5, clouds_px=12.0, blur_px=0.0)
+    rough = replace(calm, **{name: 0.02})
+    found = expose(empty((1024, 1024)), rough, 18.0, np.random.default_rng(8))
+    assert ndimage.gaussian_filter(found, 2.0, mode="wrap").std() == pytest.approx(unrest(rough, 18.0), rel=0.1)

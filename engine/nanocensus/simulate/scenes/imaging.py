@@ -239,7 +239,7 @@ KINDS: Mapping[str, Kind] = {
     "printed": _printed,
 }
 """Kinds of imaging by name."""
-_MORE = 0.15
+_MORE = 0.07
 """Chance that another kind comes with the chosen one."""
 
 
@@ -251,7 +251,7 @@ def draw_imaging(kind: str, others: Sequence[str], rng: np.random.Generator) -> 
     kind : str
         A name of `KINDS`.
     others : sequence of str
-        Kinds that may come with it, each with a chance of 15 %.
+        Kinds that may come with it, each with a chance of 7 %.
     rng : numpy.random.Generator
 
     Returns
@@ -270,8 +270,73 @@ def draw_imaging(kind: str, others: Sequence[str], rng: np.random.Generator) -> 
     return KINDS[kind](imaging, rng)
 
 
+_CLEARANCE = 5.0
+"""Least contrast of particles, in standard deviations of all that could hide their outlines."""
+_LONGEST_LOOK_PX = 2.0
+_STRONGEST = 0.7
+"""Contrast to which particles are raised at most; beyond that their surroundings are calmed instead."""
+_WHITE_PX = 0.5 / math.sqrt(math.pi)
+"""Smoothing (Gaussian sigma) that noise without correlation seems to have: that of a pixel."""
+
+
+def unrest(imaging: Imaging, radius_px: float) -> float:
+    """Give the standard deviation of all that could hide an outline, after a look that averages over a part of the particle.
+
+    A look averages with a Gaussian of a sixth of the particle's radius, at most 2 px: further along an outline its
+    shape would be lost. Noise whose grain is a Gaussian of sigma s keeps ``s / sqrt(s^2 + a^2)`` of its standard
+    deviation under one of sigma a.
+
+    Parameters
+    ----------
+    imaging : Imaging
+    radius_px : float
+        Typical radius of the particles.
+
+    Returns
+    -------
+    float
+        As a share of the intensity on bare support.
+
+    Examples
+    --------
+    >>> calm = Imaging(film=0.0, noise=0.1)
+    >>> round(unrest(calm, 30.0), 3), round(unrest(calm, 6.0), 3)
+    (0.014, 0.027)
+    """
+    look = min(max(radius_px / 6, 0.5), _LONGEST_LOOK_PX)
+
+    def kept(grain_px: float) -> float:
+        return grain_px / math.hypot(grain_px, look)
+
+    along_lines = math.sqrt(_WHITE_PX / math.hypot(_WHITE_PX, look))  # averaged along one axis only
+    return math.hypot(
+        imaging.film * kept(imaging.film_px),
+        imaging.clouds * kept(imaging.clouds_px),
+        imaging.noise * kept(max(imaging.noise_px, _WHITE_PX)),
+        imaging.lines * along_lines,
+        0.5 * imaging.holes,
+        0.5 * imaging.folds,
+        0.5 * imaging.shell,
+    )
+
+
 def visible(imaging: Imaging, radius_px: float) -> Imaging:
-    """Make particles of a radius dense enough to be told from support and noise: the larger, the less they need."""
-    unrest = imaging.film + imaging.clouds + 0.7 * (imaging.holes + imaging.folds)
-    noise = imaging.noise * float(np.clip(10.0 / radius_px, 0.3, 1.5))
-    return replace(imaging, density=max(imaging.density, 1.2 * unrest + 1.2 * noise))
+    """Make particles of a radius stand out from support and noise, so that their outlines can be seen at all.
+
+    What nobody could see is no truth about a micrograph, and to learn it is to learn to guess. Where the contrast is
+    less than 5 standard deviations of the `unrest`, particles are made denser and their surroundings calmer, both by
+    the same factor.
+    """
+    contrast, needed = -math.expm1(-imaging.density), _CLEARANCE * unrest(imaging, radius_px)
+    if contrast >= needed:
+        return imaging
+    raised = min(math.sqrt(contrast * needed), max(contrast, _STRONGEST))
+    calmer = raised / needed
+    return replace(
+        imaging,
+        density=-math.log1p(-raised),
+        **{
+            name: calmer * getattr(imaging, name)
+            for name in ("film", "clouds", "noise", "lines", "holes", "folds", "shell")
+        },
+    )
