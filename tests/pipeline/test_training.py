@@ -1,9 +1,11 @@
 """Training teaches, repeats itself, and keeps what is finished."""
 
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from importlib.resources import files
 from pathlib import Path
 
@@ -18,6 +20,7 @@ import safetensors.numpy
 from nanocensus.errors import JobError, ModelError
 from nanocensus.pipeline.training import TrainingSpec, train
 from nanocensus.pipeline.training_patches import PatchSource
+from nanocensus.pipeline.training_scenes import TrainingScenes
 from nanocensus.sections import parse_section
 from nanocensus.segment import fit as fit_module
 from nanocensus.segment.fit import _rule, fit
@@ -200,16 +203,26 @@ def test_the_batch_of_a_step_does_not_hang_on_what_was_drawn_before(small):
 
 def test_each_scene_is_shown_twice_and_never_again(tmp_path, monkeypatch):
     drawn = []
-    monkeypatch.setattr(
-        PatchSource,
-        "_draw_scene",
-        lambda self, number: drawn.append(number) or (np.zeros((64, 64), np.float32), np.zeros((64, 64), np.float32)),
-    )
-    source = PatchSource(parse_section(TrainingSpec, SIMULATED, section="training", base=tmp_path), [])
+
+    def draw(self, number):
+        drawn.append(number)
+        return np.zeros((64, 64), np.float32), np.zeros((64, 64), np.float32)
+
+    monkeypatch.setattr(TrainingScenes, "standardised", draw)
+    monkeypatch.setattr(TrainingScenes, "scene", lambda self, number: number)
+    source = PatchSource(parse_section(TrainingSpec, {**SIMULATED, "steps": 64}, section="training", base=tmp_path), [])
     for step in range(64):
         source(step)
     assert drawn == list(range(64 * 2 // 2))
-    assert source.unseen(64) > max(drawn)
+    assert min(source.unseen(5)) > max(drawn)
+
+
+def test_scenes_are_the_same_whoever_draws_them(tmp_path):
+    spec = parse_section(TrainingSpec, SIMULATED, section="training", base=tmp_path)
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as artists:
+        source, alone = PatchSource(spec, [], artists), PatchSource(spec, [])
+        for step in (0, 17):
+            assert all(np.array_equal(one, other) for one, other in zip(source(step), alone(step), strict=True))
 
 
 @pytest.mark.parametrize("keep", ["average", "best"])
@@ -229,11 +242,16 @@ def test_a_training_that_was_cut_off_goes_on_to_the_same_bytes(keep, tmp_path, m
     with pytest.raises(KeyboardInterrupt):
         fit(spec, "scenes", cut_off, validation=unseen, checkpoint=standing)
     asked = []
-    further = fit(
-        spec, "scenes", lambda step: asked.append(step) or source(step), validation=unseen, checkpoint=standing
+    further = fit(  # by several threads
+        spec,
+        "scenes",
+        threads=3,
+        draw=lambda step: asked.append(step) or source(step),
+        validation=unseen,
+        checkpoint=standing,
     )
     whole = fit(spec, "scenes", source, validation=unseen)
-    assert asked == [2, 3, 4]
+    assert sorted(asked) == [2, 3, 4]
     assert not standing.exists()
     assert [point.step for point in whole[1]] == [2, 4, 5]
     assert further[1] == whole[1]

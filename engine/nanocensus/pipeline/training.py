@@ -4,9 +4,11 @@ import csv
 import hashlib
 import json
 import logging
+import multiprocessing
 import os
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -109,6 +111,23 @@ def _use_every_core(batch: int) -> None:
         jax.config.update("jax_num_cpu_devices", min(_threads(), batch))  # type: ignore[no-untyped-call]  # no types there
 
 
+@contextmanager
+def _artists() -> Iterator[tuple[Executor | None, int]]:
+    """Give who draws scenes, and how many threads wait for them.
+
+    A GPU would wait for one thread: beside it each core but two draws in a process of its own. Where the cores
+    learn, one thread draws what they need while they do.
+    """
+    if jax.default_backend() == "cpu":
+        yield None, 1
+        return
+    cores = max(1, _threads() - 2)
+    with ProcessPoolExecutor(
+        cores, multiprocessing.get_context("spawn"), os.environ.update, ({"JAX_PLATFORMS": "cpu"},)
+    ) as them:
+        yield them, cores
+
+
 _Unseen = tuple[Model | None, list[TrainingImage]]
 """A network (None: the one in question) and micrographs of fields that it was not trained on."""
 
@@ -133,17 +152,19 @@ def _network(
     if finished is not None:
         _LOG.info("%s is there from the same training", name)
         return finished
-    source = PatchSource(spec, taught)
     own = [image for judging, images in unseen if judging is None for image in images]
-    parameters, curve = fit(
-        spec,
-        name,
-        source,
-        start=None if start is None else start.parameters,
-        validation=validation_patches(own, spec.patch),
-        progress=progress,
-        checkpoint=path.with_name(f"{name}-{digest[:12]}.standing"),
-    )
+    with _artists() as (artists, threads):
+        source = PatchSource(spec, taught, artists)
+        parameters, curve = fit(
+            spec,
+            name,
+            source,
+            threads=threads,
+            start=None if start is None else start.parameters,
+            validation=validation_patches(own, spec.patch),
+            progress=progress,
+            checkpoint=path.with_name(f"{name}-{digest[:12]}.standing"),
+        )
     model = save_model(path, spec.architecture, parameters)
     card = {
         "name": name,
@@ -258,8 +279,7 @@ def _domain(
     """
     shown = [] if spec.simulated == 1 else [image.pixels for image in taught]
     if spec.simulated:
-        first = source.unseen(spec.steps)
-        shown += [source.scene(first + number).pixels for number in range(min(_DESCRIBED_SCENES, spec.steps))]
+        shown += [scene.pixels for scene in source.unseen(min(_DESCRIBED_SCENES, spec.steps))]
     try:
         return Domain.of([describe(pixels, model.probability(pixels)) for pixels in shown]).to_dict()
     except ModelError as error:

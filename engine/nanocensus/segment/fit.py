@@ -57,6 +57,7 @@ def fit(
     name: str,
     draw: Callable[[int], Batch],
     *,
+    threads: int = 1,
     start: Mapping[str, np.ndarray] | None = None,
     validation: Batch | None = None,
     progress: Callable[[TrainingProgress], None] | None = None,
@@ -71,6 +72,8 @@ def fit(
         What the reports of progress call it.
     draw : callable
         Gives the batch of a step, counted from 0: the same whatever was drawn before it.
+    threads : int
+        Steps that are drawn at the same time.
     start : mapping of str to ndarray, optional
         Weights to go on from, BatchNorm folded. Without it they are drawn at random.
     validation : Batch, optional
@@ -102,7 +105,7 @@ def fit(
     curve = [CurvePoint(**point) for point in standing.curve]
     between = _REPORTED * max(1, round(spec.steps / (_POINTS * _REPORTED)))
     recent: list[Array] = []
-    for step, (pixels, targets) in enumerate(_ahead(draw, standing.step, spec.steps), start=standing.step + 1):
+    for step, (pixels, targets) in enumerate(_ahead(draw, standing.step, spec.steps, threads), start=standing.step + 1):
         # Early averages forget the random start sooner. Where the best is kept it waits for its successor.
         decay = np.float32(min(spec.ema_decay, step / (step + 10)) if spec.keep == "average" else 1)
         state, kept, value = _advance(
@@ -223,16 +226,17 @@ def _advance(graph: Any, loss: Any, state: Any, kept: Any, decay: Any, pixels: A
     return nnx.state((network, optimizer)), kept, value
 
 
-def _ahead(draw: Callable[[int], Batch], first: int, steps: int) -> Iterator[Batch]:
+def _ahead(draw: Callable[[int], Batch], first: int, steps: int, threads: int) -> Iterator[Batch]:
     """Draw batches ahead while the network is busy with the last."""
-    with ThreadPoolExecutor(1) as artist:
-        coming = deque(artist.submit(draw, step) for step in range(first, min(first + _AHEAD, steps)))
+    ahead = threads + _WAITING
+    with ThreadPoolExecutor(threads) as artists:
+        coming = deque(artists.submit(draw, step) for step in range(first, min(first + ahead, steps)))
         for step in range(first, steps):
             batch = coming.popleft().result()
-            if step + _AHEAD < steps:
-                coming.append(artist.submit(draw, step + _AHEAD))
+            if step + ahead < steps:
+                coming.append(artists.submit(draw, step + ahead))
             yield batch
 
 
-_AHEAD = 4
-"""Batches that wait for the network."""
+_WAITING = 3
+"""Batches that wait for the network, besides those that are being drawn."""
