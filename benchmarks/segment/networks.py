@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 import numpy as np
-import openvino
 from flax import nnx
-from graphs import as_onnx
 
 from nanocensus.segment.architecture import ResNetUNetConfig, UNetConfig
+from nanocensus.segment.openvino_engine import graph, require_openvino
 from nanocensus.segment.parameters import fold, initial_network, logits, named_arrays
+from nanocensus.segment.weights import Model
 
 NETWORKS = {
     "paper (ResNet-18)": ResNetUNetConfig(),
@@ -54,11 +54,12 @@ def ours(config, parameters):
 
 
 def peers(config, parameters, cores):
-    graph = openvino.Core().read_model(as_onnx(config, parameters).SerializeToString())
+    openvino = require_openvino()
+    network = graph(Model("random", "0" * 64, config, parameters), (-1, -1, -1))
     settings = {"INFERENCE_NUM_THREADS": cores, "NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY"}
 
     def runner(precision):
-        compiled = openvino.Core().compile_model(graph, "CPU", settings | {"INFERENCE_PRECISION_HINT": precision})
+        compiled = openvino.Core().compile_model(network, "CPU", settings | {"INFERENCE_PRECISION_HINT": precision})
         request = compiled.create_infer_request()
         return lambda x: np.array(request.infer({0: x[:, None]})[0][:, 0])
 

@@ -20,10 +20,10 @@ WORKER = """
 
     out, settings = Path(sys.argv[1]), MeasureSection()
     row = nc.read_manifest(out).rows()[0]
-    tile = SegmentSection().tile_px
+    inference = SegmentSection().inference
     digest = load_model("default").digest
-    task = make_task(row, model="default", model_name="default", model_digest=digest, tile_px=tile, measure=settings)
-    done = process_block(Block("part-0.parquet", (task,)), out, tile, settings).rows[0]
+    task = make_task(row, model="default", model_name="default", model_digest=digest, inference=inference, measure=settings)
+    done = process_block(Block("part-0.parquet", (task,)), out, inference, settings).rows[0]
     assert done["status"] == "done", done["reason"]
     # Not getrusage: a process inherits the largest size of the one that started it.
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())

@@ -6,8 +6,10 @@ import pytest
 from nanocensus.pipeline.block import process_block
 from nanocensus.pipeline.plan import Block, make_task
 from nanocensus.pipeline.spec import MeasureSection
+from nanocensus.segment import openvino_engine
 from nanocensus.segment.description import describe
 from nanocensus.segment.domain import Domain
+from nanocensus.segment.inference import Inference
 from nanocensus.segment.weights import load_model
 from nanocensus.store.ingest import STORE_FOLDER
 from nanocensus.store.micrographs import content_digest, create_store, write_micrograph
@@ -19,8 +21,10 @@ def test_the_time_of_a_stage_that_failed_counts(tmp_path):
         "recorded_dtype": "uint8", "pixel_size_nm": 0.1, "pixel_size_source": "given", "content_digest": "0" * 64,
     }  # fmt: skip
     settings = MeasureSection()
-    task = make_task(row, model="default", model_name="default", model_digest="", tile_px=64, measure=settings)
-    result = process_block(Block("part-0.parquet", (task,)), tmp_path, 64, settings)
+    task = make_task(
+        row, model="default", model_name="default", model_digest="", inference=Inference(64), measure=settings
+    )
+    result = process_block(Block("part-0.parquet", (task,)), tmp_path, Inference(64), settings)
     assert [row["status"] for row in result.rows] == ["failed"]  # its pixels are nowhere
     assert result.seconds["read"] > 0.0
 
@@ -39,11 +43,30 @@ def test_a_micrograph_is_scored_where_its_networks_domain_is_known_from_a_new_ma
     row = {"micrograph": digest[:16], "name": "a.tif", "sample": "A", "content_digest": digest, "pixel_size_nm": 0.1}
     settings = MeasureSection()
     task = make_task(
-        row, model="default", model_name="default", model_digest=model.digest, tile_px=512, measure=settings,
+        row, model="default", model_name="default", model_digest=model.digest, inference=Inference(512), measure=settings,
         domain=domain if known else None,
     )  # fmt: skip
     scores = []
     for _ in range(2):  # the second time the map is there
-        result = process_block(Block("part-0.parquet", (task,)), tmp_path, 512, settings)
+        result = process_block(Block("part-0.parquet", (task,)), tmp_path, Inference(512), settings)
         scores.append(result.rows[0]["domain_score"])
     assert scores == ([round(domain.score(found), 4)] * 2 if known else [None, None])
+
+
+def test_a_block_asks_the_engine_that_it_is_told(tmp_path, monkeypatch):
+    store = tmp_path / STORE_FOLDER
+    create_store(store)
+    pixels = np.full((96, 96), 120, np.uint8)
+    pixels[30:60, 30:60] = 60
+    digest, settings, inference = content_digest(pixels), MeasureSection(), Inference(512, "openvino", "bfloat16")
+    write_micrograph(store, digest[:16], pixels, name="a.tif", pixel_size_nm=0.1)
+    model = load_model("default")
+    row = {"micrograph": digest[:16], "name": "a.tif", "sample": "A", "content_digest": digest, "pixel_size_nm": 0.1}
+    task = make_task(
+        row, model="default", model_name="default", model_digest=model.digest, inference=inference, measure=settings
+    )
+    asked, run = [], openvino_engine.run
+    monkeypatch.setattr(openvino_engine, "run", lambda *given: asked.append(given) or run(*given))
+    result = process_block(Block("part-0.parquet", (task,)), tmp_path, inference, settings)
+    assert [(row["status"], row["n_detected"]) for row in result.rows] == [("done", 1)]
+    assert [(given[0].digest, given[1]) for given in asked] == [(model.digest, "bfloat16")]

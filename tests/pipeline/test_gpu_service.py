@@ -14,6 +14,7 @@ from nanocensus.pipeline.block import process_block
 from nanocensus.pipeline.clusters import describe, device_of, open_client, where_blocks_go
 from nanocensus.pipeline.plan import Block, make_task
 from nanocensus.pipeline.spec import ClusterSection, MeasureSection
+from nanocensus.segment.inference import Inference
 from nanocensus.segment.preparation import Preparation
 from nanocensus.segment.weights import load_model
 from nanocensus.store.ingest import STORE_FOLDER
@@ -45,7 +46,9 @@ def block(tmp_path):
         row = {"micrograph": digest[:16], "content_digest": digest, "name": f"{seed}.tif", "sample": "a",
                "pixel_size_nm": 0.1}  # fmt: skip
         facts = {"model": "default", "model_name": "default", "model_digest": model.digest}
-        tasks.append(make_task(row, **facts, tile_px=512, measure=SETTINGS, preparation=PREPARATIONS[seed]))
+        tasks.append(
+            make_task(row, **facts, inference=Inference(512), measure=SETTINGS, preparation=PREPARATIONS[seed])
+        )
     return Block("part-0.parquet", tuple(tasks))
 
 
@@ -92,7 +95,7 @@ def test_a_gpu_that_jax_does_not_see_is_an_error(pretended):
 
 
 def test_maps_come_back_through_shared_memory_as_the_host_would_predict_them(pretended, block, tmp_path):
-    arguments = (block, tmp_path, 512, SETTINGS, True)
+    arguments = (block, tmp_path, Inference(512), SETTINGS, True)
     result = pretended.submit(process_block, *arguments, resources={"HOST": 1}).result()
     assert [row["status"] for row in result.rows] == ["done"] * len(KINDS)
     assert all(row["n_detected"] >= 4 for row in result.rows)
@@ -107,18 +110,26 @@ def test_maps_come_back_through_shared_memory_as_the_host_would_predict_them(pre
 def test_a_damaged_micrograph_fails_with_its_reason_and_costs_the_others_nothing(pretended, block, tmp_path):
     shard = tmp_path / STORE_FOLDER / block.tasks[1].row["micrograph"] / "0" / "c" / "0" / "0"
     shard.write_bytes(shard.read_bytes()[:-40])
-    rows = pretended.submit(process_block, block, tmp_path, 512, SETTINGS, True, resources={"HOST": 1}).result().rows
+    rows = (
+        pretended.submit(process_block, block, tmp_path, Inference(512), SETTINGS, True, resources={"HOST": 1})
+        .result()
+        .rows
+    )
     assert [row["status"] for row in rows] == ["done", "failed", "done"]
     assert "the bytes that were written" in rows[1]["reason"]
 
 
 def test_blocks_go_to_the_gpus_own_worker_where_there_is_no_other(pretended, block, tmp_path):
-    rows = pretended.submit(process_block, block, tmp_path, 512, SETTINGS, True, resources={"GPU": 1}).result().rows
+    rows = (
+        pretended.submit(process_block, block, tmp_path, Inference(512), SETTINGS, True, resources={"GPU": 1})
+        .result()
+        .rows
+    )
     assert [row["status"] for row in rows] == ["done"] * len(KINDS)
 
 
 def test_without_a_gpu_beside_it_a_worker_says_so_and_does_not_take_the_cpu(client, block, tmp_path):
-    rows = client.submit(process_block, block, tmp_path, 512, SETTINGS, True).result().rows
+    rows = client.submit(process_block, block, tmp_path, Inference(512), SETTINGS, True).result().rows
     assert {row["status"] for row in rows} == {"failed"}
     assert "offers the resource GPU" in rows[0]["reason"]
     assert rows[0]["measure_digest"] is None  # so that the next run tries again
@@ -180,5 +191,9 @@ def test_a_gpus_worker_that_is_lost_is_waited_for(pretended, block, tmp_path):
         a for a, facts in pretended.scheduler_info(n_workers=-1)["workers"].items() if facts["resources"].get("GPU")
     ]
     pretended.restart_workers(gone, timeout=60)
-    rows = pretended.submit(process_block, block, tmp_path, 512, SETTINGS, True, resources={"HOST": 1}).result().rows
+    rows = (
+        pretended.submit(process_block, block, tmp_path, Inference(512), SETTINGS, True, resources={"HOST": 1})
+        .result()
+        .rows
+    )
     assert [row["status"] for row in rows] == ["done"] * len(KINDS)

@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from nanocensus.pipeline.plan import Task, assign_parts, cut_blocks, make_task
 from nanocensus.pipeline.spec import MeasureSection
+from nanocensus.segment.inference import Inference
 from nanocensus.segment.preparation import Preparation
 
 
@@ -47,7 +48,13 @@ def test_a_block_that_lost_a_micrograph_becomes_another_block():
 
 def test_each_cause_changes_the_digests_behind_it_and_no_other():
     row = {"content_digest": "c", "sample": "a", "pixel_size_nm": 0.1}
-    known = {"model": "m", "model_name": "m", "model_digest": "d", "tile_px": 64, "measure": MeasureSection()}
+    known = {
+        "model": "m",
+        "model_name": "m",
+        "model_digest": "d",
+        "inference": Inference(64),
+        "measure": MeasureSection(),
+    }
     task = make_task(row, **known)
     other_weights = make_task(row, **known | {"model_digest": "e"})
     assert other_weights.segment_digest != task.segment_digest
@@ -57,6 +64,8 @@ def test_each_cause_changes_the_digests_behind_it_and_no_other():
         assert otherwise.segment_digest != task.segment_digest
         assert otherwise.measure_digest != task.measure_digest
         assert otherwise.preparation == preparation
+    for inference in (Inference(96), Inference(64, "openvino"), Inference(64, "openvino", "bfloat16")):
+        assert make_task(row, **known | {"inference": inference}).segment_digest != task.segment_digest
     other_estimator = make_task(row, **known | {"measure": MeasureSection(estimator="paper")})
     assert other_estimator.segment_digest == task.segment_digest
     assert other_estimator.measure_digest != task.measure_digest

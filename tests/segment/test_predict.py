@@ -34,7 +34,7 @@ PAPER = ResNetUNetConfig(base=4, units=1)
 
 def _probability(model, image, tile):
     probability = np.full(image.shape, np.nan, np.float32)
-    for place, part in probability_parts(model.config, model.parameters, image, tile=tile):
+    for place, part in probability_parts(model, image, tile=tile):
         assert np.isnan(probability[place]).all(), "windows keep different pixels"
         probability[place] = part
     return probability

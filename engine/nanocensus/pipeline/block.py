@@ -20,6 +20,7 @@ from nanocensus.pipeline.plan import Block, Task, planned_row
 from nanocensus.pipeline.spec import MeasureSection
 from nanocensus.schema import PARTICLES, Estimator
 from nanocensus.segment.description import describe
+from nanocensus.segment.inference import Inference
 from nanocensus.segment.preparation import prepare
 from nanocensus.segment.weights import load_model
 from nanocensus.store.ingest import STORE_FOLDER
@@ -40,7 +41,9 @@ class BlockResult:
     """Time spent in each stage, summed over its micrographs."""
 
 
-def process_block(block: Block, out: Path, tile_px: int, settings: MeasureSection, gpu: bool = False) -> BlockResult:
+def process_block(
+    block: Block, out: Path, inference: Inference, settings: MeasureSection, gpu: bool = False
+) -> BlockResult:
     """Predict and measure each micrograph of a block, and write its part.
 
     A micrograph that fails becomes a row with the reason, and stops nobody. What the store already holds under the
@@ -52,8 +55,8 @@ def process_block(block: Block, out: Path, tile_px: int, settings: MeasureSectio
         The micrographs and the digests that their results will carry.
     out : Path
         Folder of the results.
-    tile_px : int
-        Largest side of the windows that a micrograph is cut into for the network, pixels.
+    inference : Inference
+        How the network is run on a CPU.
     settings : MeasureSection
         How particles are measured.
     gpu : bool
@@ -69,7 +72,7 @@ def process_block(block: Block, out: Path, tile_px: int, settings: MeasureSectio
     rows: list[dict[str, Any]] = []
     for task in block.tasks:
         try:
-            table, radii_nm, score = _process_micrograph(task, out, None if gpu else tile_px, settings, seconds)
+            table, radii_nm, score = _process_micrograph(task, out, None if gpu else inference, settings, seconds)
             outcome = {"status": "done", "n_detected": table.num_rows, "domain_score": score}
         except Exception as error:  # noqa: BLE001  one bad micrograph must not cost the others
             table, radii_nm = PARTICLES.arrow().empty_table(), np.empty((0, ANGLES))
@@ -117,11 +120,11 @@ def _failure(task: Task, error: Exception) -> dict[str, Any]:
 
 
 def _process_micrograph(
-    task: Task, out: Path, tile_px: int | None, settings: MeasureSection, seconds: dict[str, float]
+    task: Task, out: Path, inference: Inference | None, settings: MeasureSection, seconds: dict[str, float]
 ) -> tuple[pa.Table, Float64[np.ndarray, "n 128"], float | None]:
     """Give the particles of a micrograph, r(theta) of their outlines in nm (none where pixels were counted), its score."""
     store, micrograph = out / STORE_FOLDER, str(task.row["micrograph"])
-    probability = _probability(store, micrograph, task, tile_px, seconds)
+    probability = _probability(store, micrograph, task, inference, seconds)
     score = _domain_score(store, micrograph, task, probability, seconds)
     with _timed(seconds, "measure"):
         table, labels, radii_nm = _measured(probability, float(task.row["pixel_size_nm"]), settings)
@@ -147,9 +150,9 @@ def _domain_score(
 
 
 def _probability(
-    store: Path, micrograph: str, task: Task, tile_px: int | None, seconds: dict[str, float]
+    store: Path, micrograph: str, task: Task, inference: Inference | None, seconds: dict[str, float]
 ) -> UInt8[np.ndarray, "y x"]:
-    """Give the map that is there, or else predict it: without a size of tiles, on a GPU."""
+    """Give the map that is there, or else predict it: on a GPU unless it is said how on a CPU."""
     with _timed(seconds, "read"):
         try:
             stored = read_probability(store, micrograph)
@@ -159,12 +162,17 @@ def _probability(
             return stored[0]
         pixels = read_pixels(store, micrograph)
     with _timed(seconds, "network"):
-        if tile_px is None:
+        if inference is None:
             probability = predict_on_gpu(pixels, task.model, task.preparation)
         else:
             pixel_size_nm = float(task.row["pixel_size_nm"])
             probability = load_model(task.model).probability(
-                pixels, pixel_size_nm=pixel_size_nm, tile=tile_px, **dataclasses.asdict(task.preparation)
+                pixels,
+                pixel_size_nm=pixel_size_nm,
+                tile=inference.tile_px,
+                engine=inference.engine,
+                precision=inference.precision,
+                **dataclasses.asdict(task.preparation),
             )
     with _timed(seconds, "write"):
         write_probability(store, micrograph, probability, segment_digest=task.segment_digest)

@@ -25,6 +25,7 @@ EXTRAS = {
     "io": ("rsciio", "rosettasciio, GPL-3.0-or-later: readers of instrument files"),
     "cluster": ("dask_jobqueue", "dask-jobqueue, BSD-3-Clause: batch systems"),
     "labels": ("roifile", "roifile, BSD-3-Clause: selections of ImageJ as masks"),
+    "openvino": ("openvino", "OpenVINO, Apache-2.0: the network in less of a CPU's time"),
     "cuda": ("cucim", "cuCIM and CuPy, Apache-2.0 and MIT: measuring on the GPU"),
 }
 """Optional dependencies: the module that shows one is there, and what it is under which licence."""

@@ -15,6 +15,7 @@ from nanocensus.errors import StoreError
 from nanocensus.pipeline.spec import MeasureSection
 from nanocensus.provenance import digest, file_digest
 from nanocensus.segment.domain import Domain
+from nanocensus.segment.inference import Inference
 from nanocensus.segment.preparation import AS_USUAL, Preparation
 from nanocensus.store.ingest import STORE_FOLDER
 from nanocensus.store.micrographs import stored_digests
@@ -69,7 +70,7 @@ def make_task(
     model: str,
     model_name: str,
     model_digest: str,
-    tile_px: int,
+    inference: Inference,
     measure: MeasureSection,
     preparation: Preparation = AS_USUAL,
     domain: Domain | None = None,
@@ -80,7 +81,9 @@ def make_task(
         SEGMENT_VERSION,
         row["content_digest"],
         model_digest,
-        tile_px,
+        inference.tile_px,
+        inference.engine,
+        inference.precision,
         preparation.flat_field,
         preparation.contrast,
     )

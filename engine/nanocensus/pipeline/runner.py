@@ -19,6 +19,7 @@ from nanocensus.pipeline.intake import Network, find_micrographs, networks, take
 from nanocensus.pipeline.plan import Block, Row, Task, assign_parts, cut_blocks, finished_rows, make_task, planned_row
 from nanocensus.pipeline.record import RunSummary, write_record
 from nanocensus.pipeline.spec import Job
+from nanocensus.segment.openvino_engine import require_openvino
 from nanocensus.store.manifest import MICROGRAPHS_FILE, Manifest, read_manifest, rows_of, write_manifest
 from nanocensus.store.outlines import OUTLINES_FOLDER
 from nanocensus.store.tables import PARTICLES_FOLDER
@@ -59,13 +60,15 @@ def census(job: Job, *, client: distributed.Client | None = None, on_progress: O
     # Workers of this machine are started for a device; of a cluster that is there, the workers are asked.
     here = client is None and job.cluster.scheduler is None
     settled = resolve_device(job.device) if here else None
+    if here and job.segment.engine == "openvino":
+        require_openvino()
     clock = _Clock()
     sources = find_micrographs(job)
     chosen = networks(sources, job)
     clock.lap("find")
     with open_client(job.cluster, client, gpu=settled is not None and settled.kind == "gpu") as connected:
         device = _confirmed(settled, connected, job.device)
-        _check_labelling(job, device)
+        _check_engines(job, device)
         clock.lap("cluster")
         compiling = connected.submit(compile_kernels, job.measure, pure=False)
         before = _index(job.out)
@@ -107,7 +110,14 @@ def _confirmed(settled: Device | None, client: distributed.Client, choice: Devic
     return settled
 
 
-def _check_labelling(job: Job, device: Device) -> None:
+def _check_engines(job: Job, device: Device) -> None:
+    if job.segment.engine == "openvino" and device.kind == "gpu":
+        raise DeviceError(
+            '[segment] engine = "openvino"',
+            expected="workers without a GPU",
+            got=device.name,
+            remedy='Say engine = "jax", which runs on it, or device = "cpu".',
+        )
     if job.measure.labelling == "cucim" and device.kind == "cpu":
         raise DeviceError(
             '[measure] labelling = "cucim"',
@@ -188,7 +198,7 @@ def _process(
 
 def _submit(client: distributed.Client, job: Job, device: Device, block: Block) -> "distributed.Future[BlockResult]":
     on_gpu = device.kind == "gpu"
-    arguments = (block, job.out, job.segment.tile_px, job.measure, on_gpu)
+    arguments = (block, job.out, job.segment.inference, job.measure, on_gpu)
     # Not pure: by default equal arguments would give back a cached failure of an earlier run.
     return client.submit(process_block, *arguments, resources=where_blocks_go(client, device, job.measure), pure=False)
 
@@ -202,7 +212,7 @@ def _plan(micrographs: pd.DataFrame, chosen: Mapping[str, Network], job: Job) ->
             model=network.place,
             model_name=network.name,
             model_digest=network.digest,
-            tile_px=job.segment.tile_px,
+            inference=job.segment.inference,
             measure=job.measure,
             preparation=job.segment.preparation,
             domain=network.domain,

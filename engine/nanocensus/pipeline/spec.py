@@ -11,7 +11,9 @@ from nanocensus.errors import JobError
 from nanocensus.measure.criteria import Criteria
 from nanocensus.schema import PARTICLES, Estimator
 from nanocensus.sections import parse_section, read_toml
+from nanocensus.segment.architecture import Engine, Precision
 from nanocensus.segment.flatfield import Contrast
+from nanocensus.segment.inference import Inference
 from nanocensus.segment.preparation import Preparation
 from nanocensus.segment.windows import DEFAULT_TILE
 from nanocensus.simulate.spec import SimulationSpec
@@ -74,6 +76,26 @@ class SegmentSection:
     """Whether hot pixels are replaced and the micrograph is divided by its background before the network sees it."""
     contrast: Contrast = "dark"
     """What particles are against their surroundings: "dark" in bright field, "bright" in dark field and HAADF."""
+
+    engine: Engine = "jax"
+    """Who runs the network on a CPU: "jax", or "openvino" (an extra), which takes half the time for the same map."""
+    precision: Precision = "float32"
+    """Of the features between convolutions; "bfloat16" with OpenVINO on a processor that knows it takes a quarter."""
+
+    def __post_init__(self) -> None:
+        """Refuse what would only cost."""
+        if self.precision == "bfloat16" and self.engine == "jax":
+            raise JobError(
+                "[segment] precision",
+                expected='"float32", or the engine "openvino"',
+                got='"bfloat16" with the engine "jax", which is slower in it on a CPU and no faster on a GPU',
+                remedy="Change one of the two.",
+            )
+
+    @property
+    def inference(self) -> Inference:
+        """How the network is run."""
+        return Inference(self.tile_px, self.engine, self.precision)
 
     @property
     def preparation(self) -> Preparation:

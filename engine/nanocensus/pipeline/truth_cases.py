@@ -137,6 +137,8 @@ def _predicted(source: Source, mask: Path, network: Network, job: Job, planted: 
         image.pixels,
         side,
         tile=job.segment.tile_px,
+        engine=job.segment.engine,
+        precision=job.segment.precision,
         flat_field=preparation.flat_field,
         contrast=preparation.contrast,
     )

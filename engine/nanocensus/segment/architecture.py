@@ -66,6 +66,9 @@ class ResNetUNetConfig:
 Precision = Literal["float32", "bfloat16"]
 """Of weights and features; sums are kept in float32 in either."""
 
+Engine = Literal["jax", "openvino"]
+"""Who runs the network: JAX, on any device, or OpenVINO (an extra) on the cores of a CPU."""
+
 Architecture = UNetConfig | ResNetUNetConfig
 """What a model's file says of its network."""
 

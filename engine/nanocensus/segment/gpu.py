@@ -67,10 +67,7 @@ def probability_map(
 def _in_windows(model: Model, image: Shaped[Array, "y x"], precision: Precision) -> UInt8[Array, "y x"]:
     rounded = np.empty(image.shape, np.uint8)
     try:
-        parts = probability_parts(
-            model.config, model.parameters, np.asarray(image), tile=DEFAULT_TILE, precision=precision
-        )
-        for place, part in parts:
+        for place, part in probability_parts(model, np.asarray(image), tile=DEFAULT_TILE, precision=precision):
             rounded[place] = np.rint(part * np.float32(255))
     except jax.errors.JaxRuntimeError as error:
         _check_out_of_memory(error)

@@ -1,41 +1,43 @@
 """From a whole micrograph to its probability map, window by window, as if in one piece."""
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 
 import jax
 import numpy as np
 from jaxtyping import Array, Float, Float32, Shaped, UInt8
 
-from nanocensus.segment.architecture import Architecture, Precision
+from nanocensus.segment import openvino_engine
+from nanocensus.segment.architecture import Architecture, Engine, Precision
 from nanocensus.segment.flatfield import parse_micrograph, standardise
 from nanocensus.segment.memory import choose_tile, own_memory
 from nanocensus.segment.parameters import logits
+from nanocensus.segment.weights import Model
 from nanocensus.segment.windows import plan_windows, up_to_multiple
 
 
 def predict(
-    config: Architecture,
-    parameters: Mapping[str, np.ndarray],
+    model: Model,
     image: Shaped[np.ndarray, "..."],
     *,
     tile: int | None = None,
     precision: Precision = "float32",
+    engine: Engine = "jax",
 ) -> UInt8[np.ndarray, "y x"]:
-    """Segment a micrograph; see `nanocensus.segment.weights.Model.probability`, which is this with a name."""
+    """Segment a micrograph; see `nanocensus.segment.weights.Model.probability`."""
     rounded = np.empty(image.shape, np.uint8)
-    for place, part in probability_parts(config, parameters, image, tile=tile, precision=precision):
+    for place, part in probability_parts(model, image, tile=tile, precision=precision, engine=engine):
         rounded[place] = np.rint(part * np.float32(255))
     return rounded
 
 
 def probability_parts(
-    config: Architecture,
-    parameters: Mapping[str, np.ndarray],
+    model: Model,
     image: Shaped[np.ndarray, "..."],
     *,
     tile: int | None = None,
     precision: Precision = "float32",
+    engine: Engine = "jax",
 ) -> Iterator[tuple[tuple[slice, slice], Float32[np.ndarray, "h w"]]]:
     """Give the probability of one window after the other.
 
@@ -43,14 +45,13 @@ def probability_parts(
 
     Parameters
     ----------
-    config : Architecture
-    parameters : mapping of str to ndarray
-        Weights with BatchNorm folded.
+    model : Model
     image : (y, x) ndarray
         A whole micrograph.
     tile : int, optional
         Largest side of a window, pixels; as large as the memory allows if absent.
     precision : {"float32", "bfloat16"}
+    engine : {"jax", "openvino"}
 
     Yields
     ------
@@ -59,6 +60,7 @@ def probability_parts(
     probability : (h, w) ndarray of float32
     """
     parse_micrograph(image)
+    config = model.config
     if tile is None:
         tile = choose_tile(config, image.shape[0], image.shape[1], own_memory())
     pixels = standardise(image)
@@ -67,16 +69,26 @@ def probability_parts(
     if any(after for _, after in padding):
         pixels = np.pad(pixels, padding, mode="symmetric")
     rows, columns = (plan_windows(length, tile, config) for length in pixels.shape)
-    on_device = jax.device_put(dict(parameters))
+    run = _runner(model, precision, engine)
     for top, first_row, end_row in rows:
         for left, first_column, end_column in columns:
             window = pixels[None, top : top + rows.length, left : left + columns.length]
-            probability = np.asarray(_run(config, precision, on_device, np.ascontiguousarray(window)))[0]
+            probability = run(np.ascontiguousarray(window))[0]
             place = slice(first_row, min(end_row, height)), slice(first_column, min(end_column, width))
             yield (
                 place,
                 probability[place[0].start - top : place[0].stop - top, place[1].start - left : place[1].stop - left],
             )
+
+
+def _runner(
+    model: Model, precision: Precision, engine: Engine
+) -> Callable[[Float32[np.ndarray, "n y x"]], Float32[np.ndarray, "n y x"]]:
+    """Give what turns standardised pixels into probabilities."""
+    if engine == "openvino":
+        return functools.partial(openvino_engine.run, model, precision)
+    on_device = jax.device_put(dict(model.parameters))
+    return lambda window: np.asarray(_run(model.config, precision, on_device, window))
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
