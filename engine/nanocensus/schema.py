@@ -386,6 +386,15 @@ PARTICLES = Table(
             "Whether each of 128 rays from its centroid meets the outline once; only then does r(theta) tell all of it.",
             nullable=True,
         ),
+        _length(
+            "edge_length_sibling_sd_nm",
+            "Standard deviation of its edge length over sibling networks that find it; none without siblings, or if "
+            "fewer than two find it.",
+            nullable=True,
+        ),
+        _ratio(
+            "sibling_share", "Share of the sibling networks that find it; none without siblings.", 1.0, nullable=True
+        ),
         Column("touches_border", "bool", "Whether a pixel of it lies on the micrograph's border."),
         Column(
             "border_weight",

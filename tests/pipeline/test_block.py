@@ -1,10 +1,12 @@
 from dataclasses import replace
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
+from nanocensus.measure.descriptors import measure
 from nanocensus.pipeline.block import process_block
-from nanocensus.pipeline.plan import Block, make_task
+from nanocensus.pipeline.plan import Block, Sibling, make_task
 from nanocensus.pipeline.spec import MeasureSection
 from nanocensus.segment import openvino_engine
 from nanocensus.segment.description import describe
@@ -12,7 +14,8 @@ from nanocensus.segment.domain import Domain
 from nanocensus.segment.inference import Inference
 from nanocensus.segment.weights import load_model
 from nanocensus.store.ingest import STORE_FOLDER
-from nanocensus.store.micrographs import content_digest, create_store, write_micrograph
+from nanocensus.store.micrographs import content_digest, create_store, discard_results, write_micrograph
+from nanocensus.store.tables import PARTICLES_FOLDER
 
 
 def test_the_time_of_a_stage_that_failed_counts(tmp_path):
@@ -70,3 +73,34 @@ def test_a_block_asks_the_engine_that_it_is_told(tmp_path, monkeypatch):
     result = process_block(Block("part-0.parquet", (task,)), tmp_path, inference, settings)
     assert [(row["status"], row["n_detected"]) for row in result.rows] == [("done", 1)]
     assert [(given[0].digest, given[1]) for given in asked] == [(model.digest, "bfloat16")]
+
+
+def test_siblings_are_asked_once_and_their_disagreement_lands_in_the_table(tmp_path, monkeypatch):
+    store = tmp_path / STORE_FOLDER
+    create_store(store)
+    y, x = np.mgrid[:128, :128]
+    pixels = np.where(np.hypot(y - 60, x - 60) < 30, 60, 120).astype(np.uint8) + (x % 3 * y % 5).astype(np.uint8)
+    digest, settings = content_digest(pixels), MeasureSection()
+    write_micrograph(store, digest[:16], pixels, name="a.tif", pixel_size_nm=0.1)
+    row = {"micrograph": digest[:16], "name": "a.tif", "sample": "A", "content_digest": digest, "pixel_size_nm": 0.1}
+    folds = [load_model(f"default-fold{fold}") for fold in range(2)]
+    known = {"model": "default", "model_name": "default", "model_digest": "d", "inference": Inference(512)}
+    task = make_task(
+        row, **known, measure=settings, siblings=[Sibling(model.name, model.name, model.digest) for model in folds]
+    )
+    alone = make_task(row, **known, measure=settings)
+    assert alone.segment_digest == task.segment_digest
+    assert alone.measure_digest != task.measure_digest
+    process_block(Block("part-0.parquet", (task,)), tmp_path, Inference(512), settings)
+    table = pq.read_table(tmp_path / PARTICLES_FOLDER / "part-0.parquet").to_pandas()
+    lengths = [
+        measure(model.probability(pixels, tile=512), pixel_size_nm=0.1).table["edge_length_nm"][0].as_py()
+        for model in folds
+    ]
+    assert table["edge_length_sibling_sd_nm"][0] == pytest.approx(np.std(lengths, ddof=1), abs=0.004)
+    assert table["sibling_share"][0] == 1.0
+    monkeypatch.setattr("nanocensus.pipeline.block.load_model", None)  # all maps are there
+    again = process_block(Block("part-1.parquet", (task,)), tmp_path, Inference(512), settings)
+    assert again.rows[0]["status"] == "done"
+    discard_results(store, digest[:16])
+    assert not list((store / digest[:16]).glob("probability*"))

@@ -45,6 +45,7 @@ def test_the_record_of_a_job_is_the_job():
         ('out = "r"\n[input]\nfolder = "x"\n[statistics]\nbin_width_nm = 0.2\nbin_quantiles = 5\n', "one rule"),
         ('out = "r"\n[input]\nfolder = "x"\n[measure]\nthreshold = 1.5\n', "between 0 and 1"),
         ('out = "r"\n[input]\nfolder = "x"\n[segment]\nprecision = "bfloat16"\n', "Change one of the two"),
+        ('out = "r"\n[input]\nfolder = "x"\n[segment]\nsiblings = ["default"]\n', "at least two different networks"),
         ('out = "r"\n[input]\nfolder = "x"\n[measure]\nestimator = "papre"\n', "'outline', 'paper', 'crofton'"),
         ('out = "r"\n[input]\nfolder = "x"\n[blocks]\nmicrographs = 0\n', "at least 1"),
         ('out = "r"\n[input]\nfolder = "x"\n[statistics]\nbin_width_nm = 0.0\n', "width"),

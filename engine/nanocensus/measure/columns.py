@@ -6,6 +6,7 @@ from jaxtyping import Bool, Float64, Int32
 
 from nanocensus.measure.regions._harmonics import HARMONICS
 from nanocensus.measure.regions._properties import Extents, OutlineShape, Regions
+from nanocensus.measure.siblings import Disagreement
 from nanocensus.schema import LARGEST_WEIGHT, PARTICLES
 
 Values = Float64[np.ndarray, " n"]
@@ -36,6 +37,17 @@ def columns_of(extents: Extents, regions: Regions, shape: tuple[int, int], pixel
         | _ratios(regions, extents)
         | _of_outlines(regions.outline, extents.label.size, pixel_size_nm)
     )
+
+
+def columns_of_siblings(found: Disagreement | None, n: int, pixel_size_nm: float) -> dict[str, object]:
+    """Give the columns that need the maps of sibling networks; null without."""
+    if found is None:
+        return dict.fromkeys(("edge_length_sibling_sd_nm", "sibling_share"), pa.nulls(n))
+    deviation = found.edge_length_sd_px * pixel_size_nm
+    return {
+        "edge_length_sibling_sd_nm": pa.array(deviation, mask=np.isnan(deviation)),
+        "sibling_share": found.share,
+    }
 
 
 def _placed(extents: Extents, height: int, width: int) -> dict[str, object]:

@@ -9,7 +9,7 @@ import pyarrow as pa
 from jaxtyping import Float64, Int32, UInt8
 
 from nanocensus.errors import ImageError
-from nanocensus.measure.columns import columns_of
+from nanocensus.measure.columns import columns_of, columns_of_siblings
 from nanocensus.measure.parse import (
     parse_estimator,
     parse_labels,
@@ -23,6 +23,7 @@ from nanocensus.measure.regions._gpu import label_regions
 from nanocensus.measure.regions._pixels import pixel_regions
 from nanocensus.measure.regions._properties import Extents
 from nanocensus.measure.regions._runs import Runs, extents, paint, runs_of_labels, runs_of_map
+from nanocensus.measure.siblings import disagreement
 from nanocensus.measure.split import SplitMethod, split_touching
 from nanocensus.schema import PARTICLES, Estimator
 
@@ -61,6 +62,7 @@ def measure(
     threshold: float = 0.5,
     split: SplitMethod | None = None,
     labelling: Labelling = "host",
+    siblings: UInt8[np.ndarray, "k _ _"] | None = None,
 ) -> Measured:
     """Measure the particles of one micrograph.
 
@@ -81,6 +83,8 @@ def measure(
         Split touching particles first, as `split_touching` does.
     labelling : {"host", "cucim"}
         Whether a map is labelled on the host, or by cuCIM on the GPU of this process, with the same numbers.
+    siblings : uint8 (k, y, x), optional
+        Maps of sibling networks, to say how far they disagree about each particle.
 
     Returns
     -------
@@ -93,7 +97,7 @@ def measure(
     """
     level = outline_level(threshold)
     found = _find(probability, labels, level, split, labelling)
-    table, radii_nm = _measured(probability, found, pixel_size_nm, estimator, level)
+    table, radii_nm = _measured(probability, found, pixel_size_nm, estimator, level, siblings)
     return Measured(table, found.labels, radii_nm)
 
 
@@ -178,6 +182,7 @@ def _measured(
     pixel_size_nm: float,
     estimator: Estimator,
     level: float,
+    siblings: UInt8[np.ndarray, "k _ _"] | None = None,
 ) -> tuple[pa.Table, Float64[np.ndarray, "n 128"] | None]:
     """Give the table of the particles that were found, and r(theta) of their outlines, nm."""
     if estimator == "outline":
@@ -188,7 +193,11 @@ def _measured(
     else:
         regions, radii_nm = pixel_regions(found.runs, estimator), None
     n = found.extents.label.size
-    columns = columns_of(found.extents, regions, found.shape, pixel_size_nm) | {
+    disputed = None
+    if siblings is not None:
+        disputed = disagreement(found.labels, found.extents.label, found.extents.box, siblings)
+    columns = columns_of(found.extents, regions, found.shape, pixel_size_nm)
+    columns |= columns_of_siblings(disputed, n, pixel_size_nm) | {
         "estimator": np.full(n, estimator),
         "parent_label": pa.nulls(n) if found.parent is None else found.parent,
     }

@@ -16,7 +16,7 @@ from jaxtyping import Float64, UInt8
 from nanocensus.errors import DamageError, ImageError, NanocensusError
 from nanocensus.measure.descriptors import Measured, measure
 from nanocensus.pipeline.gpu_service import predict_on_gpu
-from nanocensus.pipeline.plan import Block, Task, planned_row
+from nanocensus.pipeline.plan import Block, Sibling, Task, planned_row
 from nanocensus.pipeline.spec import MeasureSection
 from nanocensus.schema import PARTICLES, Estimator
 from nanocensus.segment.description import describe
@@ -97,7 +97,12 @@ def compile_kernels(settings: MeasureSection) -> None:
     _measured(probability, 1.0, dataclasses.replace(settings, labelling="host"))
 
 
-def _measured(probability: UInt8[np.ndarray, "y x"], pixel_size_nm: float, settings: MeasureSection) -> Measured:
+def _measured(
+    probability: UInt8[np.ndarray, "y x"],
+    pixel_size_nm: float,
+    settings: MeasureSection,
+    siblings: UInt8[np.ndarray, "k y x"] | None = None,
+) -> Measured:
     estimator: Estimator = settings.estimator
     return measure(
         probability,
@@ -106,6 +111,7 @@ def _measured(probability: UInt8[np.ndarray, "y x"], pixel_size_nm: float, setti
         threshold=settings.threshold,
         split=None if settings.split == "none" else settings.split,
         labelling="cucim" if settings.labelling == "cucim" else "host",
+        siblings=siblings,
     )
 
 
@@ -124,10 +130,14 @@ def _process_micrograph(
 ) -> tuple[pa.Table, Float64[np.ndarray, "n 128"], float | None]:
     """Give the particles of a micrograph, r(theta) of their outlines in nm (none where pixels were counted), its score."""
     store, micrograph = out / STORE_FOLDER, str(task.row["micrograph"])
-    probability = _probability(store, micrograph, task, inference, seconds)
+    own = Sibling(task.model, "", task.segment_digest)
+    probability = _probability(store, task, own, inference, seconds)
+    maps = [_probability(store, task, sibling, inference, seconds) for sibling in task.siblings]
     score = _domain_score(store, micrograph, task, probability, seconds)
     with _timed(seconds, "measure"):
-        table, labels, radii_nm = _measured(probability, float(task.row["pixel_size_nm"]), settings)
+        table, labels, radii_nm = _measured(
+            probability, float(task.row["pixel_size_nm"]), settings, np.stack(maps) if maps else None
+        )
     with _timed(seconds, "write"):
         write_labels(store, micrograph, labels, measure_digest=task.measure_digest)
     identity = {"sample": task.row["sample"], "micrograph": micrograph}
@@ -150,23 +160,24 @@ def _domain_score(
 
 
 def _probability(
-    store: Path, micrograph: str, task: Task, inference: Inference | None, seconds: dict[str, float]
+    store: Path, task: Task, network: Sibling, inference: Inference | None, seconds: dict[str, float]
 ) -> UInt8[np.ndarray, "y x"]:
-    """Give the map that is there, or else predict it: on a GPU unless it is said how on a CPU."""
+    """Give a network's map that is there, or else predict it: on a GPU unless it is said how on a CPU."""
+    micrograph = str(task.row["micrograph"])
     with _timed(seconds, "read"):
         try:
-            stored = read_probability(store, micrograph)
+            stored = read_probability(store, micrograph, sibling=network.name)
         except DamageError:  # it can be computed again
             stored = None
-        if stored is not None and stored[1] == task.segment_digest:
+        if stored is not None and stored[1] == network.digest:
             return stored[0]
         pixels = read_pixels(store, micrograph)
     with _timed(seconds, "network"):
         if inference is None:
-            probability = predict_on_gpu(pixels, task.model, task.preparation)
+            probability = predict_on_gpu(pixels, network.model, task.preparation)
         else:
             pixel_size_nm = float(task.row["pixel_size_nm"])
-            probability = load_model(task.model).probability(
+            probability = load_model(network.model).probability(
                 pixels,
                 pixel_size_nm=pixel_size_nm,
                 tile=inference.tile_px,
@@ -175,7 +186,7 @@ def _probability(
                 **dataclasses.asdict(task.preparation),
             )
     with _timed(seconds, "write"):
-        write_probability(store, micrograph, probability, segment_digest=task.segment_digest)
+        write_probability(store, micrograph, probability, segment_digest=network.digest, sibling=network.name)
     return probability
 
 

@@ -11,6 +11,7 @@ import distributed
 from nanocensus.errors import ImageError, InputError, JobError, StoreError
 from nanocensus.measure.criteria import refuse_unknown_samples
 from nanocensus.pipeline.dispatch import Failure, OnProgress, spread
+from nanocensus.pipeline.plan import Sibling
 from nanocensus.pipeline.spec import Job, model_path
 from nanocensus.segment.domain import Domain
 from nanocensus.segment.weights import load_model
@@ -83,6 +84,28 @@ def networks(sources: Iterable[Source], job: Job) -> dict[str, Network]:
             loaded[place] = _load(place, job.segment.tile_px)
         chosen.setdefault(source.name, loaded[place])  # of two files of one name, the first becomes the micrograph
     return chosen
+
+
+def siblings(job: Job) -> tuple[Sibling, ...]:
+    """Give the networks whose disagreement is asked for.
+
+    Raises
+    ------
+    ModelError
+        If there is no such network, or its file holds something else.
+    JobError
+        If the tiles are too small for one, or two have one name.
+    """
+    loaded = [_load(place, job.segment.tile_px) for place in job.segment.siblings]
+    names = [network.name for network in loaded]
+    if len(set(names)) != len(names):
+        raise JobError(
+            "[segment] siblings",
+            expected="files of different names",
+            got=", ".join(names),
+            remedy="Rename one: the results name networks by their files.",
+        )
+    return tuple(Sibling(network.place, network.name, network.digest) for network in loaded)
 
 
 def _load(place: str, tile_px: int) -> Network:

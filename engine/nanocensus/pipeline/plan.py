@@ -4,8 +4,8 @@ A block is an ordered run of micrographs of one sample and pixel size: one task,
 plan is written into the index before the work starts, so a run that was killed finds its parts again by name.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,18 @@ Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
+class Sibling:
+    """A network whose map of a micrograph is compared with those of its siblings."""
+
+    model: str
+    """Its name or path."""
+    name: str
+    """Its name in the results."""
+    digest: str
+    """Digest of its weights, or of all that its map of a micrograph depends on."""
+
+
+@dataclass(frozen=True)
 class Task:
     """One micrograph's share of a block: its row of the index, and the digests that its results must carry."""
 
@@ -53,6 +65,8 @@ class Task:
     """What is done to it before the network sees it."""
     domain: Domain | None = None
     """What its network was trained on, where that is known."""
+    siblings: tuple[Sibling, ...] = ()
+    """Other networks, by the digests of their maps."""
 
 
 @dataclass(frozen=True)
@@ -74,19 +88,25 @@ def make_task(
     measure: MeasureSection,
     preparation: Preparation = AS_USUAL,
     domain: Domain | None = None,
+    siblings: Sequence[Sibling] = (),
 ) -> Task:
     """Name what a micrograph's results depend on, stage by stage."""
-    segment = digest(
-        "segment",
-        SEGMENT_VERSION,
-        row["content_digest"],
-        model_digest,
-        inference.tile_px,
-        inference.engine,
-        inference.precision,
-        preparation.flat_field,
-        preparation.contrast,
-    )
+
+    def map_digest(weights: str) -> str:
+        return digest(
+            "segment",
+            SEGMENT_VERSION,
+            row["content_digest"],
+            weights,
+            inference.tile_px,
+            inference.engine,
+            inference.precision,
+            preparation.flat_field,
+            preparation.contrast,
+        )
+
+    segment = map_digest(model_digest)
+    others = tuple(replace(sibling, digest=map_digest(sibling.digest)) for sibling in siblings)
     particles = digest(
         "measure",
         MEASURE_VERSION,
@@ -97,9 +117,10 @@ def make_task(
         measure.threshold,
         measure.split,
         measure.outlines,
+        [other.digest for other in others],
     )
     identity = {name: value for name, value in row.items() if name not in RESULT_COLUMNS}
-    return Task(identity, model, model_name, segment, particles, preparation, domain)
+    return Task(identity, model, model_name, segment, particles, preparation, domain, others)
 
 
 def planned_row(task: Task, part: str) -> Row:

@@ -15,8 +15,18 @@ from nanocensus.errors import DeviceError
 from nanocensus.pipeline.block import BlockResult, compile_kernels, process_block
 from nanocensus.pipeline.clusters import describe, device_of, open_client, where_blocks_go
 from nanocensus.pipeline.dispatch import Failure, OnProgress, silent, spread
-from nanocensus.pipeline.intake import Network, find_micrographs, networks, take_in
-from nanocensus.pipeline.plan import Block, Row, Task, assign_parts, cut_blocks, finished_rows, make_task, planned_row
+from nanocensus.pipeline.intake import Network, find_micrographs, networks, siblings, take_in
+from nanocensus.pipeline.plan import (
+    Block,
+    Row,
+    Sibling,
+    Task,
+    assign_parts,
+    cut_blocks,
+    finished_rows,
+    make_task,
+    planned_row,
+)
 from nanocensus.pipeline.record import RunSummary, write_record
 from nanocensus.pipeline.spec import Job
 from nanocensus.segment.openvino_engine import require_openvino
@@ -64,7 +74,7 @@ def census(job: Job, *, client: distributed.Client | None = None, on_progress: O
         require_openvino()
     clock = _Clock()
     sources = find_micrographs(job)
-    chosen = networks(sources, job)
+    chosen, compared = networks(sources, job), siblings(job)
     clock.lap("find")
     with open_client(job.cluster, client, gpu=settled is not None and settled.kind == "gpu") as connected:
         device = _confirmed(settled, connected, job.device)
@@ -76,7 +86,7 @@ def census(job: Job, *, client: distributed.Client | None = None, on_progress: O
         clock.lap("ingest")
         distributed.wait(compiling)  # a failure shows, with its micrograph, when the first is measured
         clock.lap("compile")
-        outcome = _process(manifest, chosen, job, connected, device, on_progress)
+        outcome = _process(manifest, chosen, compared, job, connected, device, on_progress)
         for part in set(before["part"].dropna()) - set(
             outcome.micrographs["part"]
         ):  # superseded, and no longer in the index
@@ -94,7 +104,8 @@ def census(job: Job, *, client: distributed.Client | None = None, on_progress: O
         n_reused=outcome.n_reused,
         n_detected=int(complete["n_detected"].fillna(0).sum()),
         n_gone=len(set(before["name"]) - {source.name for source in sources}),
-        models={network.name: network.digest for network in chosen.values()},
+        models={network.name: network.digest for network in chosen.values()}
+        | {network.name: network.digest for network in compared},
         seconds={**clock.laps, **outcome.seconds},
     )
     write_record(job, summary, cluster)
@@ -150,6 +161,7 @@ def _index(out: Path) -> pd.DataFrame:
 def _process(
     manifest: Manifest,
     chosen: Mapping[str, Network],
+    compared: Sequence[Sibling],
     job: Job,
     client: distributed.Client,
     device: Device,
@@ -160,7 +172,7 @@ def _process(
     The index is written before and after: before, the rows of what is to be done lose what was there, so that a run
     that stops half way leaves no row that speaks of results that are gone.
     """
-    blocks = _plan(manifest.micrographs, chosen, job)
+    blocks = _plan(manifest.micrographs, chosen, compared, job)
     written = manifest.micrographs.dropna(subset=["part", "part_digest"])
     recorded = dict(zip(written["part"], written["part_digest"], strict=True))
     found = {
@@ -203,7 +215,9 @@ def _submit(client: distributed.Client, job: Job, device: Device, block: Block) 
     return client.submit(process_block, *arguments, resources=where_blocks_go(client, device, job.measure), pure=False)
 
 
-def _plan(micrographs: pd.DataFrame, chosen: Mapping[str, Network], job: Job) -> list[Block]:
+def _plan(
+    micrographs: pd.DataFrame, chosen: Mapping[str, Network], compared: Sequence[Sibling], job: Job
+) -> list[Block]:
     tasks: dict[str, Task] = {}
     for row in rows_of(micrographs):
         network = chosen[row["name"]]
@@ -216,6 +230,7 @@ def _plan(micrographs: pd.DataFrame, chosen: Mapping[str, Network], job: Job) ->
             measure=job.measure,
             preparation=job.segment.preparation,
             domain=network.domain,
+            siblings=compared,
         )
     return cut_blocks(assign_parts(micrographs, job.blocks.micrographs), tasks)
 

@@ -77,13 +77,23 @@ class SegmentSection:
     contrast: Contrast = "dark"
     """What particles are against their surroundings: "dark" in bright field, "bright" in dark field and HAADF."""
 
+    siblings: tuple[str, ...] = ()
+    """Networks, at least two, whose disagreement with one another becomes an uncertainty of each particle; named as
+    `model`. Each takes as long as the network itself."""
     engine: Engine = "jax"
     """Who runs the network on a CPU: "jax", or "openvino" (an extra), which takes half the time for the same map."""
     precision: Precision = "float32"
     """Of the features between convolutions; "bfloat16" with OpenVINO on a processor that knows it takes a quarter."""
 
     def __post_init__(self) -> None:
-        """Refuse what would only cost."""
+        """Refuse what would tell nothing, or only cost."""
+        if len(self.siblings) == 1 or len(set(self.siblings)) != len(self.siblings):
+            raise JobError(
+                "[segment] siblings",
+                expected="at least two different networks, or none",
+                got=", ".join(self.siblings),
+                remedy='Say siblings = ["default-fold0", "default-fold1", "default-fold2"].',
+            )
         if self.precision == "bfloat16" and self.engine == "jax":
             raise JobError(
                 "[segment] precision",

@@ -154,7 +154,7 @@ def read_pixels(store: Path, micrograph: str) -> Shaped[np.ndarray, "y x"]:
 
 
 def write_probability(
-    store: Path, micrograph: str, probability: UInt8[np.ndarray, "y x"], *, segment_digest: str
+    store: Path, micrograph: str, probability: UInt8[np.ndarray, "y x"], *, segment_digest: str, sibling: str = ""
 ) -> None:
     """Write the probability map of a micrograph, replacing another; its digest comes last and marks it as complete.
 
@@ -166,6 +166,8 @@ def write_probability(
         255 = surely particle.
     segment_digest : str
         Digest of all that the map depends on.
+    sibling : str
+        Name of the network, if it is a sibling of the one that the particles are measured by.
 
     Raises
     ------
@@ -174,22 +176,30 @@ def write_probability(
     StoreError
         If the disk refuses.
     """
-    ome = _ome_of(store, micrograph, "probability")
-    with _made_beside(store, store / micrograph / "probability") as folder:
+    name = _map_name(sibling)
+    ome = _ome_of(store, micrograph, name)
+    with _made_beside(store, store / micrograph / name) as folder:
         facts = {"format_version": FORMAT_VERSION}
         group = write_image(folder, probability, ome, facts)
         group.attrs[FACTS] = facts | {"segment_digest": segment_digest}
 
 
-def read_probability(store: Path, micrograph: str) -> tuple[UInt8[np.ndarray, "y x"], str] | None:
+def _map_name(sibling: str) -> str:
+    return f"probability_{sibling}" if sibling else "probability"
+
+
+def read_probability(store: Path, micrograph: str, *, sibling: str = "") -> tuple[UInt8[np.ndarray, "y x"], str] | None:
     """Read the probability map and the digest of what made it; None if there is none, or none that was completed.
+
+    With the name of a sibling network, its map.
 
     Raises
     ------
     DamageError
         If it was completed and is damaged now.
     """
-    folder, subject = store / micrograph / "probability", f"probability of micrograph {micrograph}"
+    name = _map_name(sibling)
+    folder, subject = store / micrograph / name, f"{name} of micrograph {micrograph}"
     if not (folder / "zarr.json").exists():
         return None
     segment_digest = attributes(open_image(folder, subject), FACTS).get("segment_digest")
@@ -304,9 +314,10 @@ def _stored_digest(folder: Path, name: str) -> str | None:
 
 
 def discard_results(store: Path, micrograph: str) -> None:
-    """Remove the probability map and the labels of the particles; the recorded values and the truth stay."""
-    for place in ("probability", "labels/particles"):
-        shutil.rmtree(store / micrograph / place, ignore_errors=True)
+    """Remove the probability maps and the labels of the particles; the recorded values and the truth stay."""
+    folder = store / micrograph
+    for place in (folder / "probability", *folder.glob("probability_*"), folder / "labels" / "particles"):
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def _ome_of(store: Path, micrograph: str, name: str) -> dict[str, Any]:
