@@ -60,8 +60,8 @@ def test_the_loss_falls(trained):
 def test_the_network_segments_what_it_was_taught(trained):
     spec, result, _ = trained
     images = read_training_images(spec)
-    masks = np.concatenate([image.mask.ravel() for image in images])
-    found = np.concatenate([result.model.probability(image.pixels).ravel() >= 128 for image in images])
+    masks = np.concatenate([image.read_mask().ravel() for image in images])
+    found = np.concatenate([result.model.probability(image.read_pixels()).ravel() >= 128 for image in images])
     assert dice(masks, found) > 0.93
 
 
@@ -369,16 +369,16 @@ def demonstration():
 @pytest.mark.parametrize("name", ["test_08.png", "test_13.png"])
 def test_a_shipped_fold_segments_a_micrograph_of_a_field_it_never_saw(name, demonstration):
     image, fold = next((image, fold) for image, fold in demonstration if image.name == name)
-    found = load_model(f"default-fold{fold}").probability(image.pixels) >= 128
-    assert dice(image.mask, found) > 0.97
+    found = load_model(f"default-fold{fold}").probability(image.read_pixels()) >= 128
+    assert dice(image.read_mask(), found) > 0.97
 
 
 @pytest.mark.slow
 def test_the_shipped_card_says_what_the_folds_reach_on_unseen_fields(demonstration):
     models = [load_model(f"default-fold{fold}") for fold in range(3)]
     # The shipped cards were written before micrographs were flattened.
-    maps = (models[fold].probability(image.pixels, flat_field=False) for image, fold in demonstration)
-    figures = judge(zip((image.mask for image, _ in demonstration), maps, strict=True))
+    maps = (models[fold].probability(image.read_pixels(), flat_field=False) for image, fold in demonstration)
+    figures = judge(zip((image.read_mask() for image, _ in demonstration), maps, strict=True))
     assert figures.dice >= 0.985
     assert figures.f1 >= 0.93
     assert abs(figures.n_predicted / figures.n_true - 1) < 0.05

@@ -5,12 +5,18 @@ from pathlib import Path
 
 import imageio.v3
 import numpy as np
+import pandas as pd
 import pytest
 
 from nanocensus.errors import InputError, JobError
+from nanocensus.pipeline.training_patches import _Shelf
 from nanocensus.sections import parse_section
 from nanocensus.segment.training_data import assign_folds, read_training_images
 from nanocensus.segment.training_spec import TrainingSpec
+from nanocensus.simulate.rendering import write_simulated
+from nanocensus.simulate.spec import SimulationSpec
+from nanocensus.store.ingest import ingest
+from nanocensus.store.sources import find_sources
 
 PATHS = {"images": "i", "masks": "m", "groups": "g.csv", "models": "out"}
 JOB = Path(__file__).parents[2] / "jobs" / "train-demo.toml"
@@ -33,7 +39,8 @@ def test_the_demonstration_lists_every_micrograph_once():
     images = read_training_images(spec)
     assert len(images) == 30
     assert {image.name for image in images} == {path.name for path in spec.images.iterdir()}
-    assert all(image.mask.dtype == bool and 0 < image.mask.mean() < 0.5 for image in images)
+    masks = [image.read_mask() for image in images]
+    assert all(mask.dtype == bool and 0 < mask.mean() < 0.5 for mask in masks)
 
 
 @pytest.fixture
@@ -69,3 +76,59 @@ def test_patches_larger_than_a_micrograph_are_refused(folder):
     spec = parse_section(TrainingSpec, {**PATHS, "patch": 64}, section="training", base=folder)
     with pytest.raises(JobError, match="at most 32"):
         read_training_images(spec)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Four simulated micrographs with their masks in a store, and one without, in two groups."""
+    folder = tmp_path_factory.mktemp("store")
+    spec = SimulationSpec(shape=(96, 128), mean_particles=4.0, mean_edge_length_nm=2.0)
+    table = pd.read_csv(write_simulated(folder / "raw", spec, n=5, seed=3))
+    table["group"] = ["east", "east", "west", "west", "west"]
+    table.loc[4, "mask"] = None
+    table.to_csv(folder / "raw" / "micrographs.csv", index=False)
+    ingest(find_sources(folder / "raw", table=folder / "raw" / "micrographs.csv"), folder / "out")
+    return folder
+
+
+def test_a_store_gives_the_micrographs_that_came_with_masks(run):
+    job = {"store": "out", "models": "models", "patch": 32}
+    images = read_training_images(parse_section(TrainingSpec, job, section="training", base=run))
+    assert [image.group for image in images] == ["east", "east", "west", "west"]
+    table = pd.read_csv(run / "raw" / "micrographs.csv").set_index("file")
+    for image in images:
+        assert image.shape == (96, 128)
+        assert np.array_equal(image.read_pixels(), imageio.v3.imread(run / "raw" / image.name))
+        mask = imageio.v3.imread(run / "raw" / table.loc[image.name, "mask"])
+        assert np.array_equal(image.read_mask(), mask > 0)
+        assert mask.any()
+
+
+def test_a_store_without_masks_is_refused(run, tmp_path):
+    table = pd.read_csv(run / "raw" / "micrographs.csv").drop(columns="mask")
+    table.to_csv(run / "raw" / "bare.csv", index=False)
+    ingest(find_sources(run / "raw", table=run / "raw" / "bare.csv"), tmp_path / "out")
+    spec = parse_section(TrainingSpec, {"store": "out", "models": "models"}, section="training", base=tmp_path)
+    with pytest.raises(JobError, match="column `mask`"):
+        read_training_images(spec)
+
+
+def test_a_store_and_folders_are_refused():
+    with pytest.raises(JobError, match="nothing where there are images"):
+        parse_section(TrainingSpec, {**PATHS, "store": "out"}, section="training", base=Path())
+
+
+def test_a_small_memory_holds_some_micrographs_at_a_time_and_each_has_its_turn(run):
+    job = {"store": "out", "models": "models", "patch": 32, "steps": 12, "folds": 0}
+    spec = parse_section(TrainingSpec, job, section="training", base=run)
+    images = read_training_images(spec)
+    one = 24 * 96 * 128
+    whole, some = _Shelf(spec, images, 8 * one), _Shelf(spec, images, 4 * one)
+    assert [len(whole.at(step)) for step in (0, 11)] == [8, 8]  # each flattened and as recorded
+    shown = [some.at(step) for step in range(12)]
+    assert all(len(crops) == 4 for crops in shown)
+    turns = [tuple(float(crop.pixels[3, 5]) for crop in crops) for crops in shown]
+    assert len(set(turns)) == 4  # a new one every third step
+    assert len({value for turn in turns for value in turn}) == 8
+    again = _Shelf(spec, images, 4 * one)
+    assert np.array_equal(again.at(7)[0].pixels, shown[7][0].pixels)

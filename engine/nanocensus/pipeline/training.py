@@ -232,12 +232,12 @@ def _finished(path: Path, digest: str) -> TrainingResult | None:
 
 def _causes(spec: TrainingSpec) -> dict[str, Any]:
     """Give the part of a spec that decides the weights, once the pixels are known."""
-    elsewhere = ("images", "masks", "groups", "models", "attribution", "name", "folds", "start")
+    elsewhere = ("images", "masks", "groups", "store", "models", "attribution", "name", "folds", "start")
     return {key: value for key, value in spec.to_dict().items() if key not in elsewhere}
 
 
 def _pixel_digest(image: TrainingImage) -> str:
-    parts = (image.pixels, image.mask)
+    parts = (image.read_pixels(), image.read_mask())
     return digest_of(
         [[str(part.dtype), list(part.shape), hashlib.sha256(part.tobytes()).hexdigest()] for part in parts]
     )
@@ -256,7 +256,9 @@ def _held_out(model: Model, unseen: list[_Unseen]) -> dict[str, Any] | None:
     if not unseen:
         return None
     judges = [(judging or model, images) for judging, images in unseen]
-    figures = judge((image.mask, judging.probability(image.pixels)) for judging, images in judges for image in images)
+    figures = judge(
+        (image.read_mask(), judging.probability(image.read_pixels())) for judging, images in judges for image in images
+    )
     return {
         "networks": [judging.name for judging, _ in judges],
         **_listing([image for _, images in judges for image in images]),
@@ -277,7 +279,7 @@ def _domain(
 
     None where it finds no particles, as after a training of a few steps.
     """
-    shown = [] if spec.simulated == 1 else [image.pixels for image in taught]
+    shown = [] if spec.simulated == 1 else [image.read_pixels() for image in taught]
     if spec.simulated:
         shown += [scene.pixels for scene in source.unseen(min(_DESCRIBED_SCENES, spec.steps))]
     try:

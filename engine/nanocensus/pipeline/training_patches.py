@@ -9,6 +9,7 @@ import numpy as np
 from nanocensus.pipeline.training_scenes import MARGIN_PX, SceneForTraining, TrainingScenes
 from nanocensus.segment.fit import Batch
 from nanocensus.segment.flatfield import flatten
+from nanocensus.segment.memory import own_memory
 from nanocensus.segment.patches import Crop, draw_batch, prepare, vary_contrast
 from nanocensus.segment.training_data import TrainingImage
 from nanocensus.segment.training_spec import TrainingSpec
@@ -24,9 +25,36 @@ _LOOKED_AT = 32
 """Patches for validation, at most."""
 
 
-def _crops(images: list[TrainingImage]) -> list[Crop]:
-    """Make micrographs ready to be sampled: each flattened, as it comes to the network by default, and as recorded."""
-    return [prepare(pixels, image.mask) for image in images for pixels in (flatten(image.pixels), image.pixels)]
+class _Shelf:
+    """Micrographs that are ready to be sampled; of many, some at a time, so that the memory suffices.
+
+    All stand there if half of what the process may take holds them. Otherwise one is replaced every so many steps, in a
+    random order, so that each has its turn.
+    """
+
+    def __init__(self, spec: TrainingSpec, images: list[TrainingImage], memory: int) -> None:
+        rng = np.random.default_rng([spec.seed, 2])
+        needed = max((_READY_BYTES * image.shape[0] * image.shape[1] for image in images), default=1)
+        self._size = min(len(images), max(1, memory // 2 // needed))
+        whole = self._size == len(images)
+        self._images = images if whole else [images[place] for place in rng.permutation(len(images))]
+        self._steps = max(1, spec.steps // max(1, len(images)))
+        self._crops = lru_cache(maxsize=self._size)(self._make)
+
+    def at(self, step: int) -> list[Crop]:
+        """Give what stands there at a step."""
+        first = 0 if self._size == len(self._images) else step // self._steps
+        places = range(first, first + self._size)
+        return [crop for place in places for crop in self._crops(place % len(self._images))]
+
+    def _make(self, place: int) -> tuple[Crop, Crop]:
+        """Make a micrograph ready: flattened, as it comes to the network by default, and as recorded."""
+        pixels, mask = self._images[place].read_pixels(), self._images[place].read_mask()
+        return prepare(flatten(pixels), mask), prepare(pixels, mask)
+
+
+_READY_BYTES = 24
+"""Of each pixel: twice the pixels, their spline and the mask in single precision."""
 
 
 def validation_patches(images: list[TrainingImage], side: int) -> Batch | None:
@@ -43,7 +71,7 @@ def validation_patches(images: list[TrainingImage], side: int) -> Batch | None:
     Batch or None
         Flattened, as micrographs come to the network by default.
     """
-    crops = [prepare(flatten(image.pixels), image.mask) for image in images]
+    crops = [prepare(flatten(image.read_pixels()), image.read_mask()) for image in images[:_LOOKED_AT]]
     places = [
         (crop, top, left)
         for crop in crops
@@ -71,7 +99,7 @@ class PatchSource:
 
     def __init__(self, spec: TrainingSpec, images: list[TrainingImage], artists: Executor | None = None) -> None:
         self._spec = spec
-        self._crops = _crops(images) if spec.simulated < 1 else []
+        self._shelf = _Shelf(spec, images if spec.simulated < 1 else [], own_memory())
         self._varied = spec.augmentation == "full"
         self._simulated = round(spec.batch * spec.simulated)
         self._scenes, self._artists = TrainingScenes.of(spec), artists
@@ -83,7 +111,7 @@ class PatchSource:
         rng, side = np.random.default_rng([self._spec.seed, step]), self._spec.patch
         asked = [self._scene(self._number(step * self._simulated + place)) for place in range(self._simulated)]
         real = self._spec.batch - self._simulated
-        parts = [draw_batch(self._crops, rng, count=real, side=side, varied=self._varied)] if real else []
+        parts = [draw_batch(self._shelf.at(step), rng, count=real, side=side, varied=self._varied)] if real else []
         if asked:
             shown = [self._show(scene.result(), rng) for scene in asked]
             parts.append((np.stack([pixels for pixels, _ in shown]), np.stack([target for _, target in shown])))

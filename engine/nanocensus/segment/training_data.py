@@ -1,54 +1,102 @@
 """The micrographs and masks to train on, and who is held out of what."""
 
 import csv
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Shaped
 
 from nanocensus.errors import JobError
 from nanocensus.segment.training_spec import TrainingSpec
+from nanocensus.store.images import damage
+from nanocensus.store.ingest import STORE_FOLDER
+from nanocensus.store.manifest import read_manifest, rows_of
 from nanocensus.store.masks import read_truth, truth_beside
+from nanocensus.store.micrographs import read_labels, read_pixels
 from nanocensus.store.readers import read_image
 
 
 @dataclass(frozen=True)
 class TrainingImage:
-    """A micrograph, its mask, and the field it is of."""
+    """A micrograph, its mask, and the field it is of; read anew each time, so that thousands cost no memory."""
 
     name: str
     group: str
-    pixels: Shaped[np.ndarray, "y x"]
-    """As recorded."""
-    mask: Bool[np.ndarray, "y x"]
-    """Where it is particle."""
+    shape: tuple[int, int]
+    """Rows and columns."""
+    read_pixels: Callable[[], Shaped[np.ndarray, "y x"]] = field(repr=False)
+    """Gives the micrograph as recorded."""
+    read_mask: Callable[[], Bool[np.ndarray, "y x"]] = field(repr=False)
+    """Gives where it is particle."""
 
 
 def read_training_images(spec: TrainingSpec) -> list[TrainingImage]:
-    """Read the micrographs that the groups file lists, in its order; none for a training on simulated scenes alone.
+    """Find the micrographs that the groups file lists, in its order, or those of a store whose true particles are known.
+
+    Each is read once, to know that it can be. None for a training on simulated scenes alone.
 
     Raises
     ------
     JobError
-        If the groups file cannot be used.
+        If the groups file or the store cannot be used, or a micrograph is smaller than a patch.
     ImageError
         If a file is missing or cannot be read, or a mask does not fit its micrograph.
     """
-    images: list[TrainingImage] = []
-    if spec.images is None or spec.masks is None or spec.groups is None:
-        return images
-    for name, group in _read_groups(spec.groups):
-        pixels = read_image(spec.images / name).pixels
-        if min(pixels.shape) < spec.patch:
+    if spec.store is not None:
+        images = _stored_images(spec.store)
+    elif spec.images is not None and spec.masks is not None and spec.groups is not None:
+        images = [_image_of(spec.images, spec.masks, name, group) for name, group in _read_groups(spec.groups)]
+    else:
+        return []
+    for image in images:
+        if min(image.shape) < spec.patch:
             raise JobError(
                 "patch",
-                expected=f"at most {min(pixels.shape)}, the smaller side of {name}",
+                expected=f"at most {min(image.shape)}, the smaller side of {image.name}",
                 got=str(spec.patch),
                 remedy="Use smaller patches, or leave small micrographs out.",
             )
-        images.append(TrainingImage(name, group, pixels, read_truth(truth_beside(spec.masks, name), pixels.shape) != 0))
     return images
+
+
+def _image_of(images: Path, masks: Path, name: str, group: str) -> TrainingImage:
+    height, width = read_image(images / name).pixels.shape
+
+    def read_mask() -> Bool[np.ndarray, "y x"]:
+        return read_truth(truth_beside(masks, name), (height, width)).astype(bool)
+
+    read_mask()
+    return TrainingImage(name, group, (height, width), lambda: read_image(images / name).pixels, read_mask)
+
+
+def _stored_images(out: Path) -> list[TrainingImage]:
+    """Give the micrographs of a run that came with their masks; one that belongs to no group is a field of its own."""
+    store = out / STORE_FOLDER
+    known = [row for row in rows_of(read_manifest(out).micrographs) if row["truth"] is not None]
+    if not known:
+        raise JobError(
+            "key 'store'",
+            expected="a run whose micrographs came with masks",
+            got=f"none in {out.name}",
+            remedy="Name masks in the column `mask` of the run's micrographs.csv, and run it again.",
+        )
+    return [_stored_image(store, row) for row in known]
+
+
+def _stored_image(store: Path, row: Mapping[str, Any]) -> TrainingImage:
+    micrograph, name = str(row["micrograph"]), str(row["name"])
+
+    def read_mask() -> Bool[np.ndarray, "y x"]:
+        labels = read_labels(store, micrograph, name="truth")
+        if labels is None:
+            raise damage(f"the true particles of {name}", "a label image", "none")
+        return labels.astype(bool)
+
+    shape = int(row["height_px"]), int(row["width_px"])
+    return TrainingImage(name, str(row["group"] or name), shape, lambda: read_pixels(store, micrograph), read_mask)
 
 
 def _read_groups(path: Path) -> list[tuple[str, str]]:

@@ -15,12 +15,14 @@ class TrainingSpec:
     models: Path
     """Folder to write the networks and their model cards into."""
     images: Path | None = None
-    """Folder of micrographs; with it come `masks` and `groups`. Without it all patches are simulated."""
+    """Folder of micrographs; with it come `masks` and `groups`. Without it or `store` all patches are simulated."""
     masks: Path | None = None
     """Folder of masks with the micrographs' names; particle where a mask is not zero."""
     groups: Path | None = None
     """CSV file with the columns image and field: micrographs of one field overlap or are alike, and are never split
     between training and held-out data."""
+    store: Path | None = None
+    """Results of a run, instead of these three: its micrographs that came with masks, and their groups."""
     attribution: str = ""
     """Where the micrographs come from and under which licence; the model card repeats it."""
     name: str = "default"
@@ -79,10 +81,11 @@ class TrainingSpec:
         rules = (
             ("name", bool(self.name) and "/" not in self.name, "a file name"),
             ("simulated", 0 <= self.simulated <= 1, "0 to 1"),
-            ("images", self.images is not None or self.simulated == 1, "a folder, unless simulated = 1"),
+            ("images", self._has_images or self.simulated == 1, "a folder, unless simulated = 1 or there is a store"),
+            ("store", self.store is None or self.images is None, "nothing where there are images"),
             ("masks", (self.masks is None) == (self.images is None), "a folder if there are images, else nothing"),
             ("groups", (self.groups is None) == (self.images is None), "a file if there are images, else nothing"),
-            ("folds", self.folds == 0 or self.images is not None, "0 without images"),
+            ("folds", self.folds == 0 or self._has_images, "0 without images"),
             ("folds", self.folds == 0 or self.folds >= 2, "0, or at least 2"),
             ("keep", self.keep == "average" or self.folds > 0, "'average' without folds"),
             ("steps", self.steps >= 1, "at least 1"),
@@ -100,6 +103,10 @@ class TrainingSpec:
                 raise JobError(
                     f"key {key!r}", expected=expected, got=repr(getattr(self, key)), remedy="See jobs/train-demo.toml."
                 )
+
+    @property
+    def _has_images(self) -> bool:
+        return self.images is not None or self.store is not None
 
     def _is_known(self) -> bool:
         try:
