@@ -30,3 +30,11 @@ def test_without_the_blur_it_would_be_an_easy_opponent():
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 def test_a_constant_image_has_no_particle(dtype):
     assert not otsu_mask(np.full((20, 20), 7, dtype)).any()
+
+
+def test_bright_particles_are_those_of_the_negative():
+    image = np.random.default_rng(2).integers(0, 200, (40, 50)).astype(np.uint8)
+    image[10:30, 10:30] += 50
+    negative = otsu_mask((255 - image).astype(np.uint8))
+    np.testing.assert_array_equal(otsu_mask(image, contrast="bright"), negative)
+    assert 0 < negative.sum() < negative.size

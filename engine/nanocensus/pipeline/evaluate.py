@@ -185,7 +185,7 @@ def _evaluate(
     assumed = False
     for number, load in enumerate(cases, start=1):
         case = load()
-        each += [judged(case, scores, large_px) for scores in judge(case, job.measure)]
+        each += [judged(case, scores, large_px) for scores in judge(case, job.measure, job.segment.contrast)]
         assumed |= case.assumed
         on_progress(Progress("evaluate", number, len(cases)))
     found = tables(each, level=level, large_px=large_px, bin_width_nm=bin_width_nm)

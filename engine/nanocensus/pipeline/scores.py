@@ -14,6 +14,7 @@ from nanocensus.measure.label import label_particles
 from nanocensus.pipeline.spec import MeasureSection
 from nanocensus.pipeline.truth_cases import Case
 from nanocensus.segment.boundary import boundary_distance, boundary_error
+from nanocensus.segment.flatfield import Contrast
 from nanocensus.segment.map_counts import MapCounts, count_map
 from nanocensus.segment.metrics import Overlaps, overlaps, without_specks
 from nanocensus.segment.otsu import otsu_mask
@@ -43,7 +44,7 @@ class Scores:
     """At each of the thresholds: n, and the sum of the relative errors of the edge lengths; empty for a mask."""
 
 
-def judge(case: Case, settings: MeasureSection) -> list[Scores]:
+def judge(case: Case, settings: MeasureSection, contrast: Contrast = "dark") -> list[Scores]:
     """Judge the map of a network and the baseline against the truth.
 
     Parameters
@@ -51,6 +52,8 @@ def judge(case: Case, settings: MeasureSection) -> list[Scores]:
     case : Case
     settings : MeasureSection
         How particles are measured.
+    contrast : {"dark", "bright"}
+        What particles are against their surroundings, for the baseline.
 
     Returns
     -------
@@ -86,7 +89,7 @@ def judge(case: Case, settings: MeasureSection) -> list[Scores]:
     counts = count_map(case.probability, inside, covered)
     network = Scores("network", counts, 255 * settings.threshold, particles, false_px, lengths)
 
-    mask = otsu_mask(case.pixels)
+    mask = otsu_mask(case.pixels, contrast=contrast)
     dark = without_specks(label_particles(mask)[0])
     table = measure(labels=dark, pixel_size_nm=1.0, estimator=settings.estimator).table.to_pandas()
     particles, false_px = _found(true, labels, dark, table, counted=True)
