@@ -21,8 +21,9 @@ from nanocensus.provenance import digest as digest_of
 from nanocensus.provenance import machine, versions
 from nanocensus.segment.description import describe
 from nanocensus.segment.domain import Domain
-from nanocensus.segment.fit import CurvePoint, TrainingProgress, fit
+from nanocensus.segment.fit import TrainingProgress, fit
 from nanocensus.segment.heldout import judge
+from nanocensus.segment.learning_curve import CurvePoint
 from nanocensus.segment.metrics import SMALLEST_PARTICLE_PX
 from nanocensus.segment.training_data import TrainingImage, assign_folds, read_training_images
 from nanocensus.segment.training_spec import TrainingSpec

@@ -7,8 +7,8 @@ from functools import lru_cache
 import numpy as np
 
 from nanocensus.pipeline.training_scenes import MARGIN_PX, SceneForTraining, TrainingScenes
-from nanocensus.segment.fit import Batch
 from nanocensus.segment.flatfield import flatten
+from nanocensus.segment.learning_curve import Batch
 from nanocensus.segment.memory import own_memory
 from nanocensus.segment.patches import Crop, draw_batch, prepare, vary_contrast
 from nanocensus.segment.training_data import TrainingImage

@@ -14,8 +14,9 @@ import numpy as np
 import optax
 from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from jaxtyping import Array, Float32
+from jaxtyping import Array
 
+from nanocensus.segment.learning_curve import Batch, CurvePoint, is_best, validate
 from nanocensus.segment.losses import LOSSES
 from nanocensus.segment.parameters import fold, initial_network, named_arrays, unfold
 from nanocensus.segment.standing import Standing, read_standing, write_standing
@@ -31,25 +32,6 @@ class TrainingProgress:
     steps: int
     loss: float
     """Mean loss of the steps since the last report."""
-
-
-Batch = tuple[Float32[np.ndarray, "n side side"], Float32[np.ndarray, "n side side"]]
-"""Standardised pixels, and area fractions in [0, 1]."""
-
-
-@dataclass(frozen=True)
-class CurvePoint:
-    """A place on a training's learning curve; there is one every hundredth of a training, or every 20 steps."""
-
-    step: int
-    loss: float
-    """Mean of the steps since the last point."""
-    validation_loss: float | None
-    """Of the patches for validation, under the weights that would be kept at this step; None without such patches."""
-    validation_dice: float | None
-    """``2 sum(p t) / sum(p^2 + t^2)`` of probabilities and area fractions, over all their pixels."""
-    validation_iou: float | None
-    """Intersection over union of the pixels on the particle's side of one half, over all of them."""
 
 
 def fit(
@@ -117,8 +99,8 @@ def fit(
             progress(TrainingProgress(name, step, spec.steps, shown))
         if step % between == 0 or step == spec.steps:
             judged = kept if spec.keep == "average" else _network_state(graph, state)
-            found = _validate(spec, graph, state, judged, validation)
-            if spec.keep == "best" and _is_best(found[0], curve):
+            found = validate(graph, state, judged, LOSSES[spec.loss], validation, spec.batch)
+            if spec.keep == "best" and is_best(found[0], curve):
                 kept = jax.tree.map(jnp.copy, judged)
             curve.append(CurvePoint(step, float(np.mean(jax.device_get(recent))), *found))
             recent.clear()
@@ -130,54 +112,9 @@ def fit(
     return fold(named_arrays(network)), curve
 
 
-def _is_best(found: float | None, curve: list[CurvePoint]) -> bool:
-    before = [point.validation_loss for point in curve if point.validation_loss is not None]
-    return found is None or found < min(before, default=np.inf)
-
-
 def _network_state(graph: Any, state: Any) -> Any:  # noqa: ANN401  pytrees
     """Give the part of a training's state that may be kept."""
     return nnx.state(nnx.merge(graph, state)[0], _KEPT)
-
-
-def _validate(
-    spec: TrainingSpec,
-    graph: Any,  # noqa: ANN401  pytrees
-    state: Any,  # noqa: ANN401
-    judged: Any,  # noqa: ANN401
-    validation: Batch | None,
-) -> tuple[float, float, float] | tuple[None, None, None]:
-    """Give loss, Dice and intersection over union of weights on the patches for validation."""
-    if validation is None:
-        return None, None, None
-    sums = np.zeros(5)
-    count, (pixels, targets) = 0, validation
-    for first in range(0, len(pixels), spec.batch):
-        part = slice(first, first + spec.batch)
-        *overlaps, value = jax.device_get(
-            _overlaps(graph, LOSSES[spec.loss], state, judged, pixels[part], targets[part])
-        )
-        sums += np.array([*overlaps, value * len(pixels[part])])
-        count += len(pixels[part])
-    product, squares, both, either, value = sums
-    return float(value / count), float(2 * product / max(squares, 1e-12)), float(both / max(either, 1))
-
-
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def _overlaps(graph: Any, loss: Any, state: Any, judged: Any, pixels: Any, targets: Any) -> Any:  # noqa: ANN401  pytrees
-    network, _ = nnx.merge(graph, state)
-    nnx.update(network, judged)
-    network.eval()
-    logits = network(pixels)
-    probability = jax.nn.sigmoid(logits)
-    found, true = probability > 0.5, targets > 0.5
-    return (
-        jnp.sum(probability * targets),
-        jnp.sum(probability**2 + targets**2),
-        jnp.sum(found & true),
-        jnp.sum(found | true),
-        loss(logits, targets),
-    )
 
 
 def _placements(batch: int) -> tuple[NamedSharding, NamedSharding]:
