@@ -62,6 +62,15 @@ def test_outlines_are_whole(form):
         assert np.abs(np.diff(radii, append=radii[0])).max() < radii.mean()
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_particles_do_not_fade_before_their_outline(form):
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        profile = FORMS[form](rng)(rng).profile
+        height = (1 - 0.98**profile.flatness) ** profile.power
+        assert profile.floor + (1 - profile.floor) * min(height, profile.cut) / profile.cut >= 0.3
+
+
 def test_stretching_makes_ellipses_of_discs():
     circle = Outline(np.ones(720))
     expected = ellipse(3.0)

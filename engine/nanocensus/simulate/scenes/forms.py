@@ -46,16 +46,26 @@ FormMaker = Callable[[np.random.Generator], Callable[[np.random.Generator], Form
 """Draws what the particles of one scene have in common, and gives what draws one of them."""
 
 
+# A rim of no thickness fades into noise before the outline is reached. Networks that are taught such outlines guess, and draw
+# sharp ones several pixels too far out: on real micrographs, whose drawn masks follow what can be seen, by a fifth of the area.
+_THINNEST_RIM, _THICKEST_RIM = 0.3, 0.8
+"""Thickness of round and slanted particles at their outline, as a share of that in the middle."""
+
+
+def _rim(rng: np.random.Generator) -> float:
+    return rng.uniform(_THINNEST_RIM, _THICKEST_RIM)
+
+
 def _sphere(rng: np.random.Generator) -> Profile:
-    return Profile(cut=rng.uniform(0.5, 1.0))
+    return Profile(cut=rng.uniform(0.5, 1.0), floor=_rim(rng))
 
 
 def _any_profile(rng: np.random.Generator) -> Profile:
     """Draw a slab, a pyramid, or a sphere, each with or without a flat top."""
     kinds = (
         Profile(8.0, 0.1),
-        Profile(1.0, 1.0, rng.uniform(0.1, 1.0)),
-        Profile(cut=rng.uniform(0.3, 1.0)),
+        Profile(1.0, 1.0, rng.uniform(0.1, 1.0), _rim(rng)),
+        Profile(cut=rng.uniform(0.3, 1.0), floor=_rim(rng)),
         Profile(12.0, 0.1),
     )
     return kinds[rng.integers(len(kinds))]
