@@ -22,7 +22,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 CORES = (1, 2)
-PACKAGES = ("jax", "flax", "numpy", "openvino", "onnx")
+PACKAGES = ("jax", "flax", "numpy", "openvino")
 
 
 def hold_to(cores):
