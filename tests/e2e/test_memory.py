@@ -14,7 +14,7 @@ WORKER = """
     from pathlib import Path
     import nanocensus as nc
     from nanocensus.pipeline.block import process_block
-    from nanocensus.pipeline.plan import Block, make_task
+    from nanocensus.pipeline.plan import Block, Network, make_task
     from nanocensus.pipeline.spec import MeasureSection, SegmentSection
     from nanocensus.segment.weights import load_model
 
@@ -22,7 +22,7 @@ WORKER = """
     row = nc.read_manifest(out).rows()[0]
     inference = SegmentSection().inference
     digest = load_model("default").digest
-    task = make_task(row, model="default", model_name="default", model_digest=digest, inference=inference, measure=settings)
+    task = make_task(row, Network("default", "default", digest), inference=inference, measure=settings)
     done = process_block(Block("part-0.parquet", (task,)), out, inference, settings).rows[0]
     assert done["status"] == "done", done["reason"]
     # Not getrusage: a process inherits the largest size of the one that started it.

@@ -1,5 +1,9 @@
 import numpy as np
 import pytest
+from scipy import ndimage
+
+from nanocensus.measure.descriptors import measure
+from nanocensus.simulate.coverage import render_area_fraction
 
 
 @pytest.fixture(scope="session")
@@ -25,3 +29,43 @@ def outline_population():
         return np.array(turned), 1.0 + bend
 
     return population
+
+
+@pytest.fixture(scope="session")
+def soft_map():
+    """Give a renderer of a shape somewhere, exact to the share of each pixel, blurred and noisy."""
+
+    def render(outline, edge_length, rng, *, sigma=1.0, noise=0.0, angle=None):
+        side = int(1.5 * edge_length) + 20
+        centre = tuple(side / 2 + rng.uniform(-0.5, 0.5, 2))
+        turn = rng.uniform(0, 2 * np.pi) if angle is None else angle
+        covered, (top, left) = render_area_fraction(outline.scaled(float(edge_length)), (side, side), centre, turn)
+        whole = np.zeros((side, side))
+        whole[top : top + covered.shape[0], left : left + covered.shape[1]] = covered
+        if sigma:
+            whole = ndimage.gaussian_filter(whole, sigma)
+        return np.clip(np.rint(255 * (whole + noise * rng.standard_normal(whole.shape))), 0, 255).astype(np.uint8)
+
+    return render
+
+
+@pytest.fixture(scope="session")
+def noise_map():
+    """Give a maker of maps of smooth noise: components of every form, many with holes."""
+
+    def draw(seed, shape=(96, 103), sigma=1.6):
+        noise = ndimage.gaussian_filter(np.random.default_rng(seed).standard_normal(shape), sigma)
+        return np.clip(np.rint(127.5 + 60 * noise / noise.std() - 10), 0, 255).astype(np.uint8)
+
+    return draw
+
+
+@pytest.fixture(scope="session")
+def row_of():
+    """Give what measures the largest particle of a map: noise leaves specks."""
+
+    def largest(probability, **more):
+        rows = measure(probability, pixel_size_nm=1.0, **more)[0].to_pylist()
+        return max(rows, key=lambda row: row["pixel_count"])
+
+    return largest

@@ -6,7 +6,7 @@ import pytest
 
 from nanocensus.measure.descriptors import measure
 from nanocensus.pipeline.block import process_block
-from nanocensus.pipeline.plan import Block, Sibling, make_task
+from nanocensus.pipeline.plan import Block, Network, make_task
 from nanocensus.pipeline.spec import MeasureSection
 from nanocensus.segment import openvino_engine
 from nanocensus.segment.description import describe
@@ -24,9 +24,7 @@ def test_the_time_of_a_stage_that_failed_counts(tmp_path):
         "recorded_dtype": "uint8", "pixel_size_nm": 0.1, "pixel_size_source": "given", "content_digest": "0" * 64,
     }  # fmt: skip
     settings = MeasureSection()
-    task = make_task(
-        row, model="default", model_name="default", model_digest="", inference=Inference(64), measure=settings
-    )
+    task = make_task(row, Network("default", "default", ""), inference=Inference(64), measure=settings)
     result = process_block(Block("part-0.parquet", (task,)), tmp_path, Inference(64), settings)
     assert [row["status"] for row in result.rows] == ["failed"]  # its pixels are nowhere
     assert result.seconds["read"] > 0.0
@@ -46,9 +44,11 @@ def test_a_micrograph_is_scored_where_its_networks_domain_is_known_from_a_new_ma
     row = {"micrograph": digest[:16], "name": "a.tif", "sample": "A", "content_digest": digest, "pixel_size_nm": 0.1}
     settings = MeasureSection()
     task = make_task(
-        row, model="default", model_name="default", model_digest=model.digest, inference=Inference(512), measure=settings,
-        domain=domain if known else None,
-    )  # fmt: skip
+        row,
+        Network("default", "default", model.digest, domain if known else None),
+        inference=Inference(512),
+        measure=settings,
+    )
     scores = []
     for _ in range(2):  # the second time the map is there
         result = process_block(Block("part-0.parquet", (task,)), tmp_path, Inference(512), settings)
@@ -65,9 +65,7 @@ def test_a_block_asks_the_engine_that_it_is_told(tmp_path, monkeypatch):
     write_micrograph(store, digest[:16], pixels, name="a.tif", pixel_size_nm=0.1)
     model = load_model("default")
     row = {"micrograph": digest[:16], "name": "a.tif", "sample": "A", "content_digest": digest, "pixel_size_nm": 0.1}
-    task = make_task(
-        row, model="default", model_name="default", model_digest=model.digest, inference=inference, measure=settings
-    )
+    task = make_task(row, Network("default", "default", model.digest), inference=inference, measure=settings)
     asked, run = [], openvino_engine.run
     monkeypatch.setattr(openvino_engine, "run", lambda *given: asked.append(given) or run(*given))
     result = process_block(Block("part-0.parquet", (task,)), tmp_path, inference, settings)
@@ -84,12 +82,12 @@ def test_siblings_are_asked_once_and_their_disagreement_lands_in_the_table(tmp_p
     write_micrograph(store, digest[:16], pixels, name="a.tif", pixel_size_nm=0.1)
     row = {"micrograph": digest[:16], "name": "a.tif", "sample": "A", "content_digest": digest, "pixel_size_nm": 0.1}
     folds = [load_model(f"default-fold{fold}") for fold in range(2)]
-    known = {"model": "default", "model_name": "default", "model_digest": "d", "inference": Inference(512)}
+    known = {"network": Network("default", "default", "d"), "inference": Inference(512)}
     task = make_task(
-        row, **known, measure=settings, siblings=[Sibling(model.name, model.name, model.digest) for model in folds]
+        row, **known, measure=settings, siblings=[Network(model.name, model.name, model.digest) for model in folds]
     )
     alone = make_task(row, **known, measure=settings)
-    assert alone.segment_digest == task.segment_digest
+    assert alone.map.digest == task.map.digest
     assert alone.measure_digest != task.measure_digest
     process_block(Block("part-0.parquet", (task,)), tmp_path, Inference(512), settings)
     table = pq.read_table(tmp_path / PARTICLES_FOLDER / "part-0.parquet").to_pandas()

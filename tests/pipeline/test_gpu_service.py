@@ -12,7 +12,7 @@ from nanocensus.errors import DeviceError
 from nanocensus.pipeline import gpu_service
 from nanocensus.pipeline.block import process_block
 from nanocensus.pipeline.clusters import describe, device_of, open_client, where_blocks_go
-from nanocensus.pipeline.plan import Block, make_task
+from nanocensus.pipeline.plan import Block, Network, make_task
 from nanocensus.pipeline.spec import ClusterSection, MeasureSection
 from nanocensus.segment.inference import Inference
 from nanocensus.segment.preparation import Preparation
@@ -45,9 +45,9 @@ def block(tmp_path):
         write_micrograph(store, digest[:16], pixels, name=f"{seed}.tif", pixel_size_nm=0.1)
         row = {"micrograph": digest[:16], "content_digest": digest, "name": f"{seed}.tif", "sample": "a",
                "pixel_size_nm": 0.1}  # fmt: skip
-        facts = {"model": "default", "model_name": "default", "model_digest": model.digest}
+        network = Network("default", "default", model.digest)
         tasks.append(
-            make_task(row, **facts, inference=Inference(512), measure=SETTINGS, preparation=PREPARATIONS[seed])
+            make_task(row, network, inference=Inference(512), measure=SETTINGS, preparation=PREPARATIONS[seed])
         )
     return Block("part-0.parquet", tuple(tasks))
 
@@ -102,7 +102,7 @@ def test_maps_come_back_through_shared_memory_as_the_host_would_predict_them(pre
     model = load_model("default")
     for seed, task in enumerate(block.tasks):
         found, digest = read_probability(tmp_path / STORE_FOLDER, task.row["micrograph"])
-        assert digest == task.segment_digest
+        assert digest == task.map.digest
         expected = model.probability(micrograph(seed), tile=512, **dataclasses.asdict(PREPARATIONS[seed]))
         assert abs(found.astype(int) - expected).max() <= 1
 

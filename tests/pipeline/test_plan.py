@@ -1,11 +1,15 @@
+from dataclasses import replace
+
 import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nanocensus.pipeline.plan import Task, assign_parts, cut_blocks, make_task
+from nanocensus.pipeline.plan import Network, PlannedMap, Task, assign_parts, cut_blocks, make_task
 from nanocensus.pipeline.spec import MeasureSection
 from nanocensus.segment.inference import Inference
 from nanocensus.segment.preparation import Preparation
+
+NETWORK = Network("m", "m", "d")
 
 
 def index(samples, part=None):
@@ -25,7 +29,9 @@ def test_blocks_hold_every_micrograph_once_and_never_two_samples(samples, size):
     assert planned["part"].notna().all()
     assert planned["part"].value_counts().max() <= size
     assert (planned.groupby("part")["sample"].nunique() == 1).all()
-    blocks = cut_blocks(planned, {m: Task({"micrograph": m}, "m", "m", "s", "p") for m in planned["micrograph"]})
+    blocks = cut_blocks(
+        planned, {m: Task({"micrograph": m}, PlannedMap(NETWORK, "s"), "p") for m in planned["micrograph"]}
+    )
     assert [task.row["micrograph"] for block in blocks for task in block.tasks] == list(planned["micrograph"])
 
 
@@ -48,27 +54,21 @@ def test_a_block_that_lost_a_micrograph_becomes_another_block():
 
 def test_each_cause_changes_the_digests_behind_it_and_no_other():
     row = {"content_digest": "c", "sample": "a", "pixel_size_nm": 0.1}
-    known = {
-        "model": "m",
-        "model_name": "m",
-        "model_digest": "d",
-        "inference": Inference(64),
-        "measure": MeasureSection(),
-    }
+    known = {"network": NETWORK, "inference": Inference(64), "measure": MeasureSection()}
     task = make_task(row, **known)
-    other_weights = make_task(row, **known | {"model_digest": "e"})
-    assert other_weights.segment_digest != task.segment_digest
+    other_weights = make_task(row, **known | {"network": replace(NETWORK, digest="e")})
+    assert other_weights.map.digest != task.map.digest
     assert other_weights.measure_digest != task.measure_digest
     for preparation in (Preparation(flat_field=False), Preparation(contrast="bright")):
         otherwise = make_task(row, **known, preparation=preparation)
-        assert otherwise.segment_digest != task.segment_digest
+        assert otherwise.map.digest != task.map.digest
         assert otherwise.measure_digest != task.measure_digest
         assert otherwise.preparation == preparation
     for inference in (Inference(96), Inference(64, "openvino"), Inference(64, "openvino", "bfloat16")):
-        assert make_task(row, **known | {"inference": inference}).segment_digest != task.segment_digest
+        assert make_task(row, **known | {"inference": inference}).map.digest != task.map.digest
     other_estimator = make_task(row, **known | {"measure": MeasureSection(estimator="paper")})
-    assert other_estimator.segment_digest == task.segment_digest
+    assert other_estimator.map.digest == task.map.digest
     assert other_estimator.measure_digest != task.measure_digest
     other_scale = make_task(row | {"pixel_size_nm": 0.2}, **known)
-    assert other_scale.segment_digest == task.segment_digest
+    assert other_scale.map.digest == task.map.digest
     assert other_scale.measure_digest != task.measure_digest

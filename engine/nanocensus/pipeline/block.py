@@ -16,7 +16,7 @@ from jaxtyping import Float64, UInt8
 from nanocensus.errors import DamageError, ImageError, NanocensusError
 from nanocensus.measure.descriptors import Measured, measure
 from nanocensus.pipeline.gpu_service import predict_on_gpu
-from nanocensus.pipeline.plan import Block, Sibling, Task, planned_row
+from nanocensus.pipeline.plan import Block, PlannedMap, Task, planned_row
 from nanocensus.pipeline.spec import MeasureSection
 from nanocensus.schema import PARTICLES, Estimator
 from nanocensus.segment.description import describe
@@ -130,9 +130,11 @@ def _process_micrograph(
 ) -> tuple[pa.Table, Float64[np.ndarray, "n 128"], float | None]:
     """Give the particles of a micrograph, r(theta) of their outlines in nm (none where pixels were counted), its score."""
     store, micrograph = out / STORE_FOLDER, str(task.row["micrograph"])
-    own = Sibling(task.model, "", task.segment_digest)
-    probability = _probability(store, task, own, inference, seconds)
-    maps = [_probability(store, task, sibling, inference, seconds) for sibling in task.siblings]
+    probability = _probability(store, task, task.map, inference, seconds)
+    maps = [
+        _probability(store, task, planned, inference, seconds, sibling=planned.network.name)
+        for planned in task.siblings
+    ]
     score = _domain_score(store, micrograph, task, probability, seconds)
     with _timed(seconds, "measure"):
         table, labels, radii_nm = _measured(
@@ -150,34 +152,44 @@ def _domain_score(
     store: Path, micrograph: str, task: Task, probability: UInt8[np.ndarray, "y x"], seconds: dict[str, float]
 ) -> float | None:
     """Say how far the micrograph is from what its network was trained on, if that is known."""
-    if task.domain is None:
+    domain = task.map.network.domain
+    if domain is None:
         return None
     with _timed(seconds, "read"):
         pixels = read_pixels(store, micrograph)
     with _timed(seconds, "measure"):
         as_known = prepare(pixels, dataclasses.replace(task.preparation, flat_field=False))
-        return round(task.domain.score(describe(as_known, probability)), 4)
+        return round(domain.score(describe(as_known, probability)), 4)
 
 
 def _probability(
-    store: Path, task: Task, network: Sibling, inference: Inference | None, seconds: dict[str, float]
+    store: Path,
+    task: Task,
+    planned: PlannedMap,
+    inference: Inference | None,
+    seconds: dict[str, float],
+    *,
+    sibling: str = "",
 ) -> UInt8[np.ndarray, "y x"]:
-    """Give a network's map that is there, or else predict it: on a GPU unless it is said how on a CPU."""
+    """Give a map that is there, or else predict it: on a GPU unless it is said how on a CPU.
+
+    Those of siblings are kept under their names.
+    """
     micrograph = str(task.row["micrograph"])
     with _timed(seconds, "read"):
         try:
-            stored = read_probability(store, micrograph, sibling=network.name)
+            stored = read_probability(store, micrograph, sibling=sibling)
         except DamageError:  # it can be computed again
             stored = None
-        if stored is not None and stored[1] == network.digest:
+        if stored is not None and stored[1] == planned.digest:
             return stored[0]
         pixels = read_pixels(store, micrograph)
     with _timed(seconds, "network"):
         if inference is None:
-            probability = predict_on_gpu(pixels, network.model, task.preparation)
+            probability = predict_on_gpu(pixels, planned.network.place, task.preparation)
         else:
             pixel_size_nm = float(task.row["pixel_size_nm"])
-            probability = load_model(network.model).probability(
+            probability = load_model(planned.network.place).probability(
                 pixels,
                 pixel_size_nm=pixel_size_nm,
                 tile=inference.tile_px,
@@ -186,7 +198,7 @@ def _probability(
                 **dataclasses.asdict(task.preparation),
             )
     with _timed(seconds, "write"):
-        write_probability(store, micrograph, probability, segment_digest=network.digest, sibling=network.name)
+        write_probability(store, micrograph, probability, segment_digest=planned.digest, sibling=sibling)
     return probability
 
 

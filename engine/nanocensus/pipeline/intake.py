@@ -1,7 +1,6 @@
 """What a job takes in: its files and simulated micrographs, the network of each, and their way into the store."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,8 @@ import distributed
 from nanocensus.errors import ImageError, InputError, JobError, StoreError
 from nanocensus.measure.criteria import refuse_unknown_samples
 from nanocensus.pipeline.dispatch import Failure, OnProgress, spread
-from nanocensus.pipeline.plan import Sibling
+from nanocensus.pipeline.plan import Network
 from nanocensus.pipeline.spec import Job, model_path
-from nanocensus.segment.domain import Domain
 from nanocensus.segment.weights import load_model
 from nanocensus.segment.windows import plan_windows
 from nanocensus.simulate.rendering import write_simulated
@@ -23,19 +21,6 @@ from nanocensus.store.sources import Source, find_sources
 
 SIMULATED_FOLDER = "simulated"
 _STAGES: Mapping[Callable[..., Any], str] = {ingest_one: "ingest", write_truth: "truth"}
-
-
-@dataclass(frozen=True)
-class Network:
-    """A network that a job uses."""
-
-    place: str
-    """Its shipped name, or the path of its file."""
-    name: str
-    """What the results call it."""
-    digest: str
-    domain: Domain | None
-    """What it was trained on, where its card says so."""
 
 
 def find_micrographs(job: Job) -> list[Source]:
@@ -86,7 +71,7 @@ def networks(sources: Iterable[Source], job: Job) -> dict[str, Network]:
     return chosen
 
 
-def siblings(job: Job) -> tuple[Sibling, ...]:
+def siblings(job: Job) -> tuple[Network, ...]:
     """Give the networks whose disagreement is asked for.
 
     Raises
@@ -105,7 +90,7 @@ def siblings(job: Job) -> tuple[Sibling, ...]:
             got=", ".join(names),
             remedy="Rename one: the results name networks by their files.",
         )
-    return tuple(Sibling(network.place, network.name, network.digest) for network in loaded)
+    return tuple(loaded)
 
 
 def _load(place: str, tile_px: int) -> Network:

@@ -5,7 +5,7 @@ plan is written into the index before the work starts, so a run that was killed 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,15 +36,25 @@ Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Sibling:
-    """A network whose map of a micrograph is compared with those of its siblings."""
+class Network:
+    """A network that a job uses."""
 
-    model: str
-    """Its name or path."""
+    place: str
+    """Its shipped name, or the path of its file."""
     name: str
-    """Its name in the results."""
+    """What the results call it."""
     digest: str
-    """Digest of its weights, or of all that its map of a micrograph depends on."""
+    domain: Domain | None = None
+    """What it was trained on, where its card says so."""
+
+
+@dataclass(frozen=True)
+class PlannedMap:
+    """The probability map that a network is to give of a micrograph."""
+
+    network: Network
+    digest: str
+    """Of all that the map depends on."""
 
 
 @dataclass(frozen=True)
@@ -53,20 +63,14 @@ class Task:
 
     row: Row
     """What the index says of the micrograph, nothing of earlier results: a part's bytes must not depend on history."""
-    model: str
-    """Name or path of its network."""
-    model_name: str
-    """Its name in the results."""
-    segment_digest: str
-    """Digest of all that its probability map depends on."""
+    map: PlannedMap
+    """The map that its particles are measured on."""
     measure_digest: str
     """Digest of all that its particles depend on."""
     preparation: Preparation = AS_USUAL
-    """What is done to it before the network sees it."""
-    domain: Domain | None = None
-    """What its network was trained on, where that is known."""
-    siblings: tuple[Sibling, ...] = ()
-    """Other networks, by the digests of their maps."""
+    """What is done to it before a network sees it."""
+    siblings: tuple[PlannedMap, ...] = ()
+    """Maps that this one is compared with."""
 
 
 @dataclass(frozen=True)
@@ -80,37 +84,32 @@ class Block:
 
 def make_task(
     row: Row,
+    network: Network,
     *,
-    model: str,
-    model_name: str,
-    model_digest: str,
     inference: Inference,
     measure: MeasureSection,
     preparation: Preparation = AS_USUAL,
-    domain: Domain | None = None,
-    siblings: Sequence[Sibling] = (),
+    siblings: Sequence[Network] = (),
 ) -> Task:
     """Name what a micrograph's results depend on, stage by stage."""
 
-    def map_digest(weights: str) -> str:
-        return digest(
-            "segment",
-            SEGMENT_VERSION,
+    def planned(network: Network) -> PlannedMap:
+        causes = (
             row["content_digest"],
-            weights,
+            network.digest,
             inference.tile_px,
             inference.engine,
             inference.precision,
             preparation.flat_field,
             preparation.contrast,
         )
+        return PlannedMap(network, digest("segment", SEGMENT_VERSION, *causes))
 
-    segment = map_digest(model_digest)
-    others = tuple(replace(sibling, digest=map_digest(sibling.digest)) for sibling in siblings)
+    own, others = planned(network), tuple(planned(sibling) for sibling in siblings)
     particles = digest(
         "measure",
         MEASURE_VERSION,
-        segment,
+        own.digest,
         row["sample"],
         row["pixel_size_nm"],
         measure.estimator,
@@ -120,7 +119,7 @@ def make_task(
         [other.digest for other in others],
     )
     identity = {name: value for name, value in row.items() if name not in RESULT_COLUMNS}
-    return Task(identity, model, model_name, segment, particles, preparation, domain, others)
+    return Task(identity, own, particles, preparation, others)
 
 
 def planned_row(task: Task, part: str) -> Row:
@@ -128,8 +127,8 @@ def planned_row(task: Task, part: str) -> Row:
     return {
         **task.row,
         **dict.fromkeys(RESULT_COLUMNS),
-        "model": task.model_name,
-        "segment_digest": task.segment_digest,
+        "model": task.map.network.name,
+        "segment_digest": task.map.digest,
         "measure_digest": task.measure_digest,
         "status": "ingested",
         "part": part,
@@ -214,7 +213,7 @@ def finished_rows(block: Block, out: Path, recorded: str | None, *, outlines: bo
     if found != wanted:
         return None
     for row, task in zip(rows, block.tasks, strict=True):
-        digests = (task.segment_digest, task.measure_digest)
+        digests = (task.map.digest, task.measure_digest)
         if row["status"] == "done" and stored_digests(out / STORE_FOLDER, row["micrograph"]) != digests:
             return None
     part_digest = file_digest(path)

@@ -15,11 +15,11 @@ from nanocensus.errors import DeviceError
 from nanocensus.pipeline.block import BlockResult, compile_kernels, process_block
 from nanocensus.pipeline.clusters import describe, device_of, open_client, where_blocks_go
 from nanocensus.pipeline.dispatch import Failure, OnProgress, silent, spread
-from nanocensus.pipeline.intake import Network, find_micrographs, networks, siblings, take_in
+from nanocensus.pipeline.intake import find_micrographs, networks, siblings, take_in
 from nanocensus.pipeline.plan import (
     Block,
+    Network,
     Row,
-    Sibling,
     Task,
     assign_parts,
     cut_blocks,
@@ -161,7 +161,7 @@ def _index(out: Path) -> pd.DataFrame:
 def _process(
     manifest: Manifest,
     chosen: Mapping[str, Network],
-    compared: Sequence[Sibling],
+    compared: Sequence[Network],
     job: Job,
     client: distributed.Client,
     device: Device,
@@ -216,20 +216,16 @@ def _submit(client: distributed.Client, job: Job, device: Device, block: Block) 
 
 
 def _plan(
-    micrographs: pd.DataFrame, chosen: Mapping[str, Network], compared: Sequence[Sibling], job: Job
+    micrographs: pd.DataFrame, chosen: Mapping[str, Network], compared: Sequence[Network], job: Job
 ) -> list[Block]:
     tasks: dict[str, Task] = {}
     for row in rows_of(micrographs):
-        network = chosen[row["name"]]
         tasks[row["micrograph"]] = make_task(
             row,
-            model=network.place,
-            model_name=network.name,
-            model_digest=network.digest,
+            chosen[row["name"]],
             inference=job.segment.inference,
             measure=job.measure,
             preparation=job.segment.preparation,
-            domain=network.domain,
             siblings=compared,
         )
     return cut_blocks(assign_parts(micrographs, job.blocks.micrographs), tasks)

@@ -11,7 +11,8 @@ import pandas as pd
 from jaxtyping import Int32, Shaped, UInt8
 
 from nanocensus.errors import CalibrationError, DamageError, InputError, TableError
-from nanocensus.pipeline.intake import SIMULATED_FOLDER, Network, find_micrographs, networks
+from nanocensus.pipeline.intake import SIMULATED_FOLDER, find_micrographs, networks
+from nanocensus.pipeline.plan import Network
 from nanocensus.pipeline.spec import Job
 from nanocensus.schema import CONDITION_PREFIX, PIXEL_SIZE_ASSUMED
 from nanocensus.segment.weights import load_model

@@ -18,7 +18,7 @@ from jaxtyping import Array
 
 from nanocensus.segment.learning_curve import Batch, CurvePoint, is_best, validate
 from nanocensus.segment.losses import LOSSES
-from nanocensus.segment.parameters import fold, initial_network, named_arrays, unfold
+from nanocensus.segment.parameters import Network, fold, initial_network, named_arrays, unfold
 from nanocensus.segment.standing import Standing, read_standing, write_standing
 from nanocensus.segment.training_spec import TrainingSpec
 
@@ -73,11 +73,7 @@ def fit(
         The weights that are kept, BatchNorm folded.
     curve : list of CurvePoint
     """
-    config = spec.architecture
-    if start is None:
-        network = initial_network(config, np.random.default_rng(spec.seed))
-    else:
-        network = unfold(config, start, jnp.concatenate([draw(step)[0] for step in range(_LOOKED_AT)]))
+    network = _first_network(spec, draw, start)
     graph, state = nnx.split((network, nnx.Optimizer(network, _rule(spec), wrt=nnx.Param)))
     standing = Standing(0, state, jax.tree.map(jnp.copy, nnx.state(network, _KEPT)), [])
     if checkpoint is not None and checkpoint.exists():
@@ -85,21 +81,17 @@ def fit(
     shared, split = _placements(spec.batch)
     state, kept = jax.device_put((standing.state, standing.kept), shared)
     curve = [CurvePoint(**point) for point in standing.curve]
-    between = _REPORTED * max(1, round(spec.steps / (_POINTS * _REPORTED)))
+    loss, between = LOSSES[spec.loss], _between_points(spec.steps)
     recent: list[Array] = []
-    for step, (pixels, targets) in enumerate(_ahead(draw, standing.step, spec.steps, threads), start=standing.step + 1):
-        # Early averages forget the random start sooner. Where the best is kept it waits for its successor.
-        decay = np.float32(min(spec.ema_decay, step / (step + 10)) if spec.keep == "average" else 1)
-        state, kept, value = _advance(
-            graph, LOSSES[spec.loss], state, kept, decay, *jax.device_put((pixels, targets), split)
-        )
+    for step, batch in enumerate(_ahead(draw, standing.step, spec.steps, threads), start=standing.step + 1):
+        state, kept, value = _advance(graph, loss, state, kept, _decay(spec, step), *jax.device_put(batch, split))
         recent.append(value)
         if progress is not None and (step % _REPORTED == 0 or step == spec.steps):
             shown = float(np.mean(jax.device_get(recent[-_REPORTED:])))
             progress(TrainingProgress(name, step, spec.steps, shown))
         if step % between == 0 or step == spec.steps:
             judged = kept if spec.keep == "average" else _network_state(graph, state)
-            found = validate(graph, state, judged, LOSSES[spec.loss], validation, spec.batch)
+            found = validate(graph, state, judged, loss, validation, spec.batch)
             if spec.keep == "best" and is_best(found[0], curve):
                 kept = jax.tree.map(jnp.copy, judged)
             curve.append(CurvePoint(step, float(np.mean(jax.device_get(recent))), *found))
@@ -110,6 +102,28 @@ def fit(
     if checkpoint is not None:
         checkpoint.unlink(missing_ok=True)
     return fold(named_arrays(network)), curve
+
+
+def _first_network(
+    spec: TrainingSpec, draw: Callable[[int], Batch], start: Mapping[str, np.ndarray] | None
+) -> Network:
+    """Give the network of the first step: with random weights, or with those to go on from."""
+    if start is None:
+        return initial_network(spec.architecture, np.random.default_rng(spec.seed))
+    return unfold(spec.architecture, start, jnp.concatenate([draw(step)[0] for step in range(_LOOKED_AT)]))
+
+
+def _between_points(steps: int) -> int:
+    """Give the steps between two points of the learning curve: whole reports, a hundredth of a long training."""
+    return _REPORTED * max(1, round(steps / (_POINTS * _REPORTED)))
+
+
+def _decay(spec: TrainingSpec, step: int) -> np.float32:
+    """Give the decay of the weights that are kept; where the best is kept it waits for its successor."""
+    if spec.keep == "best":
+        return np.float32(1)
+    # Early averages forget the random start sooner.
+    return np.float32(min(spec.ema_decay, step / (step + 10)))
 
 
 def _network_state(graph: Any, state: Any) -> Any:  # noqa: ANN401  pytrees
