@@ -16,6 +16,7 @@ import nanocensus as nc
 from nanocensus.errors import DeviceError, InputError, StoreError
 from nanocensus.pipeline.agreement import agreement_of_run
 from nanocensus.provenance import file_digest
+from nanocensus.store.micrographs import read_pixels, stored_siblings, write_probability
 from nanocensus.store.outlines import write_outlines
 
 
@@ -202,6 +203,25 @@ def test_damage_is_found_and_the_next_run_mends_it(copied, job_of, client, finis
     nc.run(job_of(copied), client)
     assert verify(copied) == []
     assert_equal_results(finished[0], copied)
+
+
+def test_the_damaged_map_of_a_sibling_is_found_and_removed(copied):
+    from nanocensus.pipeline.inspection import verify
+
+    store, micrograph = copied / "micrographs.zarr", nc.read_micrographs(copied)["micrograph"].iloc[0]
+    rows, columns = read_pixels(store, micrograph).shape
+    probability = np.random.default_rng(0).integers(0, 256, (rows, columns), np.uint8)
+    write_probability(store, micrograph, probability, segment_digest="d", sibling="other")
+    assert stored_siblings(store, micrograph) == ["other"]
+    assert verify(copied) == []
+    shard = next(path for path in (store / micrograph / "probability_other").rglob("c/*/*"))
+    damaged = bytearray(shard.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    shard.write_bytes(damaged)
+    (trouble,) = verify(copied)
+    assert micrograph in trouble
+    assert "probability_other" in trouble
+    assert stored_siblings(store, micrograph) == []
 
 
 def test_outlines_stand_row_for_row_beside_the_particles_and_are_made_again_if_lost(copied, job_of, client):

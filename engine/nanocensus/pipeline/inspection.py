@@ -15,7 +15,14 @@ from nanocensus.provenance import file_digest, machine, versions
 from nanocensus.segment.weights import load_model, model_names
 from nanocensus.store.ingest import STORE_FOLDER
 from nanocensus.store.manifest import OutputLock, read_manifest, rows_of
-from nanocensus.store.micrographs import content_digest, discard_results, read_labels, read_pixels, read_probability
+from nanocensus.store.micrographs import (
+    content_digest,
+    discard_results,
+    read_labels,
+    read_pixels,
+    read_probability,
+    stored_siblings,
+)
 from nanocensus.store.outlines import OUTLINES_FOLDER, is_whole
 from nanocensus.store.parts import measured_parts
 from nanocensus.store.stamps import forget
@@ -151,6 +158,8 @@ def verify(out: Path) -> list[str]:
                 )
             recorded = True
             if row.status == "done":
+                for sibling in stored_siblings(store, identity):
+                    read_probability(store, identity, sibling=sibling)
                 stored = read_probability(store, identity)
                 if stored is None or read_labels(store, identity) is None:
                     troubles.append(f"The probability map or labels of {row.name} ({identity}) are missing.")

@@ -4,9 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float32
+from scipy import ndimage
 
 from nanocensus.errors import JobError
 from nanocensus.segment.flatfield import flatten, standardise
+from nanocensus.segment.patches import EDGE_SIGMA_PX
 from nanocensus.segment.training_spec import TrainingSpec
 from nanocensus.simulate.scenes.forms import FORMS
 from nanocensus.simulate.scenes.imaging import KINDS
@@ -16,7 +18,7 @@ MARGIN_PX = 32
 """A scene is larger than a patch by this."""
 
 SceneForTraining = tuple[Float32[np.ndarray, "s s"], Float32[np.ndarray, "s s"]]
-"""Standardised pixels, and the share of each that particles cover."""
+"""Standardised pixels, and the share of each that particles cover, as smooth as the targets of drawn masks are."""
 
 
 @dataclass(frozen=True)
@@ -60,4 +62,6 @@ class TrainingScenes:
         Those of odd numbers are flattened, as micrographs are by default; the others are as they come without.
         """
         scene = self.scene(number)
-        return standardise(flatten(scene.pixels) if number % 2 else scene.pixels), scene.coverage
+        target = ndimage.gaussian_filter(scene.coverage, EDGE_SIGMA_PX, mode="nearest")
+        pixels = flatten(scene.pixels, quiet=True) if number % 2 else scene.pixels
+        return standardise(pixels), target

@@ -104,9 +104,7 @@ def fit(
     return fold(named_arrays(network)), curve
 
 
-def _first_network(
-    spec: TrainingSpec, draw: Callable[[int], Batch], start: Mapping[str, np.ndarray] | None
-) -> Network:
+def _first_network(spec: TrainingSpec, draw: Callable[[int], Batch], start: Mapping[str, np.ndarray] | None) -> Network:
     """Give the network of the first step: with random weights, or with those to go on from."""
     if start is None:
         return initial_network(spec.architecture, np.random.default_rng(spec.seed))

@@ -27,7 +27,9 @@ _STRIP_ROWS = 64
 """Rows that are divided at once on the host: their background stays in the cache."""
 
 
-def flatten(image: Num[Any, "y x"], *, contrast: Contrast = "dark", loss: Loss = "one-sided") -> Float32[Any, "y x"]:
+def flatten(
+    image: Num[Any, "y x"], *, contrast: Contrast = "dark", loss: Loss = "one-sided", quiet: bool = False
+) -> Float32[Any, "y x"]:
     """Replace hot pixels, and divide a micrograph by its background.
 
     A background that cannot be light (see `background.LEAST_LIGHT`), as where values were shifted after the camera or a
@@ -41,6 +43,8 @@ def flatten(image: Num[Any, "y x"], *, contrast: Contrast = "dark", loss: Loss =
         What particles are against the background.
     loss : {"one-sided", "paper"}
         How the background is told from particles; see `background.fit_background`.
+    quiet : bool
+        Whether the log says nothing, as where scenes are drawn for a training.
 
     Returns
     -------
@@ -64,7 +68,7 @@ def flatten(image: Num[Any, "y x"], *, contrast: Contrast = "dark", loss: Loss =
         flat, is_light, finite = _compiled()(image, contrast, loss)
         if not finite:
             raise not_finite(np.asarray(image))
-    if not is_light:
+    if not (is_light or quiet):
         _log.warning(
             "the background of a micrograph of %d x %d px is no light that it could be divided by: not flattened",
             *image.shape,

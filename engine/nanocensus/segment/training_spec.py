@@ -47,8 +47,9 @@ class TrainingSpec:
     """The rate rises for a twentieth of the steps and falls to zero along a cosine, or is halved every fifth of them."""
     weight_decay: float = 1e-3
     """Weight decay of AdamW; without any it is Adam."""
-    loss: Literal["squared", "usual"] = "squared"
-    """Cross-entropy with half the soft Dice loss that is least at the area fraction, or with the usual one."""
+    loss: Literal["outlines", "usual"] = "outlines"
+    """Cross-entropy with a soft Dice loss that is least at the area fraction and the error of slopes, or with the usual
+    soft Dice loss alone."""
     augmentation: Literal["full", "flips"] = "full"
     """What patches of micrographs are varied by: size, turn, tone, contrast and noise, or being mirrored alone."""
     keep: Literal["average", "best"] = "average"

@@ -188,6 +188,12 @@ def _map_name(sibling: str) -> str:
     return f"probability_{sibling}" if sibling else "probability"
 
 
+def stored_siblings(store: Path, micrograph: str) -> list[str]:
+    """Give the names of the sibling networks whose maps of a micrograph are there, in their order."""
+    prefix = _map_name("x").removesuffix("x")
+    return sorted(place.name.removeprefix(prefix) for place in (store / micrograph).glob(f"{prefix}*"))
+
+
 def read_probability(store: Path, micrograph: str, *, sibling: str = "") -> tuple[UInt8[np.ndarray, "y x"], str] | None:
     """Read the probability map and the digest of what made it; None if there is none, or none that was completed.
 
