@@ -154,6 +154,24 @@ def test_lattice_fringes_have_their_spacing_and_stay_inside():
     assert 1 / frequency == pytest.approx(5.0, rel=0.35)
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_every_particle_shows_fringes_which_reach_over_outlines_where_they_are_delocalised(seed):
+    specimen = empty((256, 256))
+    add_particle(specimen, ball(50.0, (80.0, 80.0), profile=Profile(50.0, 1.0)), 1, ADDED)
+    add_particle(specimen, ball(40.0, (190.0, 180.0), profile=Profile(50.0, 1.0)), 2, ADDED)
+    imaging = replace(QUIET, lattice=0.3, lattice_px=5.0)
+    calm, flat = (
+        expose(specimen, each, 50.0, np.random.default_rng(seed)) for each in (imaging, replace(imaging, lattice=0.0))
+    )
+    for number in (1, 2):
+        shown = (calm - flat)[(specimen.owner == number) & (specimen.depth < 0.9)]
+        assert 0.3 * 0.3 / np.sqrt(2) * 0.5 < shown.std() < 0.3
+    wide = expose(specimen, replace(imaging, delocalised_px=3.0), 50.0, np.random.default_rng(seed))
+    distance = ndimage.distance_transform_edt(specimen.coverage == 0)
+    assert (wide - flat)[(distance > 0) & (distance < 4)].std() > 0.01
+    assert np.abs((wide - flat)[distance > 15]).max() < 1e-4
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_a_kind_is_known_for_comes_with_no_other(kind):
     """Else leaving a kind out of training would not leave it out."""

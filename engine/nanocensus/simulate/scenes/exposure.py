@@ -128,20 +128,25 @@ def _phase_contrast(density: Map, imaging: Imaging) -> Map | float:
 
 
 def _lattice_fringes(specimen: Specimen, imaging: Imaging, rng: np.random.Generator) -> Map | float:
-    """Give one or two sets of fringes in each particle, in its own direction; some particles show none."""
+    """Give one or two sets of fringes in each particle, in directions of its own."""
     if not imaging.lattice:
         return 0.0
-    rows, columns = np.indices(specimen.owner.shape, dtype=np.float32)
-    count = int(specimen.owner.max()) + 1
-    fringes = np.zeros(specimen.owner.shape, np.float32)
-    for _ in range(2):
+    owner, envelope = specimen.owner, specimen.coverage * np.minimum(specimen.thickness, 1)
+    if imaging.delocalised_px:
+        envelope = ndimage.gaussian_filter(envelope, imaging.delocalised_px, truncate=3.0)
+        nearest = ndimage.distance_transform_edt(owner == 0, return_distances=False, return_indices=True)
+        owner = owner[tuple(nearest)]
+    rows, columns = np.indices(owner.shape, dtype=np.float32)
+    count = int(owner.max()) + 1
+    fringes = np.zeros(owner.shape, np.float32)
+    for shown in (1.0, 0.5):  # the share of particles that show the set
         turn = rng.uniform(0, math.pi, count)
         wave = 2 * math.pi / (imaging.lattice_px * np.exp(0.1 * rng.normal(size=count)))
-        strength = (imaging.lattice * rng.uniform(0, 1, count) * (rng.random(count) < 0.7)).astype(np.float32)
-        along = (wave * np.cos(turn)).astype(np.float32)[specimen.owner] * columns
-        along += (wave * np.sin(turn)).astype(np.float32)[specimen.owner] * rows
-        fringes += strength[specimen.owner] * np.cos(along)
-    return np.asarray(fringes * specimen.coverage * np.minimum(specimen.thickness, 1), np.float32)
+        strength = (imaging.lattice * rng.uniform(0.3, 1, count) * (rng.random(count) < shown)).astype(np.float32)
+        along = (wave * np.cos(turn)).astype(np.float32)[owner] * columns
+        along += (wave * np.sin(turn)).astype(np.float32)[owner] * rows
+        fringes += strength[owner] * np.cos(along)
+    return np.asarray(fringes * envelope, np.float32)
 
 
 def _blur(intensity: Map, imaging: Imaging, rng: np.random.Generator) -> Map:

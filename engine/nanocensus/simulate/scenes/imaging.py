@@ -31,9 +31,11 @@ class Imaging:
     pores: float = 0.0
     """Share of the thickness that pores take away."""
     lattice: float = 0.0
-    """Amplitude of lattice fringes in particles, as a share of the background."""
+    """Largest amplitude of lattice fringes in particles, as a share of the background."""
     lattice_px: float = 4.0
     """Their spacing."""
+    delocalised_px: float = 0.0
+    """How far they reach over outlines, Gaussian sigma."""
     film: float = 0.03
     """Standard deviation of the density of the support's fine grain."""
     film_px: float = 1.5
@@ -120,15 +122,21 @@ def plain(rng: np.random.Generator) -> Imaging:
 
 
 def _lattice(imaging: Imaging, rng: np.random.Generator) -> Imaging:
-    """Take it at high resolution: fringes in the particles, and a support whose grain the transfer function shapes."""
+    """Take it at high resolution: fringes in the particles, and a support whose grain the transfer function shapes.
+
+    Crystals far from a zone axis are hardly darker than the support: fringes as strong as its grain tell them from it.
+    """
+    film = _between(rng, 0.03, 0.2)
     return replace(
         imaging,
-        lattice=rng.uniform(0.03, 0.3),
+        lattice=max(film, imaging.noise) * _between(rng, 1.0, 4.0),
         lattice_px=_between(rng, 2.5, 10.0),
-        film=_between(rng, 0.03, 0.2),
+        delocalised_px=rng.uniform(0.5, 4.0) * (rng.random() < 0.4),
+        film=film,
         film_px=_between(rng, 0.6, 2.0),
-        density=_between(rng, 0.25, 1.0),
-        grains=rng.uniform(0.1, 0.4),
+        density=_between(rng, 0.15, 1.0),
+        grains=rng.uniform(0.1, 0.8),
+        blur_px=_between(rng, 0.4, 1.0),
         phase=rng.uniform(0.2, 0.8),
     )
 
