@@ -2,9 +2,8 @@
 
     PYTHONPATH=engine .venv/bin/python benchmarks/domain/study.py [MODEL]        # about three minutes
 
-The domain is that of the demonstration's 30 micrographs, on which the shipped network was trained. The others are these
-micrographs changed, and simulated ones under conditions drawn at random, with seeds that no choice was made on. Writes
-results/domain.md.
+The domain is the one that the network's card states. The micrographs are the demonstration's, changed, and simulated ones
+under conditions drawn at random, with seeds that no choice was made on. Writes results/domain.md.
 """
 
 import itertools
@@ -150,7 +149,7 @@ def at_scale(kind, scale):
 
 def main():
     model = load_model(sys.argv[1] if len(sys.argv) > 1 else "default")
-    domain = Domain.of([describe(pixels, model.probability(pixels)) for _, pixels, _ in demo_micrographs()])
+    domain = model.domain
     lines = [
         "# Score and resampling",
         "",

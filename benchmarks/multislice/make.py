@@ -22,7 +22,7 @@ import tifffile
 from ase.build import bulk
 from ase.spacegroup import crystal
 from scipy.ndimage import gaussian_filter
-from scipy.spatial import ConvexHull
+from scipy.spatial import ConvexHull, cKDTree
 from scipy.spatial.transform import Rotation
 from skimage.draw import polygon2mask
 
@@ -31,6 +31,7 @@ FINE = 3
 """Pixels of the wave along one of the image: what scatters beyond the aperture must leave, not wrap round."""
 SUPERSAMPLING = 8
 CARBON_PER_A3 = 0.09
+BOND_A = 1.4
 SLICE_A = 2.0
 GAP_A = 6.0
 """Between projections of particles."""
@@ -60,7 +61,7 @@ def draw_conditions(rng: np.random.Generator) -> Conditions:
         solid=str(rng.choice(list(SOLIDS))),
         pixel_a=pixel,
         size_a=float(rng.uniform(35, 75)),
-        film_a=float(rng.uniform(20, 60)),
+        film_a=float(rng.uniform(15, 35)),
         energy_ev=float(rng.choice([200e3, 300e3])),
         defocus_a=float(rng.choice([-1, 1]) * rng.uniform(50, 500)),
         cs_a=float(rng.choice([0.0, 6e6])),
@@ -128,9 +129,16 @@ def _vertices(normals: np.ndarray, distances: np.ndarray) -> np.ndarray:
 
 
 def amorphous(extent: float, thickness: float, rng: np.random.Generator) -> ase.Atoms:
+    """Place carbon at random, no two atoms nearer than a bond: overlapping atoms would make the film far too grainy."""
     count = int(CARBON_PER_A3 * extent**2 * thickness)
-    positions = rng.uniform(0, 1, (count, 3)) * (extent, extent, thickness)
-    return ase.Atoms("C" * count, positions=positions)
+    box = np.array([extent, extent, thickness])
+    positions = rng.uniform(0, 1, (count, 3)) * box
+    while True:
+        pairs = cKDTree(positions, boxsize=[extent, extent, 0]).query_pairs(BOND_A, output_type="ndarray")
+        if not len(pairs):
+            return ase.Atoms("C" * count, positions=positions)
+        again = np.unique(pairs[:, 1])
+        positions[again] = rng.uniform(0, 1, (len(again), 3)) * box
 
 
 def assemble(at: Conditions, rng: np.random.Generator) -> tuple[ase.Atoms, list[np.ndarray]]:

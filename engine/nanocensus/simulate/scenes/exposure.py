@@ -75,8 +75,8 @@ def _variation(specimen: Specimen, imaging: Imaging, size_px: float, rng: np.ran
     shape, factor = specimen.owner.shape, np.ones(specimen.owner.shape, np.float32)
     length = float(np.clip(size_px * rng.uniform(0.1, 0.7), 1.5, 40.0))
     if imaging.grains:
-        drawn = rng.normal(size=int(specimen.owner.max()) + 1).clip(-1.5, 1.5)  # none so light that it is not there
-        factor *= np.exp(imaging.grains * drawn).astype(np.float32)[specimen.owner]
+        drawn = np.exp(imaging.grains * rng.normal(size=int(specimen.owner.max()) + 1).clip(-3.0, 1.5))
+        factor *= np.maximum(drawn, imaging.faintest).astype(np.float32)[specimen.owner]
     if imaging.mottle:
         factor *= np.exp(np.float32(imaging.mottle) * grain(shape, length, rng))
     if imaging.bend_contours:

@@ -24,6 +24,8 @@ class Imaging:
     """Standard deviation of the logarithm of the density within particles."""
     grains: float = 0.0
     """The same from particle to particle, as their orientations diffract."""
+    faintest: float = 0.0
+    """Least density of a particle that this leaves, as a share of the typical one: fainter it could not be seen."""
     bend_contours: float = 0.0
     """Strength of dark and bright bands across particles."""
     thickness_fringes: float = 0.0
@@ -135,7 +137,7 @@ def _lattice(imaging: Imaging, rng: np.random.Generator) -> Imaging:
         film=film,
         film_px=_between(rng, 0.6, 2.0),
         density=_between(rng, 0.15, 1.0),
-        grains=rng.uniform(0.1, 0.8),
+        grains=rng.uniform(0.1, 1.0),
         blur_px=_between(rng, 0.4, 1.0),
         phase=rng.uniform(0.2, 0.8),
     )
@@ -146,7 +148,7 @@ def _diffraction(imaging: Imaging, rng: np.random.Generator) -> Imaging:
     return replace(
         imaging,
         mottle=rng.uniform(0.1, 0.5),
-        grains=rng.uniform(0.2, 0.7),
+        grains=rng.uniform(0.2, 1.0),
         bend_contours=rng.uniform(0.2, 1.0) * (rng.random() < 0.6),
         thickness_fringes=rng.uniform(0.1, 0.4) * (rng.random() < 0.4),
         pores=rng.uniform(0.2, 0.7) * (rng.random() < 0.3),
@@ -280,7 +282,7 @@ def draw_imaging(kind: str, others: Sequence[str], rng: np.random.Generator) -> 
 
 _CLEARANCE = 5.0
 """Least contrast of particles, in standard deviations of all that could hide their outlines."""
-_LONGEST_LOOK_PX = 2.0
+_LONGEST_LOOK_PX = 4.0
 _STRONGEST = 0.7
 """Contrast to which particles are raised at most; beyond that their surroundings are calmed instead."""
 _WHITE_PX = 0.5 / math.sqrt(math.pi)
@@ -290,7 +292,7 @@ _WHITE_PX = 0.5 / math.sqrt(math.pi)
 def unrest(imaging: Imaging, radius_px: float) -> float:
     """Give the standard deviation of all that could hide an outline, after a look that averages over a part of the particle.
 
-    A look averages with a Gaussian of a sixth of the particle's radius, at most 2 px: further along an outline its
+    A look averages with a Gaussian of a sixth of the particle's radius, at most 4 px: further along an outline its
     shape would be lost. Noise whose grain is a Gaussian of sigma s keeps ``s / sqrt(s^2 + a^2)`` of its standard
     deviation under one of sigma a.
 
@@ -333,16 +335,17 @@ def visible(imaging: Imaging, radius_px: float) -> Imaging:
 
     What nobody could see is no truth about a micrograph, and to learn it is to learn to guess. Where the contrast is
     less than 5 standard deviations of the `unrest`, particles are made denser and their surroundings calmer, both by
-    the same factor.
+    the same factor. Where it is more, some may be fainter than others (`Imaging.faintest`) until they come down to it.
     """
     contrast, needed = -math.expm1(-imaging.density), _CLEARANCE * unrest(imaging, radius_px)
     if contrast >= needed:
-        return imaging
+        return replace(imaging, faintest=-math.log1p(-needed) / imaging.density)
     raised = min(math.sqrt(contrast * needed), max(contrast, _STRONGEST))
     calmer = raised / needed
     return replace(
         imaging,
         density=-math.log1p(-raised),
+        faintest=1.0,
         **{
             name: calmer * getattr(imaging, name)
             for name in ("film", "clouds", "noise", "lines", "holes", "folds", "shell")
