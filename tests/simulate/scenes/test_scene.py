@@ -165,7 +165,7 @@ def test_every_particle_shows_fringes_which_reach_over_outlines_where_they_are_d
     )
     for number in (1, 2):
         shown = (calm - flat)[(specimen.owner == number) & (specimen.depth < 0.9)]
-        assert 0.3 * 0.3 / np.sqrt(2) * 0.5 < shown.std() < 0.3
+        assert 0.5 * 0.3 / np.sqrt(2) * 0.5 < shown.std() < 0.3
     wide = expose(specimen, replace(imaging, delocalised_px=3.0), 50.0, np.random.default_rng(seed))
     distance = ndimage.distance_transform_edt(specimen.coverage == 0)
     assert (wide - flat)[(distance > 0) & (distance < 4)].std() > 0.01
@@ -221,7 +221,8 @@ def test_particles_can_be_seen_under_every_kind_of_imaging(kind, radius):
     for seed in range(50):
         drawn = draw_imaging(kind, tuple(KINDS), np.random.default_rng(seed))
         seen = visible(drawn, radius)
-        assert 1 - np.exp(-seen.density) >= 5 * unrest(seen, radius) * (1 - 1e-9)
+        by_fringes = seen.lattice > 2 * max(seen.film, seen.noise)
+        assert by_fringes or 1 - np.exp(-seen.density) >= 5 * unrest(seen, radius) * (1 - 1e-9)
         assert seen.noise <= drawn.noise
         assert seen.density >= drawn.density * (1 - 1e-9)
 
@@ -232,6 +233,14 @@ def test_imaging_that_shows_particles_stays_but_says_how_faint_some_may_be():
     assert replace(seen, faintest=0.0) == clear
     assert 1 - np.exp(-seen.faintest * seen.density) == pytest.approx(5 * unrest(clear, 20.0))
     assert visible(replace(clear, density=0.01), 20.0).faintest == 1
+
+
+def test_crystals_whose_fringes_show_need_no_darkness():
+    lattice = Imaging(density=0.02, lattice=0.3, lattice_px=5.0, blur_px=0.5, film=0.08, noise=0.05)
+    assert visible(lattice, 20.0) is lattice
+    for hidden in ({"noise": 0.2}, {"film": 0.2}, {"blur_px": 2.0}, {"lattice": 0.1}):
+        assert visible(replace(lattice, **hidden), 20.0).density > 0.02
+    assert visible(lattice, 9.0).density > 0.02  # less than four fringes
 
 
 @pytest.mark.parametrize("faintest", [0.05, 0.4])

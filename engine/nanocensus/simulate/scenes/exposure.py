@@ -142,7 +142,7 @@ def _lattice_fringes(specimen: Specimen, imaging: Imaging, rng: np.random.Genera
     for shown in (1.0, 0.5):  # the share of particles that show the set
         turn = rng.uniform(0, math.pi, count)
         wave = 2 * math.pi / (imaging.lattice_px * np.exp(0.1 * rng.normal(size=count)))
-        strength = (imaging.lattice * rng.uniform(0.3, 1, count) * (rng.random(count) < shown)).astype(np.float32)
+        strength = (imaging.lattice * rng.uniform(0.5, 1, count) * (rng.random(count) < shown)).astype(np.float32)
         along = (wave * np.cos(turn)).astype(np.float32)[owner] * columns
         along += (wave * np.sin(turn)).astype(np.float32)[owner] * rows
         fringes += strength[owner] * np.cos(along)

@@ -126,7 +126,7 @@ def plain(rng: np.random.Generator) -> Imaging:
 def _lattice(imaging: Imaging, rng: np.random.Generator) -> Imaging:
     """Take it at high resolution: fringes in the particles, and a support whose grain the transfer function shapes.
 
-    Crystals far from a zone axis are hardly darker than the support: fringes as strong as its grain tell them from it.
+    Thin crystals are hardly darker than the support: fringes stronger than its grain tell them from it.
     """
     film = _between(rng, 0.03, 0.2)
     return replace(
@@ -136,7 +136,7 @@ def _lattice(imaging: Imaging, rng: np.random.Generator) -> Imaging:
         delocalised_px=rng.uniform(0.5, 4.0) * (rng.random() < 0.4),
         film=film,
         film_px=_between(rng, 0.6, 2.0),
-        density=_between(rng, 0.15, 1.0),
+        density=_between(rng, 0.02, 1.0),
         grains=rng.uniform(0.1, 1.0),
         blur_px=_between(rng, 0.4, 1.0),
         phase=rng.uniform(0.2, 0.8),
@@ -330,13 +330,28 @@ def unrest(imaging: Imaging, radius_px: float) -> float:
     )
 
 
+_CLEAR_FRINGES = 2.0
+"""Amplitude of fringes that show by themselves, in standard deviations of grain and noise, pixel by pixel."""
+
+
+def _fringes_show(imaging: Imaging, radius_px: float) -> bool:
+    """Say whether fringes tell the particles: four across, and the strongest, blurred as the grain is, clear of noise."""
+    if not imaging.lattice or radius_px < 2 * imaging.lattice_px:
+        return False
+    left = math.exp(-2 * (math.pi * imaging.blur_px / imaging.lattice_px) ** 2)
+    return imaging.lattice * left >= _CLEAR_FRINGES * math.hypot(imaging.film * left, imaging.noise)
+
+
 def visible(imaging: Imaging, radius_px: float) -> Imaging:
     """Make particles of a radius stand out from support and noise, so that their outlines can be seen at all.
 
     What nobody could see is no truth about a micrograph, and to learn it is to learn to guess. Where the contrast is
     less than 5 standard deviations of the `unrest`, particles are made denser and their surroundings calmer, both by
     the same factor. Where it is more, some may be fainter than others (`Imaging.faintest`) until they come down to it.
+    Crystals whose fringes show need no contrast besides.
     """
+    if _fringes_show(imaging, radius_px):
+        return imaging
     contrast, needed = -math.expm1(-imaging.density), _CLEARANCE * unrest(imaging, radius_px)
     if contrast >= needed:
         return replace(imaging, faintest=-math.log1p(-needed) / imaging.density)
