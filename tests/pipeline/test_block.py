@@ -59,8 +59,8 @@ def test_a_micrograph_is_scored_where_its_networks_domain_is_known_from_a_new_ma
 def test_a_block_asks_the_engine_that_it_is_told(tmp_path, monkeypatch):
     store = tmp_path / STORE_FOLDER
     create_store(store)
-    pixels = np.full((96, 96), 120, np.uint8)
-    pixels[30:60, 30:60] = 60
+    y, x = np.mgrid[:96, :96]
+    pixels = np.where(np.hypot(y - 48, x - 48) < 20, 60, 120).astype(np.uint8) + (x % 3 * y % 5).astype(np.uint8)
     digest, settings, inference = content_digest(pixels), MeasureSection(), Inference(512, "openvino", "bfloat16")
     write_micrograph(store, digest[:16], pixels, name="a.tif", pixel_size_nm=0.1)
     model = load_model("default")
