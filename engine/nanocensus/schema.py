@@ -195,7 +195,7 @@ MICROGRAPHS = Table(
         Column(
             "domain_score",
             "float64",
-            "How far it is from what its network was trained on: 0 in the middle, 1 where one in a hundred training "
+            "How far it is from what its network was trained on: 0 in the middle, 1 where one in twenty training "
             "micrographs lies; none where the model card does not say.",
             "1",
             nullable=True,

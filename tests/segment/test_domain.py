@@ -22,7 +22,7 @@ def description(**changes):
     return replace(plain, **changes)
 
 
-def test_one_training_micrograph_in_a_hundred_is_above_one():
+def test_one_training_micrograph_in_twenty_is_above_one():
     rng = np.random.default_rng(3)
     trained = [
         description(coverage=float(a), structure=float(b), edge_px=float(c))
@@ -32,7 +32,7 @@ def test_one_training_micrograph_in_a_hundred_is_above_one():
     ]
     domain = Domain.of(trained, pixel_sizes_nm=[0.05, 0.1])
     scores = np.array([domain.score(each) for each in trained])
-    assert 1 <= (scores > 1).sum() <= 5
+    assert 15 <= (scores > 1).sum() <= 20
     assert domain.pixel_size_nm == (0.05, 0.1)
     assert domain.ranges["diameter_px"] == (50.0, 50.0, 50.0)
 
@@ -56,7 +56,7 @@ def test_what_a_map_without_particles_cannot_tell_is_left_out():
 def test_a_domain_travels_through_json():
     domain = Domain.of([description(), description(coverage=0.3)], pixel_sizes_nm=[0.1, 0.2])
     assert Domain.from_dict(json.loads(json.dumps(domain.to_dict()))) == domain
-    for damage in ({"version": 2}, {"centre": {}}, {"pixel_size_nm": [1]}, {"ranges": {"doubt": [1, 2]}}):
+    for damage in ({"version": 1}, {"centre": {}}, {"pixel_size_nm": [1]}, {"ranges": {"doubt": [1, 2]}}):
         with pytest.raises(ModelError, match="domain in a model card"):
             Domain.from_dict(domain.to_dict() | damage)
 

@@ -24,7 +24,7 @@ from nanocensus.segment.domain import Domain
 from nanocensus.segment.fit import TrainingProgress, fit
 from nanocensus.segment.heldout import judge
 from nanocensus.segment.learning_curve import CurvePoint
-from nanocensus.segment.metrics import SMALLEST_PARTICLE_PX
+from nanocensus.segment.metrics import SMALLEST_PARTICLE_PX, dice
 from nanocensus.segment.training_data import TrainingImage, assign_folds, read_training_images
 from nanocensus.segment.training_spec import TrainingSpec
 from nanocensus.segment.weights import Model, load_model, save_model
@@ -270,21 +270,26 @@ def _held_out(model: Model, unseen: list[_Unseen]) -> dict[str, Any] | None:
 
 
 _DESCRIBED_SCENES = 200
-"""Scenes that the domain is made from: one in a hundred of them is above a score of 1."""
+"""Scenes that are looked at for the domain."""
+_MAPPED_WELL = 0.9
+"""Least Dice of a scene that the domain is made from: where networks fail is no place to be at home."""
 
 
 def _domain(
     model: Model, spec: TrainingSpec, source: PatchSource, taught: list[TrainingImage]
 ) -> dict[str, Any] | None:
-    """Describe what a network was trained on: micrographs, and scenes that it has not seen, of the same kinds.
+    """Describe what a network is at home with: its micrographs, and those scenes it has not seen that it maps well.
 
     None where it finds no particles, as after a training of a few steps.
     """
-    shown = [] if spec.simulated == 1 else [image.read_pixels() for image in taught]
-    if spec.simulated:
-        shown += [scene.pixels for scene in source.unseen(min(_DESCRIBED_SCENES, spec.steps))]
+    images = [] if spec.simulated == 1 else (image.read_pixels() for image in taught)
+    known = [describe(pixels, model.probability(pixels)) for pixels in images]
+    for scene in source.unseen(min(_DESCRIBED_SCENES, spec.steps) if spec.simulated else 0):
+        probability = model.probability(scene.pixels)
+        if dice(scene.coverage > 0.5, probability >= 128) >= _MAPPED_WELL:
+            known.append(describe(scene.pixels, probability))
     try:
-        return Domain.of([describe(pixels, model.probability(pixels)) for pixels in shown]).to_dict()
+        return Domain.of(known).to_dict()
     except ModelError as error:
         _LOG.warning("%s gets no domain: %s", model.name, error)
         return None

@@ -17,7 +17,7 @@ import numpy as np
 from nanocensus.errors import ModelError
 from nanocensus.segment.description import Description
 
-_VERSION = 1
+_VERSION = 2
 """Of descriptions and scores: cards with another are refused."""
 
 _SCORED: Mapping[str, tuple[float, bool]] = {
@@ -28,6 +28,10 @@ _SCORED: Mapping[str, tuple[float, bool]] = {
     "unexplained": (0.05, True),
 }
 """What counts in the score: the smallest spread that it is measured by, and whether only more than in training counts."""
+
+
+_ORDINARY = 0.95
+"""Share of the training micrographs that score less than 1."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,7 @@ class Domain:
     spread: Mapping[str, float]
     """Standard deviation of the same, no less than a smallest one."""
     unit: float
-    """Root mean square distance, in spreads, that one in a hundred of them exceeds, and at least 1."""
+    """Root mean square distance, in spreads, that one in twenty of them exceeds, and at least 1."""
     ranges: Mapping[str, tuple[float, float, float]]
     """5th, 50th and 95th percentile over them of everything in a `Description`."""
     pixel_size_nm: tuple[float, float] | None = None
@@ -55,7 +59,7 @@ class Domain:
         ----------
         descriptions : sequence of Description
             Of each micrograph and the network's own map of it; of micrographs that it was not trained on, but of the same
-            kind, where there are such: its maps of those are less decided.
+            kind and that it maps well, where there are such: its maps of those are less decided than of the training's.
         pixel_sizes_nm : sequence of float, optional
             Of each.
 
@@ -82,7 +86,7 @@ class Domain:
             ranges={name: _quantiles(values) for name, values in columns.items()},
             pixel_size_nm=(min(pixel_sizes_nm), max(pixel_sizes_nm)) if len(pixel_sizes_nm) else None,
         )
-        unit = max(1.0, float(np.quantile([domain.score(each) for each in descriptions], 0.99)))
+        unit = max(1.0, float(np.quantile([domain.score(each) for each in descriptions], _ORDINARY)))
         return cls(**{**vars(domain), "unit": unit})
 
     def score(self, description: Description) -> float:
@@ -91,7 +95,7 @@ class Domain:
         Returns
         -------
         float
-            0 in their middle; 1 is where one in a hundred of them lies (or as far as networks bear, if they were very much
+            0 in their middle; 1 is where one in twenty of them lies (or as far as networks bear, if they were very much
             alike); it grows in proportion to the distance. What a map without particles cannot tell is left out.
         """
         squares = []
