@@ -18,7 +18,7 @@ import pytest
 import safetensors.numpy
 
 from nanocensus.errors import JobError, ModelError
-from nanocensus.pipeline.training import TrainingSpec, train
+from nanocensus.pipeline.training import TrainingSpec, _domain, train
 from nanocensus.pipeline.training_patches import PatchSource
 from nanocensus.pipeline.training_scenes import TrainingScenes
 from nanocensus.sections import parse_section
@@ -337,6 +337,15 @@ def test_a_batch_that_is_split_over_devices_teaches_the_same():
     assert (one, two, three) == (1, 2, 3)
     assert split == pytest.approx(alone, rel=1e-4)
     assert by_two == split  # three devices do not divide a batch of four: two take part
+
+
+def test_a_network_is_at_home_with_those_unseen_scenes_that_it_maps_well(tmp_path):
+    job = SIMULATED | {"steps": 24, "patch": 192, "base": 12, "levels": 4}
+    spec = parse_section(TrainingSpec, job, section="training", base=tmp_path)
+    model, source = load_model("simulated"), PatchSource(spec, [])
+    mapped = [dice(scene.coverage > 0.5, model.probability(scene.pixels) >= 128) for scene in source.unseen(24)]
+    assert 6 < sum(each >= 0.9 for each in mapped) < 24
+    assert _domain(model, spec, source, [])["micrographs"] == sum(each >= 0.9 for each in mapped)
 
 
 def test_the_standing_of_another_network_is_refused(tmp_path):
