@@ -1,15 +1,14 @@
 """Training teaches, repeats itself, and keeps what is finished."""
 
 import json
-import multiprocessing
 import os
 import subprocess
 import sys
-from concurrent.futures import ProcessPoolExecutor
 from importlib.resources import files
 from pathlib import Path
 
 import imageio.v3
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
@@ -17,7 +16,7 @@ import pytest
 import safetensors.numpy
 
 from nanocensus.errors import JobError, ModelError
-from nanocensus.pipeline.training import TrainingSpec, _domain, train
+from nanocensus.pipeline.training import TrainingSpec, _artists, _domain, train
 from nanocensus.pipeline.training_patches import PatchSource
 from nanocensus.pipeline.training_scenes import TrainingScenes
 from nanocensus.sections import parse_section
@@ -216,12 +215,22 @@ def test_each_scene_is_shown_twice_and_never_again(tmp_path, monkeypatch):
     assert min(source.unseen(5)) > max(drawn)
 
 
-def test_scenes_are_the_same_whoever_draws_them(tmp_path):
+def test_beside_a_gpu_processes_that_do_not_touch_it_draw_the_same_scenes(tmp_path, monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    monkeypatch.setenv("NPROC", "4")
     spec = parse_section(TrainingSpec, SIMULATED, section="training", base=tmp_path)
-    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as artists:
-        source, alone = PatchSource(spec, [], artists), PatchSource(spec, [])
+    with _artists() as artists:
+        assert artists.threads == 2
+        assert artists.executor.submit(_platforms).result() == "cpu"
+        source, alone = PatchSource(spec, [], artists.executor), PatchSource(spec, [])
         for step in (0, 17):
             assert all(np.array_equal(one, other) for one, other in zip(source(step), alone(step), strict=True))
+        for one, other in zip(source.unseen(2), alone.unseen(2), strict=True):
+            np.testing.assert_array_equal(one.pixels, other.pixels)
+
+
+def _platforms():
+    return jax.config.jax_platforms
 
 
 @pytest.mark.parametrize("keep", ["average", "best"])

@@ -11,7 +11,7 @@ from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 
@@ -93,12 +93,14 @@ def train(spec: TrainingSpec, *, progress: Callable[[TrainingProgress], None] | 
     fold_of = assign_folds([image.group for image in images], spec.folds) if spec.folds else []
     results: list[TrainingResult] = []
     unseen: list[_Unseen] = []
-    for number in range(spec.folds):
-        held_out = [image for image, fold in zip(images, fold_of, strict=True) if fold == number]
-        taught = [image for image, fold in zip(images, fold_of, strict=True) if fold != number]
-        results.append(_network(spec, f"{spec.name}-fold{number}", taught, [(None, held_out)], progress))
-        unseen.append((results[-1].model, held_out))
-    results.append(_network(spec, spec.name, images, unseen, progress))
+    with _artists() as artists:
+        for number in range(spec.folds):
+            held_out = [image for image, fold in zip(images, fold_of, strict=True) if fold == number]
+            taught = [image for image, fold in zip(images, fold_of, strict=True) if fold != number]
+            name = f"{spec.name}-fold{number}"
+            results.append(_network(spec, name, taught, [(None, held_out)], artists, progress))
+            unseen.append((results[-1].model, held_out))
+        results.append(_network(spec, spec.name, images, unseen, artists, progress))
     return results
 
 
@@ -112,21 +114,33 @@ def _use_every_core(batch: int) -> None:
         jax.config.update("jax_num_cpu_devices", min(_threads(), batch))  # type: ignore[no-untyped-call]  # no types there
 
 
+class _Artists(NamedTuple):
+    """Who draws scenes."""
+
+    executor: Executor | None
+    """Processes of their own; None: the thread that asks."""
+    threads: int
+    """That ask, each for another step."""
+
+
 @contextmanager
-def _artists() -> Iterator[tuple[Executor | None, int]]:
-    """Give who draws scenes, and how many threads wait for them.
+def _artists() -> Iterator[_Artists]:
+    """Give who draws scenes.
 
     A GPU would wait for one thread: beside it each core but two draws in a process of its own. Where the cores
     learn, one thread draws what they need while they do.
     """
     if jax.default_backend() == "cpu":
-        yield None, 1
+        yield _Artists(None, 1)
         return
     cores = max(1, _threads() - 2)
-    with ProcessPoolExecutor(
-        cores, multiprocessing.get_context("spawn"), os.environ.update, ({"JAX_PLATFORMS": "cpu"},)
-    ) as them:
-        yield them, cores
+    with ProcessPoolExecutor(cores, multiprocessing.get_context("spawn"), _keep_off_gpu) as executor:
+        yield _Artists(executor, cores)
+
+
+def _keep_off_gpu() -> None:
+    """Leave the GPU to the process that learns."""
+    jax.config.update("jax_platforms", "cpu")  # type: ignore[no-untyped-call]  # no types there
 
 
 _Unseen = tuple[Model | None, list[TrainingImage]]
@@ -138,6 +152,7 @@ def _network(
     name: str,
     taught: list[TrainingImage],
     unseen: list[_Unseen],
+    artists: _Artists,
     progress: Callable[[TrainingProgress], None] | None,
 ) -> TrainingResult:
     path = spec.models / f"{name}.safetensors"
@@ -154,18 +169,17 @@ def _network(
         _LOG.info("%s is there from the same training", name)
         return finished
     own = [image for judging, images in unseen if judging is None for image in images]
-    with _artists() as (artists, threads):
-        source = PatchSource(spec, taught, artists)
-        parameters, curve = fit(
-            spec,
-            name,
-            source,
-            threads=threads,
-            start=None if start is None else start.parameters,
-            validation=validation_patches(own, spec.patch),
-            progress=progress,
-            checkpoint=path.with_name(f"{name}-{digest[:12]}.standing"),
-        )
+    source = PatchSource(spec, taught, artists.executor)
+    parameters, curve = fit(
+        spec,
+        name,
+        source,
+        threads=artists.threads,
+        start=None if start is None else start.parameters,
+        validation=validation_patches(own, spec.patch),
+        progress=progress,
+        checkpoint=path.with_name(f"{name}-{digest[:12]}.standing"),
+    )
     model = save_model(path, spec.architecture, parameters)
     card = {
         "name": name,

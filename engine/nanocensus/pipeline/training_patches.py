@@ -141,4 +141,5 @@ class PatchSource:
     def unseen(self, count: int) -> Iterator[Scene]:
         """Draw scenes that the training does not come to."""
         first = self._simulated * (self._spec.steps + _APART)
-        return (self._scenes.scene(first + number) for number in range(count))
+        draw = map if self._artists is None else self._artists.map
+        return iter(draw(self._scenes.scene, range(first, first + count)))
