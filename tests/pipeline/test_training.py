@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from importlib.resources import files
 from pathlib import Path
 
@@ -199,19 +200,29 @@ def test_the_batch_of_a_step_does_not_hang_on_what_was_drawn_before(small):
         assert pixels.shape == (4, 32, 32)
 
 
-def test_each_scene_is_shown_twice_and_never_again(tmp_path, monkeypatch):
-    drawn = []
+@pytest.mark.parametrize("showings", [1, 2, 4])
+def test_each_scene_is_shown_so_often_and_drawn_once_evenly_over_the_steps(showings, tmp_path, monkeypatch):
+    drawn, drawn_by = [], []
 
     def draw(self, number):
         drawn.append(number)
-        return np.zeros((64, 64), np.float32), np.zeros((64, 64), np.float32)
+        return np.zeros((64, 64), np.float32), np.full((64, 64), number, np.float32)
 
     monkeypatch.setattr(TrainingScenes, "standardised", draw)
     monkeypatch.setattr(TrainingScenes, "scene", lambda self, number: number)
-    source = PatchSource(parse_section(TrainingSpec, {**SIMULATED, "steps": 64}, section="training", base=tmp_path), [])
-    for step in range(64):
-        source(step)
-    assert drawn == list(range(64 * 2 // 2))
+    job = {**SIMULATED, "steps": 96, "batch": 4, "showings": showings}
+    source = PatchSource(parse_section(TrainingSpec, job, section="training", base=tmp_path), [])
+    shown = Counter()
+    for step in range(96):
+        shown.update(source(step)[1][:, 0, 0].astype(int).tolist())
+        drawn_by.append(len(drawn))
+    assert len(set(drawn)) == len(drawn)
+    assert sorted(shown) == list(range(len(drawn)))
+    inside = list(range(64, len(drawn) - 64))
+    assert len(inside) >= 10
+    assert {shown[number] for number in inside} == {showings}
+    assert max(shown.values()) == showings
+    assert set(np.diff(drawn_by)[-48:]) == {4 // showings}
     assert min(source.unseen(5)) > max(drawn)
 
 

@@ -31,7 +31,7 @@ from nanocensus.segment.weights import Model, load_model, save_model
 
 __all__ = ["TrainingProgress", "TrainingResult", "TrainingSpec", "train"]
 
-STAGE_VERSION = 5
+STAGE_VERSION = 6
 """Raised when the same spec and pixels would give other weights than before."""
 
 _LOG = logging.getLogger(__name__)

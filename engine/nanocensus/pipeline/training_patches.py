@@ -15,10 +15,8 @@ from nanocensus.segment.training_data import TrainingImage
 from nanocensus.segment.training_spec import TrainingSpec
 from nanocensus.simulate.scenes.scene import Scene
 
-SHOWINGS = 2
-"""How often a scene is shown, each time another part of it, mirrored or turned otherwise."""
 _APART = 16
-"""Steps between two showings."""
+"""Steps between two showings of a scene, each of another part of it, mirrored or turned otherwise."""
 
 
 _LOOKED_AT = 32
@@ -103,8 +101,9 @@ class PatchSource:
         self._varied = spec.augmentation == "full"
         self._simulated = round(spec.batch * spec.simulated)
         self._scenes, self._artists = TrainingScenes.of(spec), artists
+        self._apart = max(1, _APART * self._simulated // spec.showings)
         # A scene that is shown again is still there; one that is not is drawn anew, to the same values.
-        self._scene = lru_cache(maxsize=(_APART + 1) * max(self._simulated, 1))(self._ask_for)
+        self._scene = lru_cache(maxsize=spec.showings * self._apart + max(self._simulated, 1))(self._ask_for)
 
     def __call__(self, step: int) -> Batch:
         """Draw the patches of a step: real ones first."""
@@ -118,9 +117,12 @@ class PatchSource:
         return np.concatenate([pixels for pixels, _ in parts]), np.concatenate([target for _, target in parts])
 
     def _number(self, turn: int) -> int:
-        """Give the scene whose turn it is: those of 16 steps in their order, the same ones again, then new ones."""
-        round_, place = divmod(turn, self._simulated * _APART)
-        return round_ // SHOWINGS * self._simulated * _APART + place
+        """Give the scene whose turn it is: every so often a new one, between them those that came before.
+
+        New ones are spread evenly over the steps, so that those who draw them are never idle.
+        """
+        new, showing = divmod(turn, self._spec.showings)
+        return new + (self._spec.showings - 1 - showing) * self._apart
 
     def _ask_for(self, number: int) -> "Future[SceneForTraining]":
         if self._artists is not None:

@@ -33,6 +33,8 @@ class TrainingSpec:
     """Model to go on from, a shipped name or a path from where the program runs; empty: random weights."""
     simulated: float = 0.0
     """Share of the patches that are parts of simulated scenes."""
+    showings: int = 2
+    """How often each scene is shown: more where the network learns faster than scenes are drawn, as on a GPU."""
     left_out: tuple[str, ...] = ()
     """Kinds of imaging and families of particles that the scenes leave out, to judge the network on them."""
     steps: int = 1200
@@ -91,6 +93,7 @@ class TrainingSpec:
             ("keep", self.keep == "average" or self.folds > 0, "'average' without folds"),
             ("steps", self.steps >= 1, "at least 1"),
             ("batch", self.batch >= 1, "at least 1"),
+            ("showings", self.showings >= 1, "at least 1"),
             ("levels", 1 <= self.levels <= 8, "1 to 8"),
             ("base", self._is_known(), "1 to 256, for the paper's network 4 to 256 by fours"),
             ("patch", self._has_whole_cells(), "a multiple of the network's stride, 32 for both as they are shipped"),
