@@ -2,8 +2,8 @@
 
     python benchmarks/networks/folds.py BEFORE [AFTER]
 
-BEFORE and AFTER are folders as `nanocensus train jobs/train-demo.toml` writes them; without AFTER it is the shipped
-networks. Prints Dice by field, and the mean of the differences with its 95 % interval by bootstrap over fields.
+BEFORE and AFTER are folders as `nanocensus train jobs/train-demo.toml` or benchmarks/networks/paper-recipe.toml writes
+them; without AFTER it is the shipped networks. Prints Dice by field, and the mean of the differences with its 95 % interval by bootstrap over fields.
 """
 
 import csv
@@ -28,7 +28,7 @@ def dice_by_field(folder, field_of):
     """Give Dice over the pixels of each field, by the network that did not see it."""
     common, both = Counter(), Counter()
     for fold in range(FOLDS):
-        path = folder / f"default-fold{fold}.safetensors"
+        (path,) = folder.glob(f"*-fold{fold}.safetensors")
         model, card = load_model(path), json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
         for name in card["held_out"]["micrographs"]:
             pixels = read_image(DEMO / "images" / name).pixels

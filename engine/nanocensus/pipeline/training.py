@@ -194,6 +194,7 @@ def _network(
             "stage_version": STAGE_VERSION,
             "threads": _threads(),
             "devices": len(jax.local_devices()),
+            "device": jax.local_devices()[0].device_kind,
             "final_loss": curve[-1].loss,
         },
         "training_digest": digest,
