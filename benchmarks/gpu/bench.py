@@ -12,6 +12,7 @@ import tempfile
 import time
 import traceback
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -102,8 +103,11 @@ def time_stages(pixels):
     from nanocensus.measure.descriptors import measure
     from nanocensus.measure.label import label_particles
     from nanocensus.segment import gpu
-    from nanocensus.segment.parameters import logits
-    from nanocensus.segment.weights import load_model
+    from nanocensus.segment.architecture import ResNetUNetConfig
+    from nanocensus.segment.flatfield import as_transported
+    from nanocensus.segment.parameters import fold, initial_network, logits, named_arrays
+    from nanocensus.segment.preparation import AS_USUAL, Preparation, prepare
+    from nanocensus.segment.weights import Model, load_model
     from nanocensus.store.micrographs import (
         content_digest,
         create_store,
@@ -144,13 +148,14 @@ def time_stages(pixels):
         product = jax.jit(lambda a: a @ a)
         flops_per_ms = 2 * 8192**3 / milliseconds(lambda: product(square).block_until_ready())
 
-    image = jax.device_put(pixels)
+    image = jax.device_put(as_transported(pixels, keep_level=True))
     shapes = {name: jax.ShapeDtypeStruct(value.shape, value.dtype) for name, value in model.parameters.items()}
     flops, traffic = convolution_work(lambda p, x: logits(model.config, p, x), shapes, (1, *pixels.shape))
     floor = max(flops / flops_per_ms, traffic / bytes_per_ms)
-    bf16 = {name: jnp.asarray(value, jnp.bfloat16) for name, value in model.parameters.items()}
-    half = jax.jit(lambda p, x: jax.nn.sigmoid(logits(model.config, p, x).astype(jnp.float32)))
-    image16 = (jnp.asarray(image, jnp.float32) / 100 - 1).astype(jnp.bfloat16)[None]
+    flat = Preparation(flat_field=False)
+    config = ResNetUNetConfig()
+    weights = fold(named_arrays(initial_network(config, np.random.default_rng(0))))
+    paper = Model("paper", "random weights", config, weights)
     again = jax.jit(lambda a: a + jnp.uint8(0))
     space = np.frombuffer(cp.cuda.alloc_pinned_memory(pixels.size), np.uint8, pixels.size).reshape(pixels.shape)
     device_map = gpu.probability_map(model, image)
@@ -160,8 +165,14 @@ def time_stages(pixels):
     host = "host: one core"
     stage("host to device, page-locked", lambda: to_gpu(locked).block_until_ready(), "link", link)
     stage("host to device, pageable (not used)", lambda: jax.device_put(pixels).block_until_ready())
-    stage("network, float32 on tensor cores", lambda: gpu.probability_map(model, image), "device memory", floor)
-    stage("network, bfloat16 (not used)", lambda: half(bf16, image16).block_until_ready(), "device memory", floor / 2)
+    stage("hot pixels and background", lambda: jax.block_until_ready(prepare(image, AS_USUAL)), "device memory")
+    for name, network, precision, least in (
+        ("network, float32 on tensor cores", model, "float32", floor),
+        ("network, bfloat16 (not used)", model, "bfloat16", floor / 2),
+        ("paper's network, float32 on tensor cores", paper, "float32", None),
+        ("paper's network, bfloat16", paper, "bfloat16", None),
+    ):
+        stage(name, partial(gpu.probability_map, network, image, flat, precision), "device memory", least)
     stage("device to host, page-locked", lambda: to_host(again(device_map), space), "link", link / 2)
     stage("device to host, pageable (not used)", lambda: np.array(again(device_map)))
     with tempfile.TemporaryDirectory() as folder:
@@ -261,6 +272,7 @@ def predict_many(pixels):
     from concurrent.futures import ThreadPoolExecutor
 
     from nanocensus.pipeline.gpu_service import AT_ONCE, _Memory, predict_shared
+    from nanocensus.segment.preparation import AS_USUAL
 
     memory, rows = [], []
     for _ in range(16):  # as many as workers beside it hand over
@@ -269,10 +281,10 @@ def predict_many(pixels):
         np.copyto(array, pixels)
         memory.append((given, expected, sent, expected.array(pixels.shape, np.dtype(np.uint8))[1]))
     with ThreadPoolExecutor(AT_ONCE) as threads:
-        list(threads.map(lambda m: predict_shared(m[2], m[3], "default"), memory))  # compile, map and lock
+        list(threads.map(lambda m: predict_shared(m[2], m[3], "default", AS_USUAL), memory))  # compile, map and lock
         for number in (1, 8, 64, 256):
             start = time.perf_counter()
-            list(threads.map(lambda n: predict_shared(*memory[n % 16][2:], "default"), range(number)))
+            list(threads.map(lambda n: predict_shared(*memory[n % 16][2:], "default", AS_USUAL), range(number)))
             seconds = time.perf_counter() - start
             each = round(1e3 * seconds / number, 2)
             rows.append({"micrographs": number, "ms_each": each, "per_second": round(number / seconds, 1)})
