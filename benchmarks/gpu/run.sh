@@ -10,9 +10,9 @@ python=${PYTHON:-python3}
 folder=${1:-$(mktemp -d)}
 
 echo "== GPU tests"
-timeout 200 "$python" -m pytest -q -rs -p no:cacheprovider -o addopts=--import-mode=importlib -o minversion=0 -m gpu tests/parity
+timeout 300 "$python" -m pytest -q -rs -p no:cacheprovider -o addopts=--import-mode=importlib -o minversion=0 -m gpu tests/parity
 echo "== benchmark"
-timeout 270 "$python" benchmarks/gpu/bench.py --folder "$folder"
+timeout 480 "$python" benchmarks/gpu/bench.py --folder "$folder"
 status=$?
 [ $# -ge 1 ] || rm -rf "$folder"
 exit $status
