@@ -2,9 +2,10 @@
 
     python benchmarks/networks/kinds.py [MODEL ...]        # writes benchmarks/results/kinds.json and kinds.md
 
-Scenes are drawn from other seeds than any training uses. Kinds and families that a network's training left out are marked:
-that is what it does with what it has never seen. A folder of multislice micrographs (benchmarks/multislice) joins with
---multislice FOLDER.
+Scenes are drawn from other seeds than any training uses. Kinds and families that a network's training left out (those of
+benchmarks/networks/left-out-*.toml) are marked: that is what it does with what it has never seen. A folder of multislice
+micrographs (benchmarks/multislice) joins with --multislice FOLDER. Models are shipped names or paths; the results call
+them by their file's name.
 """
 
 import argparse
@@ -21,7 +22,7 @@ from nanocensus.provenance import machine, versions
 from nanocensus.segment.metrics import Matches, match_particles
 from nanocensus.segment.otsu import otsu_mask
 from nanocensus.segment.weights import load_model
-from nanocensus.simulate.rendering import simulate_micrograph
+from nanocensus.simulate.rendering import _expose, _record, place_particles, simulate_micrograph
 from nanocensus.simulate.scenes.forms import FORMS
 from nanocensus.simulate.scenes.imaging import KINDS
 from nanocensus.simulate.scenes.scene import draw_scene
@@ -39,6 +40,10 @@ DISC_CONDITIONS = {
     "calm film, sharp edges": {"film_amplitude": 0.05, "edge_softness_px": 0.8},
 }
 PIXEL_NM = 0.086
+EXPOSURES = 8
+"""Of the same discs, whose maps are averaged: what then departs from a disc is the network's, the rest the noise's."""
+DISCS_EXPLAINED = f"""Mean error with its standard error. The last column: circularity on the mean of the maps of
+{EXPOSURES} exposures of the same discs, each with its own noise."""
 RESULTS = Path(__file__).parents[1] / "results"
 
 
@@ -79,7 +84,10 @@ def _large(mask):
 
 
 def discs(model):
-    """Measure discs on the network's own maps: mean error of edge length and circularity by size, with standard errors."""
+    """Measure discs on the network's own maps: mean error of edge length and circularity by size, with standard errors.
+
+    And the error of circularity on the mean of its maps of several exposures of the same discs.
+    """
     rows = []
     for condition, edge in product(DISC_CONDITIONS, DISC_EDGES_PX):
         lengths, circularities = [], []
@@ -90,8 +98,21 @@ def discs(model):
                 lengths.append(found["edge_length_nm"] / true["edge_length_nm"] - 1)
                 circularities.append(found["circularity"] - true["circularity"])
         of_size = {"condition": condition, "edge_px": edge, "n": len(lengths)}
-        rows.append(of_size | {"edge_length": _mean(lengths), "circularity": _mean(circularities)})
+        means = {"edge_length": _mean(lengths), "circularity": _mean(circularities)}
+        rows.append(of_size | means | {"circularity_of_mean_map": _of_mean_map(model, edge, condition)})
     return rows
+
+
+def _of_mean_map(model, edge, condition):
+    """Give the error of circularity on the mean map of several exposures, with its standard error."""
+    spec = _discs_of(edge, **DISC_CONDITIONS[condition])
+    planted = place_particles(spec, np.random.default_rng([SEED, edge]))
+    maps = []
+    for exposure in range(EXPOSURES):
+        rng = np.random.default_rng([SEED, edge, exposure])
+        maps.append(model.probability(_record(_expose(planted, spec, rng), spec, rng)))
+    table = measure(np.rint(np.mean(maps, axis=0)).astype(np.uint8), pixel_size_nm=PIXEL_NM).table.to_pandas()
+    return _mean(list(table.loc[table["edge_length_nm"] > 0.7 * edge * PIXEL_NM, "circularity"] - 1))
 
 
 def _discs_of(edge, **condition):
@@ -130,7 +151,7 @@ def multislice(folder):
 
 
 def study(names, folder):
-    models = {name: load_model(name) for name in names}
+    models = {model.name: model for model in map(load_model, names)}
     methods = {
         **{name: lambda pixels, model=model: model.probability(pixels) >= 128 for name, model in models.items()},
         "Otsu": otsu_mask,
@@ -143,8 +164,21 @@ def study(names, folder):
     for name, cases in sets.items():
         judged[name] = judge(cases, methods)
         print(name, {method: round(found["dice"], 4) for method, found in judged[name].items()}, flush=True)
-    return {"machine": machine(), "versions": versions(), "digests": {name: m.digest for name, m in models.items()},
-            "sets": judged, "discs": {name: discs(model) for name, model in models.items()}}  # fmt: skip
+    return {
+        "machine": machine(),
+        "versions": versions(),
+        "digests": {name: model.digest for name, model in models.items()},
+        "left_out": {Path(name).stem: _left_out(name) for name in names},
+        "sets": judged,
+        "discs": {name: discs(model) for name, model in models.items()},
+    }
+
+
+def _left_out(name):
+    """Give the sets of scenes of which a network has seen nothing: what its training left out."""
+    card = Path(name).with_suffix(".json")
+    training = json.loads(card.read_text(encoding="utf-8"))["training"] if card.exists() else {}
+    return [f"{'imaging' if kind in KINDS else 'particles'}: {kind}" for kind in training.get("left_out", ())]
 
 
 def page(result):
@@ -156,15 +190,26 @@ def page(result):
         "| set | " + " | ".join(f"{name}: Dice | F1" for name in methods) + " |", "|---" * (1 + 2 * len(methods)) + "|",
     ]  # fmt: skip
     for name, found in result["sets"].items():
-        figures = " | ".join(f"{found[method]['dice']:.3f} | {found[method]['f1']:.3f}" for method in methods)
-        lines.append(f"| {name} | {figures} |")
-    lines += ["", "## Discs, measured on the networks' own maps", "", "Mean error with its standard error.", ""]
-    lines += ["| network | imaging | edge length, px | n | edge length, % | circularity |", "|---|---|---|---|---|---|"]
+        cells = [name]
+        for method in methods:
+            mark = "*" if name in result["left_out"].get(method, ()) else ""
+            cells += [f"{found[method]['dice']:.3f}{mark}", f"{found[method]['f1']:.3f}{mark}"]
+        lines.append("| " + " | ".join(cells) + " |")
+    if any(result["left_out"].values()):
+        lines += ["", "\\* left out of this network's training: it has never seen the like."]
+    lines += ["", "## Discs, measured on the networks' own maps", "", DISCS_EXPLAINED, ""]
+    lines += [
+        "| network | imaging | edge length, px | n | edge length, % | circularity | of the mean map |",
+        "|---" * 7 + "|",
+    ]
     for name, rows in result["discs"].items():
         for row in rows:
-            (length, length_se), (shape, shape_se) = row["edge_length"], row["circularity"]
+            length, length_se = row["edge_length"]
+            shapes = " | ".join(
+                f"{mean:+.4f} ± {se:.4f}" for mean, se in (row["circularity"], row["circularity_of_mean_map"])
+            )
             lines.append(f"| {name} | {row['condition']} | {row['edge_px']} | {row['n']} | {100 * length:+.2f} ± {100 * length_se:.2f} | "
-                         f"{shape:+.4f} ± {shape_se:.4f} |")  # fmt: skip
+                         f"{shapes} |")  # fmt: skip
     return "\n".join(lines) + "\n"
 
 
