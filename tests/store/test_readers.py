@@ -168,14 +168,13 @@ def test_empty_missing_and_foreign_files_are_refused_by_name(tmp_path, suffix):
         read_image(path)
 
 
-@pytest.mark.parametrize("suffix", [".dm3", ".dm4", ".mrc", ".ser", ".emd", ".jpg", ".xyz", ""])
+@pytest.mark.parametrize("suffix", [".jpg", ".czi", ".xyz", ""])
 def test_unsupported_suffixes_name_themselves_and_what_is_read(tmp_path, suffix):
     path = tmp_path / f"x{suffix}"
     path.write_bytes(b"abc")
-    with pytest.raises(ImageError, match=r"read are \.npy, \.png, \.tif, \.tiff") as refused:
+    with pytest.raises(ImageError, match=r"expected one of \.dm3, .* \.npy, \.nxs, \.png, .* \.tif, \.tiff") as refused:
         read_image(path)
     assert repr(suffix or "none") in str(refused.value)
-    assert ("`io`" in str(refused.value)) == (suffix in {".dm3", ".dm4", ".mrc", ".ser", ".emd"})
 
 
 @pytest.mark.parametrize("compression", [None, "zlib", "lzw"])
@@ -379,12 +378,3 @@ def test_real_tiffs_of_instruments_are_calibrated(name, nanometres, source):
     else:
         assert image.pixel_size.source == source
         assert image.pixel_size.square_nm() == pytest.approx(nanometres, rel=1e-6)
-
-
-@needs_instrument_files
-def test_real_instrument_formats_are_refused_by_name():
-    refused = [path for path in Path(str(FOLDER)).iterdir() if path.suffix in {".dm3", ".dm4", ".ser"}]
-    assert refused
-    for path in refused:
-        with pytest.raises(ImageError, match="`io`"):
-            read_image(path)

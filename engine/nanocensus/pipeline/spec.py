@@ -29,7 +29,7 @@ class InputSection:
     folder: Path
     """Folder of the micrographs; its first level of folders are the samples, unless a table or pattern says otherwise."""
     table: Path | None = None
-    """A samples.csv or micrographs.csv with sample, group, session, order, pixel_size_nm, mask, model and conditions."""
+    """A samples.csv or micrographs.csv with sample, group, session, order, pixel_size_nm, mask, model, image and conditions."""
     pattern: str | None = None
     """Where names are in the paths, e.g. "{sample}/{group}/{order}_*.tif"."""
     pixel_size_nm: float | None = None

@@ -125,7 +125,7 @@ def cases_of_job(job: Job) -> tuple[list[LoadCase], dict[str, str]]:
 
 
 def _predicted(source: Source, mask: Path, network: Network, job: Job, planted: Mapping[str, pd.DataFrame]) -> Case:
-    image = read_image(source.path)
+    image = read_image(source.path, source.image)
     truth = read_truth(mask, (image.pixels.shape[0], image.pixels.shape[1]))
     try:
         side, said_by = calibrate(source, image)

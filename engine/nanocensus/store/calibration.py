@@ -1,4 +1,4 @@
-"""The pixel size that a TIFF's header states, tag by tag; one row of `CALIBRATIONS` an instrument or program.
+"""The pixel size that a header states; of a TIFF tag by tag, one row of `CALIBRATIONS` an instrument or program.
 
 Plain resolution tags (XResolution with ResolutionUnit inch or cm) are **not** believed: nearly every program writes
 72 or 96 dpi there, a statement about printing, which would make a pixel 0.35 mm. ImageJ turns exactly these into
@@ -50,7 +50,7 @@ def tiff_calibration(tiff: "tifffile.TiffFile", page: "tifffile.TiffPage") -> Ca
         try:
             sides = read(tiff, page)
             if sides is not None:
-                return Calibration(PixelSize(_nanometres(*sides[0]), _nanometres(*sides[1]), name))
+                return Calibration(_pixel_size(name, *sides))
         except CalibrationError as error:
             problem = problem or error
         except ImageError:
@@ -64,8 +64,48 @@ _Side = tuple[float, str]
 """A length and its unit, as the header writes them."""
 
 
+def calibration(source: str, y: tuple[float, str | None], x: tuple[float, str | None]) -> Calibration:
+    """Make of the sides of a pixel, as an instrument's header writes them, what can be believed of them.
+
+    Parameters
+    ----------
+    source : str
+        Who says so.
+    y, x : (float, str or None)
+        Height and width of a pixel, each with its unit.
+
+    Returns
+    -------
+    Calibration
+        Nothing where a side is 0, or its unit missing or pixels.
+
+    Raises
+    ------
+    ImageError
+        If they are reciprocal lengths: a diffraction pattern or a Fourier transform.
+
+    Examples
+    --------
+    >>> calibration("DigitalMicrograph", (0.0125, "um"), (0.0125, "um")).pixel_size
+    PixelSize(y_nm=12.5, x_nm=12.5, source='DigitalMicrograph')
+    >>> calibration("DigitalMicrograph", (1.0, ""), (1.0, "")).pixel_size is None
+    True
+    """
+    sides = [(float(scale), unit if isinstance(unit, str) else "") for scale, unit in (y, x)]
+    if any(unit.strip().casefold() in _NO_LENGTH or scale == 0 for scale, unit in sides):
+        return Calibration()
+    try:
+        return Calibration(_pixel_size(source, *sides))
+    except CalibrationError as error:
+        return Calibration(problem=error)
+
+
+def _pixel_size(source: str, y: _Side, x: _Side) -> PixelSize:
+    return PixelSize(_nanometres(*y), _nanometres(*x), source)
+
+
 def _nanometres(value: float, unit: str) -> float:
-    written = unit.strip().casefold()
+    written = unit.casefold().replace(" ", "")
     if written.startswith("1/") or written.endswith(("^-1", "⁻¹", "-1")):
         raise ImageError(
             "axes of the image",

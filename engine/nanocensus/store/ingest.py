@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from nanocensus.errors import CalibrationError, ImageError
+from nanocensus.errors import CalibrationError, ImageError, MissingExtraError, NanocensusError
 from nanocensus.schema import CONDITION_PREFIX
 from nanocensus.store.manifest import MICROGRAPHS_FILE, Manifest, read_manifest, rows_of, write_manifest
 from nanocensus.store.masks import read_truth
@@ -183,14 +183,22 @@ def ingest_one(task: IngestTask) -> Ingested:
     """Read one source and write its micrograph into the store; what it is refused for is a result, not an error."""
     source = task.source
     try:
-        image = read_image(source.path)
+        image = read_image(source.path, source.image)
         side, said_by = calibrate(source, image)
         if source.mask is not None:  # written only when it is known which of equal contents stays
             read_truth(source.mask, (image.pixels.shape[0], image.pixels.shape[1]))
-    except ImageError as error:
+    except (ImageError, MissingExtraError) as error:
         return Ingested({}, _by_name(error, source))
     digest = content_digest(image.pixels)
-    write_micrograph(task.store, digest[:16], image.pixels, name=source.name, pixel_size_nm=side, digest=digest)
+    write_micrograph(
+        task.store,
+        digest[:16],
+        image.pixels,
+        name=source.name,
+        pixel_size_nm=side,
+        header=image.metadata,
+        digest=digest,
+    )
     facts = {
         "micrograph": digest[:16],
         "content_digest": digest,
@@ -270,7 +278,7 @@ def _row(source: Source, facts: Mapping[str, Any], before: Mapping[str, Any] | N
     return row
 
 
-def _by_name(error: ImageError, source: Source) -> str:
+def _by_name(error: NanocensusError, source: Source) -> str:
     """Say what an error says, but with names instead of paths, which no table holds."""
     text = str(error).replace(str(source.path), source.name)
     return text if source.mask is None else text.replace(str(source.mask), source.mask.name)

@@ -25,7 +25,7 @@ def listed_files(root: Path, listing: Listing) -> list[Source]:
     """
     present = set(image_files(root))
     sources: list[Source] = []
-    seen: dict[Path, int] = {}
+    seen: dict[tuple[Path, str | None], int] = {}
     missing: list[str] = []
     for i, row in enumerate(listing.rows):
         if "file" not in row:
@@ -35,7 +35,7 @@ def listed_files(root: Path, listing: Listing) -> list[Source]:
         if not path.is_file():
             missing.append(row["file"])
             continue
-        place = path.resolve()
+        place = path.resolve(), row.get("image")
         if place in seen:
             got, remedy = (
                 f"{row['file']!r} again",
@@ -50,7 +50,7 @@ def listed_files(root: Path, listing: Listing) -> list[Source]:
     if missing:
         raise _missing(listing, missing, "files", root)
     orders = [listing.whole_number(i, "order") for i in range(len(listing.rows))]
-    unlisted = len(present - {source.name for source in sources})
+    unlisted = len(present - {source.path.relative_to(root).as_posix() for source in sources})
     if unlisted:
         logger.info("%d image files under %s are not listed in %s and are ignored", unlisted, root, listing.path)
     if any(order is not None for order in orders):
@@ -108,8 +108,11 @@ def described_samples(root: Path, listing: Listing, sources: Sequence[Source], *
 
 def _with_row(source: Source, listing: Listing, i: int) -> Source:
     row = listing.rows[i]
+    image = row.get("image")
     return replace(
         source,
+        name=source.name if image is None else f"{source.name}#{image}",
+        image=image,
         group=row.get("group", source.group),
         session=row.get("session", source.session),
         pixel_size_nm=listing.number(i, "pixel_size_nm"),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from nanocensus.errors import TableError
 
-KNOWN_COLUMNS = ("file", "sample", "group", "session", "order", "pixel_size_nm", "mask", "model")
+KNOWN_COLUMNS = ("file", "sample", "group", "session", "order", "pixel_size_nm", "mask", "model", "image")
 """Every other column of a listing is a condition of the synthesis."""
 
 

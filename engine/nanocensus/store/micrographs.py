@@ -14,7 +14,7 @@ into it when complete; nothing is consolidated, and nobody lists the store.
 import contextlib
 import hashlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +77,7 @@ def write_micrograph(
     *,
     name: str,
     pixel_size_nm: float,
+    header: Mapping[str, str | int | float] | None = None,
     digest: str | None = None,
 ) -> None:
     """Write a micrograph as recorded; one that is there and whole is kept, a damaged one is replaced.
@@ -93,6 +94,8 @@ def write_micrograph(
         What viewers show.
     pixel_size_nm : float
         Side of a pixel, nm.
+    header : mapping, optional
+        What the file's header says about the exposure; kept among the attributes.
     digest : str, optional
         `content_digest(pixels)`, where it is known: it takes as long as writing.
 
@@ -115,7 +118,8 @@ def write_micrograph(
                 describe_micrograph(store, micrograph, name=name, pixel_size_nm=pixel_size_nm)
                 return
     with _made_beside(store, store / micrograph) as folder:
-        write_image(folder, pixels, ome_image(name, pixel_size_nm), {"format_version": FORMAT_VERSION}, noisy=True)
+        facts = {"format_version": FORMAT_VERSION, "header": dict(header or {})}
+        write_image(folder, pixels, ome_image(name, pixel_size_nm), facts, noisy=True)
 
 
 def describe_micrograph(store: Path, micrograph: str, *, name: str, pixel_size_nm: float) -> None:

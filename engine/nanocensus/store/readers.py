@@ -4,6 +4,7 @@ A file that cannot be measured is refused by name, with the reason and the way o
 libraries below raise never reaches the caller.
 """
 
+import functools
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from jaxtyping import Shaped
 
 from nanocensus.errors import CalibrationError, ImageError, NanocensusError
 from nanocensus.store.calibration import Calibration
+from nanocensus.store.instruments import INSTRUMENTS, read_instrument
 from nanocensus.store.planes import as_recorded, check_declared, one_plane
 from nanocensus.store.tiff import read_tiff
 from nanocensus.units import PixelSize
@@ -22,13 +24,10 @@ from nanocensus.units import PixelSize
 LONGEST_TEXT = 1000
 """Characters kept of a text in the metadata; ImageJ and DigitalMicrograph write kilobytes."""
 
-INSTRUMENT_SUFFIXES = frozenset({".dm3", ".dm4", ".mrc", ".ser", ".emi", ".emd"})
-"""Formats of instruments that are recognised but not read yet."""
-
-IMAGE_SUFFIXES = INSTRUMENT_SUFFIXES | frozenset(
-    {".jpg", ".jpeg", ".jp2", ".bmp", ".gif", ".webp", ".hdr", ".rpl", ".bcf", ".h5", ".hdf5", ".hspy", ".zspy", ".npz"}
-    | {".raw", ".sur", ".st", ".rec", ".svs", ".czi", ".lsm", ".nd2"}
-)
+IMAGE_SUFFIXES = frozenset({
+    ".jpg", ".jpeg", ".jp2", ".bmp", ".gif", ".webp", ".hdr", ".bcf", ".zspy", ".prz", ".tvips", ".h5", ".hdf5", ".npz",
+    ".raw", ".sur", ".st", ".rec", ".svs", ".czi", ".lsm", ".nd2",
+})  # fmt: skip
 """Suffixes that look like images but have no reader: they are refused, where other files are ignored."""
 
 
@@ -49,13 +48,15 @@ class RecordedImage:
 Raw = tuple[np.ndarray, Calibration, dict[str, str | int | float]]
 
 
-def read_image(path: Path) -> RecordedImage:
+def read_image(path: Path, image: str | None = None) -> RecordedImage:
     """Read one micrograph.
 
     Parameters
     ----------
     path : Path
         A file with one of the suffixes of `READERS`.
+    image : str, optional
+        Which image of an instrument's file that holds several: its title, or its number from 1.
 
     Returns
     -------
@@ -67,9 +68,11 @@ def read_image(path: Path) -> RecordedImage:
     ------
     ImageError
         If the file holds no micrograph that can be measured: unknown format, colour, stack, complex, boolean, empty,
-        constant, NaN, damaged, or larger than it can be.
+        constant, NaN, damaged, or larger than it can be; or several, and none of them is named.
+    MissingExtraError
+        If it is of an instrument's format, and the extra `io` is not installed.
     """
-    array, calibration, metadata = _read(path)
+    array, calibration, metadata = _read(path, image)
     pixels = as_recorded(path, one_plane(path, array))
     bounded = {key: text[:LONGEST_TEXT] if isinstance(text, str) else text for key, text in metadata.items()}
     return RecordedImage(pixels, calibration.pixel_size, bounded, calibration.problem)
@@ -86,10 +89,19 @@ def read_plane(path: Path) -> Shaped[np.ndarray, "y x"]:
     return one_plane(path, _read(path)[0])
 
 
-def _read(path: Path) -> Raw:
+def _read(path: Path, image: str | None = None) -> Raw:
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise _unsupported(path)
+    if image is not None:
+        if path.suffix.lower() not in INSTRUMENTS:
+            raise ImageError(
+                str(path),
+                expected="an instrument's file, of which an image can be chosen",
+                got=f"{image!r} of a {path.suffix} file",
+                remedy="Leave the cell `image` of micrographs.csv empty, and export its frames one by one.",
+            )
+        reader = functools.partial(read_instrument, image=image)
     try:
         if path.stat().st_size == 0:
             raise ImageError(
@@ -119,14 +131,11 @@ def _read(path: Path) -> Raw:
 
 def _unsupported(path: Path) -> ImageError:
     supported = ", ".join(sorted(READERS))
-    remedy = f"Save it as 16-bit TIFF with its calibration (ImageJ or DigitalMicrograph do); read are {supported}."
-    if path.suffix.lower() in INSTRUMENT_SUFFIXES:
-        remedy = (
-            f"Instrument formats will come with the optional extra `io`; until then export TIFF with its calibration "
-            f"from the microscope's software (read are {supported})."
-        )
     return ImageError(
-        str(path), expected=f"one of {supported}", got=f"the suffix {path.suffix or 'none'!r}", remedy=remedy
+        str(path),
+        expected=f"one of {supported}",
+        got=f"the suffix {path.suffix or 'none'!r}",
+        remedy="Save it as 16-bit TIFF with its calibration: ImageJ and DigitalMicrograph do.",
     )
 
 
@@ -174,5 +183,6 @@ READERS: Mapping[str, Callable[[Path], Raw]] = {
     ".png": _read_png,
     ".tif": read_tiff,
     ".tiff": read_tiff,
+    **dict.fromkeys(INSTRUMENTS, read_instrument),
 }
 """Suffix (lower case) and what reads it: the array as stored, the pixel size it states, some metadata."""

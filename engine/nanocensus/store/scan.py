@@ -14,7 +14,7 @@ from nanocensus.store.readers import IMAGE_SUFFIXES, READERS
 logger = logging.getLogger(__name__)
 
 _FIELD = re.compile(r"\{(\w+)\}|(\*\*/|\*)")
-_RESERVED_FIELDS = ("pixel_size_nm", "mask", "model", "file")
+_RESERVED_FIELDS = ("pixel_size_nm", "mask", "model", "image", "file")
 
 
 def image_files(root: Path) -> list[str]:
@@ -51,8 +51,8 @@ def image_files(root: Path) -> list[str]:
                 logger.info("%s is a link to a folder inside %s, whose files are found there", here / name, root)
         for name in files:
             suffix = Path(name).suffix.lower()
-            if name.startswith("."):
-                continue
+            if name.startswith(".") or (suffix == ".raw" and f"{Path(name).stem}.rpl" in files):
+                continue  # the values that a Ripple file describes
             if suffix not in READERS and suffix not in IMAGE_SUFFIXES:
                 others += 1
                 continue

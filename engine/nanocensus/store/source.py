@@ -13,7 +13,8 @@ class Source:
 
     path: Path
     name: str
-    """Path relative to the folder it was found in, with forward slashes; names the micrograph for people."""
+    """Path relative to the folder it was found in, with forward slashes, and ``#image`` where one was chosen; names the
+    micrograph for people."""
     sample: str
     """The synthesis condition."""
     group: str | None = None
@@ -31,6 +32,8 @@ class Source:
     """Its true particles, drawn by hand."""
     model: str | None = None
     """Name of the network to predict it with."""
+    image: str | None = None
+    """Which image of a file that holds several: its title or number."""
 
 
 def first_folder(name: str) -> str:
