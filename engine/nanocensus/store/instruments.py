@@ -8,15 +8,15 @@ import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.lib.recfunctions import structured_to_unstructured
 
 from nanocensus.errors import ImageError, MissingExtraError
-from nanocensus.store.calibration import Calibration, calibration
-from nanocensus.store.planes import check_declared
+from nanocensus.store.calibration import calibration
+from nanocensus.store.planes import Recorded, check_declared
 
 Signal = Mapping[str, Any]
 """What RosettaSciIO gives for each of a file's images, spectra, ...: `data`, `axes`, `metadata` and more."""
@@ -35,10 +35,8 @@ INSTRUMENTS: Mapping[str, tuple[str, str]] = {
 """Suffix, the plugin of RosettaSciIO that reads it, and what the format is called."""
 
 
-def read_instrument(
-    path: Path, image: str | None = None
-) -> tuple[np.ndarray, Calibration, dict[str, str | int | float]]:
-    """Read the one image of an instrument's file, or the named one of several.
+def read_instrument(path: Path, image: str | None = None) -> Recorded:
+    """Read the header of the one image of an instrument's file, or of the named one of several, and find its pixels.
 
     Parameters
     ----------
@@ -60,12 +58,14 @@ def read_instrument(
     data = signal["data"]
     height, width = (length for length in data.shape if length > 1)
     check_declared(path, height, width, data.dtype.itemsize)
-    with _silence():
-        array = np.asarray(data.compute(scheduler="synchronous")).reshape(height, width)  # never as tasks of its own
-    if array.dtype.names:
-        array = structured_to_unstructured(array[[name for name in array.dtype.names if name != "A"]])
     sides = [(axis["scale"], axis.get("units")) for axis in signal["axes"] if axis["size"] > 1]
-    return array, calibration(maker, *sides), _header(signal)
+    load = partial(_pixels, data, (height, width))
+    return Recorded((height, width), load, calibration(maker, *sides), _header(signal))
+
+
+def _pixels(data: Any, shape: tuple[int, int]) -> np.ndarray:  # noqa: ANN401  dask has no types
+    with _silence():
+        return np.asarray(data.compute(scheduler="synchronous")).reshape(shape)  # never as tasks of its own
 
 
 def _signals(path: Path, plugin: str) -> Sequence[Signal]:

@@ -4,12 +4,28 @@ Readers deliver arrays as recorded; here they are bounded before they are decomp
 refused by name where no particle could be measured on them. Values are never rescaled.
 """
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Shaped
 
 from nanocensus.errors import ImageError
+from nanocensus.store.calibration import Calibration
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What a file's header says of its image, and how to get at the pixels."""
+
+    shape: tuple[int, ...]
+    """Of the array that `load` gives: rows, columns and, where there are any, channels."""
+    load: Callable[[], np.ndarray]
+    """Reads the array as stored."""
+    calibration: Calibration
+    metadata: Mapping[str, str | int | float]
+
 
 LARGEST_PIXELS = 2**28
 """16384 x 16384, far above any camera: measuring a micrograph takes about ten bytes a pixel, all at once."""

@@ -6,7 +6,8 @@ libraries below raise never reaches the caller.
 
 import functools
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from jaxtyping import Shaped
 from nanocensus.errors import CalibrationError, ImageError, NanocensusError
 from nanocensus.store.calibration import Calibration
 from nanocensus.store.instruments import INSTRUMENTS, read_instrument
-from nanocensus.store.planes import as_recorded, check_declared, one_plane
+from nanocensus.store.planes import Recorded, as_recorded, check_declared, one_plane
 from nanocensus.store.tiff import read_tiff
 from nanocensus.units import PixelSize
 
@@ -45,7 +46,15 @@ class RecordedImage:
     """Why the size that the header states cannot be used, where it cannot."""
 
 
-Raw = tuple[np.ndarray, Calibration, dict[str, str | int | float]]
+@dataclass(frozen=True)
+class RecordedHeader:
+    """What a file's header says of its micrograph; its pixels were not looked at."""
+
+    shape: tuple[int, ...]
+    """Rows, columns and, where there are any, channels."""
+    pixel_size: PixelSize | None
+    metadata: Mapping[str, str | int | float]
+    calibration_problem: CalibrationError | None = None
 
 
 def read_image(path: Path, image: str | None = None) -> RecordedImage:
@@ -72,10 +81,20 @@ def read_image(path: Path, image: str | None = None) -> RecordedImage:
     MissingExtraError
         If it is of an instrument's format, and the extra `io` is not installed.
     """
-    array, calibration, metadata = _read(path, image)
+    with _understood(path):
+        recorded = _reader(path, image)(path)
+        array = recorded.load()
     pixels = as_recorded(path, one_plane(path, array))
-    bounded = {key: text[:LONGEST_TEXT] if isinstance(text, str) else text for key, text in metadata.items()}
-    return RecordedImage(pixels, calibration.pixel_size, bounded, calibration.problem)
+    said = recorded.calibration
+    return RecordedImage(pixels, said.pixel_size, _bounded(recorded.metadata), said.problem)
+
+
+def read_header(path: Path, image: str | None = None) -> RecordedHeader:
+    """Read what a file says of its micrograph, without its pixels; parameters and errors as `read_image`."""
+    with _understood(path):
+        recorded = _reader(path, image)(path)
+    said = recorded.calibration
+    return RecordedHeader(recorded.shape, said.pixel_size, _bounded(recorded.metadata), said.problem)
 
 
 def read_plane(path: Path) -> Shaped[np.ndarray, "y x"]:
@@ -86,28 +105,40 @@ def read_plane(path: Path) -> Shaped[np.ndarray, "y x"]:
     ImageError
         If the file cannot be read, or holds several planes.
     """
-    return one_plane(path, _read(path)[0])
+    with _understood(path):
+        array = _reader(path, None)(path).load()
+    return one_plane(path, array)
 
 
-def _read(path: Path, image: str | None = None) -> Raw:
+def _bounded(metadata: Mapping[str, str | int | float]) -> dict[str, str | int | float]:
+    return {key: text[:LONGEST_TEXT] if isinstance(text, str) else text for key, text in metadata.items()}
+
+
+def _reader(path: Path, image: str | None) -> Callable[[Path], Recorded]:
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise _unsupported(path)
-    if image is not None:
-        if path.suffix.lower() not in INSTRUMENTS:
-            raise ImageError(
-                str(path),
-                expected="an instrument's file, of which an image can be chosen",
-                got=f"{image!r} of a {path.suffix} file",
-                remedy="Leave the cell `image` of micrographs.csv empty, and export its frames one by one.",
-            )
-        reader = functools.partial(read_instrument, image=image)
+    if image is None:
+        return reader
+    if path.suffix.lower() not in INSTRUMENTS:
+        raise ImageError(
+            str(path),
+            expected="an instrument's file, of which an image can be chosen",
+            got=f"{image!r} of a {path.suffix} file",
+            remedy="Leave the cell `image` of micrographs.csv empty, and export its frames one by one.",
+        )
+    return functools.partial(read_instrument, image=image)
+
+
+@contextmanager
+def _understood(path: Path) -> Iterator[None]:
+    """Turn whatever decoders raise into an error that names the file and says what to do."""
     try:
-        if path.stat().st_size == 0:
+        if path.exists() and path.stat().st_size == 0 and path.suffix.lower() in READERS:
             raise ImageError(
                 str(path), expected="an image", got="a file of 0 bytes", remedy="Copy or export the file again."
             )
-        return reader(path)
+        yield
     except ImageError as error:
         if str(path) in error.subject:
             raise
@@ -143,7 +174,7 @@ _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
 
 
-def _read_png(path: Path) -> Raw:
+def _read_png(path: Path) -> Recorded:
     with path.open("rb") as stream:
         header = stream.read(26)
     if not header.startswith(_PNG_SIGNATURE):
@@ -159,30 +190,35 @@ def _read_png(path: Path) -> Raw:
             got=f"{depth}-bit PNG with {channels} channel{'s' * (channels > 1)}",
             remedy="Save it as 16-bit grey PNG or TIFF.",
         )
+    # The resolution chunk of PNG is about printing, as TIFF's plain tags are; it is not believed.
+    load = functools.partial(_png_pixels, path, (height, width))
+    return Recorded((height, width), load, Calibration(), {"bit_depth": int(depth)})
+
+
+def _png_pixels(path: Path, shape: tuple[int, int]) -> np.ndarray:
     array = np.asarray(imageio.imread(path, plugin="pillow"))
-    if array.ndim > 2 and array.shape[:2] != (height, width):
+    if array.ndim > 2 and array.shape[:2] != shape:
         raise ImageError(
             str(path),
             expected="one image",
             got=f"an animation of {array.shape[0]} frames",
             remedy="Export the frames one by one.",
         )
-    # The resolution chunk of PNG is about printing, as TIFF's plain tags are; it is not believed.
-    return array, Calibration(), {"bit_depth": int(depth)}
+    return array
 
 
-def _read_npy(path: Path) -> Raw:
+def _read_npy(path: Path) -> Recorded:
     plane = one_plane(path, np.lib.format.open_memmap(path, mode="r"))  # never unpickles; mapped, so not yet in memory
     if plane.size:
         check_declared(path, plane.shape[0], plane.shape[1], plane.itemsize)
-    return np.array(plane), Calibration(), {}
+    return Recorded(plane.shape, functools.partial(np.array, plane), Calibration(), {})
 
 
-READERS: Mapping[str, Callable[[Path], Raw]] = {
+READERS: Mapping[str, Callable[[Path], Recorded]] = {
     ".npy": _read_npy,
     ".png": _read_png,
     ".tif": read_tiff,
     ".tiff": read_tiff,
     **dict.fromkeys(INSTRUMENTS, read_instrument),
 }
-"""Suffix (lower case) and what reads it: the array as stored, the pixel size it states, some metadata."""
+"""Suffix (lower case) and what reads its header and finds its pixels."""

@@ -1,19 +1,20 @@
 """TIFF, as cameras and ImageJ write it."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import tifffile
 
 from nanocensus.errors import ImageError
-from nanocensus.store.calibration import Calibration, tiff_calibration
-from nanocensus.store.planes import check_declared
+from nanocensus.store.calibration import tiff_calibration
+from nanocensus.store.planes import Recorded, check_declared
 
 _TEXT_TAGS = {270: "description", 271: "make", 272: "model", 305: "software", 306: "recorded_at"}
 
 
-def read_tiff(path: Path) -> tuple[np.ndarray, Calibration, dict[str, str | int | float]]:
-    """Read the one image of a TIFF file, its pixel size from the tags and some of its metadata.
+def read_tiff(path: Path) -> Recorded:
+    """Read of the one image of a TIFF file its pixel size from the tags and some of its metadata, and find its pixels.
 
     Raises
     ------
@@ -21,7 +22,7 @@ def read_tiff(path: Path) -> tuple[np.ndarray, Calibration, dict[str, str | int 
         If it holds several images, more than it could, or fewer bytes than it declares.
     """
     with tifffile.TiffFile(path) as tiff:
-        images = [series for series in tiff.series if not series.keyframe.is_reduced] or list(tiff.series)
+        images = _images(tiff)
         frames = sum(_frames(series) for series in images)
         if frames != 1:
             raise ImageError(
@@ -34,11 +35,19 @@ def read_tiff(path: Path) -> tuple[np.ndarray, Calibration, dict[str, str | int 
         channels, itemsize = page.samplesperpixel, page.dtype.itemsize if page.dtype is not None else 1
         check_declared(path, page.imagelength, page.imagewidth, channels * itemsize)
         _check_held(path, page)
-        array = np.asarray(page.asarray())
-        if page.planarconfig == tifffile.PLANARCONFIG.SEPARATE and channels > 1:
-            array = np.moveaxis(array, 0, -1)
         shape = (page.imagelength, page.imagewidth) + ((channels,) if channels > 1 else ())
-        return array.reshape(shape), tiff_calibration(tiff, page), _metadata(page)
+        apart = page.planarconfig == tifffile.PLANARCONFIG.SEPARATE and channels > 1
+        return Recorded(shape, partial(_pixels, path, shape, apart), tiff_calibration(tiff, page), _metadata(page))
+
+
+def _images(tiff: "tifffile.TiffFile") -> list["tifffile.TiffPageSeries"]:
+    return [series for series in tiff.series if not series.keyframe.is_reduced] or list(tiff.series)
+
+
+def _pixels(path: Path, shape: tuple[int, ...], channels_apart: bool) -> np.ndarray:
+    with tifffile.TiffFile(path) as tiff:
+        array = np.asarray(_images(tiff)[0].keyframe.asarray())
+    return (np.moveaxis(array, 0, -1) if channels_apart else array).reshape(shape)
 
 
 def _frames(series: "tifffile.TiffPageSeries") -> int:
