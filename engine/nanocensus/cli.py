@@ -103,6 +103,34 @@ def _say_summary(summary: "RunSummary") -> None:
 
 
 @app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="Folder of the micrographs.")],
+    replace: Annotated[bool, typer.Option("--replace", help="Replace a job.toml and micrographs.csv there.")] = False,
+) -> None:
+    """Look through a folder of micrographs, and write a job file and a table of what was found, to edit."""
+    from nanocensus.pipeline.first_job import begin
+
+    first = begin(folder, replace=replace)
+    found = first.survey
+    table = Table("sample", "files", "nm a pixel", "conditions", title=Text(str(folder)))
+    for sample in dict.fromkeys(each.sample for each in found.files):
+        members = [each for each in found.files if each.sample == sample]
+        sizes = sorted({f"{each.pixel_size_nm:.4g}" for each in members if each.pixel_size_nm is not None})
+        conditions = ", ".join(f"{name} {value:g}" for name, value in found.conditions[sample].items())
+        table.add_row(sample, str(len(members)), ", ".join(sizes) or "unknown", conditions)
+    out_console.print(table)
+    for each in found.files:
+        if each.problem:
+            _say(each.problem, "will be refused", "red")
+    if found.uncalibrated:
+        few = ", ".join(found.uncalibrated[:3])
+        _say(f"not stated by {few} ({len(found.uncalibrated)} in all)", "pixel size", "yellow")
+    for remark in found.remarks:
+        _say(remark, "look", "yellow")
+    _say(f"Table: {first.table}\nNext: look through it, then nanocensus run {first.job}")
+
+
+@app.command()
 def status(out: OutFolder) -> None:
     """Say what of a run is done, failed (and why) and left, sample by sample."""
     from nanocensus.pipeline.inspection import progress_by_sample

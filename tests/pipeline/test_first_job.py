@@ -1,0 +1,161 @@
+"""`nanocensus init`: what a folder tells by itself."""
+
+import csv
+
+import numpy as np
+import pytest
+import tifffile
+from typer.testing import CliRunner
+
+from nanocensus.cli import app
+from nanocensus.errors import JobError
+from nanocensus.pipeline.first_job import begin
+from nanocensus.pipeline.spec import read_job
+from nanocensus.store.ingest import ingest
+from nanocensus.store.sources import find_sources
+from nanocensus.store.survey import conditions_in, survey
+from nanocensus.testing import InstrumentImage, write_dm, write_velox
+
+RNG = np.random.default_rng(4)
+
+
+def pixels(shape=(40, 40)):
+    return RNG.integers(0, 999, shape).astype(np.uint16)
+
+
+def recorded(day, unit="nm", title="HAADF"):
+    tags = {"DataBar": {"Acquisition Date": f"1/{day}/2024", "Acquisition Time": "10:11:12 AM"}}
+    return InstrumentImage(pixels(), unit=unit, title=title, tags=tags)
+
+
+@pytest.fixture
+def mixed(tmp_path):
+    """Two samples, four formats, one file that is no image, one that holds two, one without a size."""
+    raw = tmp_path / "raw"
+    one, other = raw / "Co0.4_DW0.43", raw / "Co0.8_DW0.43"
+    one.mkdir(parents=True)
+    other.mkdir()
+    for number, day in enumerate((9, 8, 7)):
+        write_dm(one / f"a_{number}.dm3", [recorded(day)])
+    write_dm(one / "diffraction.dm3", [recorded(1, unit="1/nm")])
+    write_dm(one / "two.dm4", [recorded(2), recorded(2, title="BF")], version=4)
+    write_velox(other / "v.emd", [InstrumentImage(pixels(), (0.086e-9, 0.086e-9), "m", "BF")])
+    tifffile.imwrite(other / "plain.tif", pixels())
+    (other / "notes.txt").write_text("nothing to see")
+    return raw
+
+
+def rows(path):
+    with path.open(encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_a_folder_of_mixed_files_becomes_a_job_that_runs_as_it_is(mixed, tmp_path):
+    first = begin(mixed)
+    job = read_job(first.job)
+    sources = find_sources(job.input.folder, table=job.input.table)
+    assert [source.name for source in sources if source.sample == "Co0.4_DW0.43"][:3] == [
+        "Co0.4_DW0.43/a_2.dm3", "Co0.4_DW0.43/a_1.dm3", "Co0.4_DW0.43/a_0.dm3",
+    ]  # fmt: skip
+    assert {source.sample: dict(source.conditions) for source in sources} == {
+        "Co0.4_DW0.43": {"Co": 0.4}, "Co0.8_DW0.43": {"Co": 0.8},
+    }  # fmt: skip
+    assert [source.session for source in sources[:3]] == ["2024-01-07", "2024-01-08", "2024-01-09"]
+    manifest = ingest(sources, tmp_path / "out")
+    assert len(manifest.micrographs) == 4
+    reasons = dict(zip(manifest.refusals["name"], manifest.refusals["reason"], strict=True))
+    told = {each.name: each.problem for each in first.survey.files if each.problem}
+    assert set(reasons) == {*told, "Co0.8_DW0.43/plain.tif"}
+    assert first.survey.uncalibrated == ["Co0.8_DW0.43/plain.tif"]
+
+
+def test_what_no_file_contains_has_a_cell_to_fill(mixed):
+    table = begin(mixed).table
+    header = list(rows(table)[0])
+    assert header == ["file", "image", "sample", "session", "pixel_size_nm", "Co"]
+    text = table.read_text()
+    table.write_text(
+        text.replace("two.dm4,,", "two.dm4,BF,").replace("plain.tif,,Co0.8_DW0.43,,,", "plain.tif,,Co0.8_DW0.43,,0.1,")
+    )
+    manifest = ingest(find_sources(mixed, table=table), mixed.parent / "out")
+    assert list(manifest.refusals["name"]) == ["Co0.4_DW0.43/diffraction.dm3"]
+
+
+def test_what_may_have_been_edited_is_not_replaced_unasked(mixed):
+    begin(mixed)
+    with pytest.raises(JobError, match="--replace"):
+        begin(mixed)
+    begin(mixed, replace=True)
+
+
+def test_the_command_says_what_will_be_refused_and_what_is_missing(mixed):
+    said = CliRunner().invoke(app, ["init", str(mixed)])
+    assert said.exit_code == 0
+    text = " ".join(said.output.split())
+    assert "Co0.4_DW0.43 │ 5 │ 0.086 │ Co 0.4" in text
+    assert "will be refused Co0.4_DW0.43/diffraction.dm3" in text
+    assert "1 'HAADF', 2 'BF'" in text
+    assert "not stated by Co0.8_DW0.43/plain.tif (1 in all)" in text
+
+
+def save(folder, *names, shape=(40, 40), size=0.086):
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tifffile.imwrite(path, pixels(shape), imagej=True, metadata={"unit": "nm"}, resolution=(1 / size, 1 / size))
+
+
+def placed(folder):
+    return {each.name: (each.sample, each.group, each.mask) for each in survey(folder).files}
+
+
+def test_names_of_loose_files_are_samples_up_to_their_counter(tmp_path):
+    save(tmp_path, "Co0.4_0001.tif", "Co0.4_0002.tif", "Co0.8_0001.tif")
+    assert {sample for sample, _, _ in placed(tmp_path).values()} == {"Co0.4", "Co0.8"}
+
+
+def test_loose_files_with_names_of_their_own_are_one_sample(tmp_path):
+    save(tmp_path, "alpha.tif", "beta.tif")
+    assert {sample for sample, _, _ in placed(tmp_path).values()} == {tmp_path.name}
+
+
+def test_folders_of_images_and_masks_are_no_samples(tmp_path):
+    save(tmp_path, "images/A/f1/1.tif", "images/A/f2/2.tif", "masks/1.tif", "masks/9.tif")
+    assert placed(tmp_path) == {
+        "images/A/f1/1.tif": ("A", "f1", "masks/1.tif"),
+        "images/A/f2/2.tif": ("A", "f2", None),
+    }
+    assert "Masks without a micrograph of their name: 1 (masks/9.tif)." in survey(tmp_path).remarks
+    assert read_job(begin(tmp_path).job).statistics.cluster == "group"
+
+
+def test_what_does_not_fit_together_is_remarked(tmp_path):
+    save(tmp_path, "A/1.tif")
+    save(tmp_path, "A/2.tif", size=0.1, shape=(40, 50))
+    save(tmp_path, "B/1.tif", size=0.1)
+    remarks = survey(tmp_path).remarks
+    assert len(remarks) == 2
+    assert "pixels of A are of different sizes (0.086, 0.1 nm)" in remarks[0]
+    assert "different shapes (40 x 40, 40 x 50)" in remarks[1]
+
+
+@pytest.mark.parametrize(
+    ("samples", "words"),
+    [
+        (["Co0.4", "Co0.8"], {"Co"}),
+        (["Co0.4-DW0.43 run2", "Co0.8-DW0.5 run1"], {"Co", "DW"}),
+        (["Co0.4", "Mn0.8"], set()),
+        (["run1", "run2"], set()),
+        (["order1", "order2"], set()),
+        (["250C_Co4", "300C_Co5"], {"Co"}),
+        (["Co0.4"], set()),
+    ],
+)
+def test_conditions_are_words_with_numbers_that_differ(samples, words):
+    found = conditions_in(samples)
+    assert all(set(each) == words for each in found.values())
+
+
+def test_a_folder_without_micrographs_is_refused(tmp_path):
+    with pytest.raises(JobError, match="expected micrographs"):
+        survey(tmp_path)
