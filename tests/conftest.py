@@ -28,3 +28,35 @@ def client():
 
     with open_client(ClusterSection(workers=1)) as connected:
         yield connected
+
+
+def draw_lattice_micrograph(rng, pixel_nm, *, anisotropy=0.0, side=1024, particles=45, fringes=0.35, lattice="Co3O4"):
+    """Draw discs with one or two sets of fringes on a grainy film; pixels are wider than high by the anisotropy."""
+    import numpy as np
+    from scipy import ndimage
+
+    from nanocensus.measure.lattice import spacings_nm
+
+    high, wide = pixel_nm / np.sqrt(1 + anisotropy), pixel_nm * np.sqrt(1 + anisotropy)
+    image = ndimage.gaussian_filter(rng.normal(size=(side, side)), 1.1)
+    image /= image.std()
+    spacings = spacings_nm(lattice)
+    spacings = spacings[spacings > 2.2 * pixel_nm]
+    for _ in range(particles):
+        radius = rng.uniform(20, 50)
+        centre = rng.uniform(radius, side - radius, 2)
+        part = tuple(slice(int(at - radius), int(at + radius) + 1) for at in centre)
+        y, x = np.mgrid[part]
+        inside = np.hypot(y - centre[0], x - centre[1]) < radius
+        image[part] -= 1.5 * inside
+        for _ in range(rng.integers(1, 3)):
+            spacing, turn = rng.choice(spacings), rng.uniform(0, np.pi)
+            along = np.sin(turn) * y * high + np.cos(turn) * x * wide
+            image[part] += fringes * inside * np.cos(2 * np.pi * along / spacing + rng.uniform(0, 6))
+    return np.clip(1000 + 100 * image, 0, 65535).astype(np.uint16)
+
+
+@pytest.fixture
+def lattice_micrograph():
+    """Draw a micrograph of discs with lattice fringes."""
+    return draw_lattice_micrograph

@@ -189,6 +189,40 @@ def ingest(
 
 
 @app.command()
+def scale(
+    out: OutFolder,
+    lattice: Annotated[str, typer.Option(help="Co3O4, Au, ..., or spacings of planes in nm between commas.")],
+) -> None:
+    """Hold the stated pixel sizes against the lattice fringes of the micrographs themselves."""
+    from nanocensus.pipeline.scale import TABLE, check_scale
+
+    table = Table(
+        "session", "micrographs", "spots", "stated, nm", "found, nm", "difference", "anisotropy", title=lattice
+    )
+    found = check_scale(out, lattice)
+    for each in found:
+        row = [each.session, str(each.micrographs)]
+        if each.found is None:
+            table.add_row(*row, "0", f"{each.stated_nm:.5g}", "no lattice seen", "", "")
+            continue
+        (low, high), (least, most) = each.found.pixel_size_interval_nm, each.found.anisotropy_interval
+        table.add_row(
+            *row,
+            str(each.found.spots),
+            f"{each.stated_nm:.5g}",
+            f"{each.found.pixel_size_nm:.5f} [{low:.5f}, {high:.5f}]",
+            f"{each.found.pixel_size_nm / each.stated_nm - 1:+.2%}",
+            f"{each.found.anisotropy:.2%} [{least:.2%}, {most:.2%}]",
+        )
+    out_console.print(table)
+    for each in found:
+        if each.disagrees and each.found is not None:
+            text = f"{each.session}: fill {each.found.pixel_size_nm:.5f} into pixel_size_nm of micrographs.csv, or find out why"
+            _say(text, "disagrees", "red")
+    _say(f"Table: {out / TABLE}")
+
+
+@app.command()
 def analyse(out: OutFolder) -> None:
     """Compute the statistics of a finished run again, as Zarr and CSV."""
     from nanocensus import api

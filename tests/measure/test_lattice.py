@@ -1,0 +1,77 @@
+"""Pixel sizes from lattice fringes, against planted ones."""
+
+import numpy as np
+import pytest
+
+from nanocensus.measure.lattice import LATTICES, find_spots, scale_from_lattice, spacings_nm
+
+STATED_NM = 0.086
+
+
+def found_in(images, lattice="Co3O4", stated=STATED_NM):
+    return scale_from_lattice([find_spots(image) for image in images], stated, spacings_nm(lattice))
+
+
+@pytest.mark.parametrize(("error", "anisotropy"), [(0.005, 0.0), (-0.01, 0.005), (0.03, 0.005), (-0.03, 0.0)])
+def test_errors_of_scale_are_found_to_a_thousandth(error, anisotropy, lattice_micrograph):
+    rng = np.random.default_rng(int(1000 * (1 + error)))
+    true = STATED_NM * (1 + error)
+    scale = found_in([lattice_micrograph(rng, true, anisotropy=anisotropy) for _ in range(3)])
+    assert scale.pixel_size_nm == pytest.approx(true, rel=1e-3)
+    assert abs(scale.anisotropy - anisotropy) < 2e-3
+    low, high = scale.anisotropy_interval
+    assert low <= anisotropy <= high
+    if anisotropy:
+        assert min(scale.long_axis_deg, 180 - scale.long_axis_deg) < 20
+
+
+@pytest.mark.slow
+def test_intervals_cover(lattice_micrograph):
+    covered = []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        true, anisotropy = STATED_NM * (1 + rng.uniform(-0.03, 0.03)), rng.choice([0.0, 0.005])
+        scale = found_in([lattice_micrograph(rng, true, anisotropy=anisotropy) for _ in range(2)])
+        (low, high), (least, most) = scale.pixel_size_interval_nm, scale.anisotropy_interval
+        covered.append((low <= true <= high, least <= anisotropy <= most, abs(scale.pixel_size_nm / true - 1) < 1e-3))
+    shares = np.mean(covered, axis=0)
+    assert (shares[:2] > 0.8).all(), shares
+    assert shares[2] >= 0.95, shares
+
+
+def test_without_a_lattice_none_is_found(lattice_micrograph):
+    rng = np.random.default_rng(5)
+    assert found_in([lattice_micrograph(rng, STATED_NM, fringes=0.0) for _ in range(2)]) is None
+    assert found_in([]) is None
+    assert found_in([rng.normal(size=(100, 100))]) is None
+
+
+def test_fringes_of_no_lattice_in_particular_are_none():
+    rng = np.random.default_rng(6)
+    image = np.zeros((1024, 1024))
+    y, x = np.mgrid[:128, :128]
+    for row in range(8):
+        for column in range(8):  # a period of its own in each window
+            turn, frequency = rng.uniform(0, np.pi), rng.uniform(0.15, 0.4)
+            wave = np.cos(2 * np.pi * frequency * (np.sin(turn) * y + np.cos(turn) * x))
+            image[128 * row : 128 * row + 128, 128 * column : 128 * column + 128] = wave
+    assert found_in([image + rng.normal(size=image.shape)]) is None
+
+
+def test_a_spot_lies_where_the_wave_is():
+    y, x = np.mgrid[:512, :512]
+    rng = np.random.default_rng(7)
+    for frequency in ((0.1, 0.23), (-0.31, 0.05), (0.2, 0.0)):
+        image = np.cos(2 * np.pi * (frequency[0] * y + frequency[1] * x)) + rng.normal(size=y.shape)
+        spots = find_spots(image)
+        sign = np.sign(spots.frequency @ frequency)[:, None]
+        np.testing.assert_allclose(sign * spots.frequency, np.tile(frequency, (len(sign), 1)), atol=1e-3)
+        assert len(spots.strength) == 49
+        assert len(set(spots.block.tolist())) == 4
+
+
+@pytest.mark.parametrize("lattice", LATTICES)
+def test_spacings_are_those_of_cubic_planes(lattice):
+    constant, reflections = LATTICES[lattice]
+    for spacing, (h, k, l) in zip(spacings_nm(lattice), reflections, strict=True):
+        assert (constant / spacing) ** 2 == pytest.approx(h * h + k * k + l * l)
