@@ -63,6 +63,16 @@ def image_files(root: Path) -> list[str]:
     return sorted(found, key=natural_key)
 
 
+def no_micrographs(root: Path) -> JobError:
+    """Make the error that says what a folder without micrographs lacks."""
+    return JobError(
+        str(root),
+        expected="micrographs (" + ", ".join(sorted(READERS)) + ")",
+        got="none",
+        remedy="Check the folder; its subfolders are the samples.",
+    )
+
+
 def check_inside(root: Path, path: Path) -> None:
     """Refuse a path that leads out of the folder, through a link or through `..`.
 

@@ -10,8 +10,7 @@ from nanocensus.errors import CalibrationError, JobError
 from nanocensus.store.listed import described_samples, listed_files
 from nanocensus.store.listing import read_listing, typed_conditions
 from nanocensus.store.ordering import natural_key
-from nanocensus.store.readers import READERS
-from nanocensus.store.scan import image_files, match_pattern
+from nanocensus.store.scan import image_files, match_pattern, no_micrographs
 from nanocensus.store.source import Source, first_folder, numbered
 from nanocensus.units import PixelSize
 
@@ -84,12 +83,7 @@ def find_sources(
         else:
             _warn_unused(root)
     if not sources:
-        raise JobError(
-            str(root),
-            expected="micrographs (" + ", ".join(sorted(READERS)) + ")",
-            got="none",
-            remedy="Check the folder; its subfolders are the samples.",
-        )
+        raise no_micrographs(root)
     sources = [_calibrated(source, pixel_size_nm, assumed) for source in sources]
     return sorted(sources, key=lambda source: (natural_key(source.sample), source.order, natural_key(source.name)))
 

@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from nanocensus.errors import ImageError, JobError, MissingExtraError
+from nanocensus.errors import ImageError, MissingExtraError
 from nanocensus.store.ingest import DISAGREEMENT
 from nanocensus.store.listing import likely_meant, typed_conditions
 from nanocensus.store.ordering import natural_key
-from nanocensus.store.readers import READERS, RecordedHeader, read_header
-from nanocensus.store.scan import image_files
+from nanocensus.store.readers import RecordedHeader, read_header
+from nanocensus.store.scan import image_files, no_micrographs
 
 _MASKS = frozenset({"mask", "masks", "label", "labels", "truth", "annotations"})
 """Folders of these names hold masks, each of the stem of its micrograph."""
@@ -80,12 +80,7 @@ def survey(root: Path) -> Survey:
     masks = {_stem(name): name for name in names if _is_mask(name)}
     micrographs = [name for name in names if not _is_mask(name)]
     if not micrographs:
-        raise JobError(
-            str(root),
-            expected="micrographs (" + ", ".join(sorted(READERS)) + ")",
-            got="none",
-            remedy="Name the folder that holds them.",
-        )
+        raise no_micrographs(root)
     samples = _samples(root, micrographs)
     looked = [_look(root, name, samples[name], masks.pop(_stem(name), None)) for name in micrographs]
     undated = {each.sample for each, recorded_at in looked if not (recorded_at or each.problem)}
