@@ -189,6 +189,21 @@ def ingest(
 
 
 @app.command()
+def export(
+    out: OutFolder,
+    folder: Annotated[Path, typer.Argument(help="Where to write.")],
+    what: Annotated[
+        list[str] | None, typer.Option(help="csv, parquet, imagej, images, labels or maps; may be repeated.")
+    ] = None,
+) -> None:
+    """Write a run's particles, images and labels for other programs."""
+    from nanocensus.pipeline.export import export_run
+
+    written = export_run(out, folder, what or ["csv"])
+    _say(f"{len(written)} files in {folder}")
+
+
+@app.command()
 def scale(
     out: OutFolder,
     lattice: Annotated[str, typer.Option(help="Co3O4, Au, ..., or spacings of planes in nm between commas.")],

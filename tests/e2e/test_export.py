@@ -1,0 +1,93 @@
+"""A finished run written for other programs, and read back."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import skimage.measure
+from typer.testing import CliRunner
+
+from nanocensus.cli import app
+from nanocensus.errors import InputError
+from nanocensus.pipeline.export import KINDS, export_run, write_calibrated
+from nanocensus.store.manifest import read_manifest
+from nanocensus.store.micrographs import read_labels, read_pixels
+from nanocensus.store.readers import read_image, read_plane
+from nanocensus.store.tables import read_particles
+
+
+@pytest.fixture(scope="module")
+def out(finished):
+    return finished[0]
+
+
+@pytest.fixture(scope="module")
+def exported(out, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("exported")
+    written = export_run(out, folder, KINDS)
+    assert sorted(written) == sorted(path for path in folder.rglob("*") if path.is_file())
+    return folder
+
+
+def test_tables_hold_every_particle_with_every_column(out, exported):
+    particles = read_particles(out).compute()
+    for table in (pd.read_csv(exported / "particles.csv"), pd.read_parquet(exported / "particles.parquet")):
+        assert set(table.columns) == {*particles.columns, "name", "failed_criteria"}
+        assert len(table) == len(particles) > 0
+        np.testing.assert_array_equal(table["edge_length_nm"], particles["edge_length_nm"])
+        assert set(table["micrograph"]) == set(particles["micrograph"])
+    micrographs = pd.read_csv(exported / "micrographs.csv")
+    assert len(micrographs) == len(read_manifest(out).micrographs)
+
+
+def test_the_results_of_imagej_follow_its_definitions(out, exported):
+    results, particles = pd.read_csv(exported / "Results.csv"), read_particles(out).compute()
+    np.testing.assert_array_equal(results["Area"], particles["area_nm2"])
+    np.testing.assert_allclose(results["Circ."], 4 * np.pi * results["Area"] / results["Perim."] ** 2, atol=1e-4)
+    np.testing.assert_allclose(results["Round"], 4 * results["Area"] / (np.pi * results["Major"] ** 2))
+    assert results["Angle"].between(0, 180).all()
+
+
+def test_angles_count_from_x_against_the_rows(out, exported):
+    results = pd.read_csv(exported / "Results.csv")
+    row = read_manifest(out).micrographs.iloc[0]
+    labels = read_plane(exported / "labels" / f"{row['name']}.tif")
+    regions = skimage.measure.regionprops(labels.astype(int))
+    own = results[results["Label"].str.startswith(f"{row['name']}:")].reset_index(drop=True)
+    long = [place for place, region in enumerate(regions) if region.eccentricity > 0.6 and region.area > 200]
+    for place in long:
+        # scikit-image counts from the rows' axis towards x, against the clock of an image whose rows grow downwards
+        expected = (np.degrees(regions[place].orientation) + 90) % 180
+        apart = abs(own.loc[place, "Angle"] - expected) % 180
+        assert min(apart, 180 - apart) < 6
+
+
+def test_images_labels_and_maps_are_calibrated_and_the_same(out, exported):
+    store = out / "micrographs.zarr"
+    for row in read_manifest(out).micrographs.to_dict("records"):
+        image = read_image(exported / "images" / f"{row['name']}.tif")
+        np.testing.assert_array_equal(image.pixels, read_pixels(store, row["micrograph"]))
+        assert image.pixel_size.square_nm() == pytest.approx(row["pixel_size_nm"], rel=1e-6)
+        labels = read_plane(exported / "labels" / f"{row['name']}.tif")
+        np.testing.assert_array_equal(labels, read_labels(store, row["micrograph"]))
+        assert read_plane(exported / "maps" / f"{row['name']}.tif").dtype == np.uint8
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "uint16", "int32", "float32", "float64"])
+def test_each_type_of_image_comes_back_with_its_pixel_size(tmp_path, dtype):
+    image = np.arange(48 * 64).reshape(48, 64).astype(dtype)
+    write_calibrated(tmp_path / "x.tif", image, 0.0861)
+    found = read_plane(tmp_path / "x.tif")
+    np.testing.assert_array_equal(found, image)
+    assert found.dtype == image.dtype
+    assert read_image(tmp_path / "x.tif").pixel_size.square_nm() == pytest.approx(0.0861, rel=1e-6)
+
+
+def test_the_command_exports_tables_unless_told_otherwise(out, tmp_path):
+    said = CliRunner().invoke(app, ["export", str(out), str(tmp_path / "to")])
+    assert said.exit_code == 0
+    assert sorted(path.name for path in (tmp_path / "to").iterdir()) == ["micrographs.csv", "particles.csv"]
+
+
+def test_an_unknown_kind_is_refused(tmp_path):
+    with pytest.raises(InputError, match="csv, parquet, imagej, images, labels, maps"):
+        export_run(tmp_path, tmp_path, ["docx"])
