@@ -129,6 +129,15 @@ def test_folders_of_images_and_masks_are_no_samples(tmp_path):
     assert read_job(begin(tmp_path).job).statistics.cluster == "group"
 
 
+def test_masks_of_equal_names_stay_with_their_folders(tmp_path):
+    save(tmp_path, "A/images/1.tif", "B/images/1.tif", "A/masks/1.tif", "B/masks/1.tif", "C/1.tif")
+    assert {name: mask for name, (_, _, mask) in placed(tmp_path).items()} == {
+        "A/images/1.tif": "A/masks/1.tif",
+        "B/images/1.tif": "B/masks/1.tif",
+        "C/1.tif": None,
+    }
+
+
 def test_what_does_not_fit_together_is_remarked(tmp_path):
     save(tmp_path, "A/1.tif")
     save(tmp_path, "A/2.tif", size=0.1, shape=(40, 50))

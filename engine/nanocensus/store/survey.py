@@ -1,6 +1,7 @@
 """What can be found out about a folder of micrographs without being told: samples, order, sizes, conditions, gaps."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -77,12 +78,12 @@ def survey(root: Path) -> Survey:
         If a link leads out of it.
     """
     names = image_files(root)
-    masks = {_stem(name): name for name in names if _is_mask(name)}
     micrographs = [name for name in names if not _is_mask(name)]
     if not micrographs:
         raise no_micrographs(root)
     samples = _samples(root, micrographs)
-    looked = [_look(root, name, samples[name], masks.pop(_stem(name), None)) for name in micrographs]
+    masks, left = _paired(micrographs, [name for name in names if _is_mask(name)])
+    looked = [_look(root, name, samples[name], masks.get(name)) for name in micrographs]
     undated = {each.sample for each, recorded_at in looked if not (recorded_at or each.problem)}
 
     def place(pair: tuple[Surveyed, str]) -> tuple[object, ...]:
@@ -92,11 +93,35 @@ def survey(root: Path) -> Survey:
 
     files = [each for each, _ in sorted(looked, key=place)]
     conditions = conditions_in(list(dict.fromkeys(each.sample for each in files)))
-    return Survey(files, conditions, [*_disagreements(files), *_left(masks)])
+    return Survey(files, conditions, [*_disagreements(files), *_left(left)])
 
 
 def _is_mask(name: str) -> bool:
     return any(part.casefold() in _MASKS for part in PurePosixPath(name).parts[:-1])
+
+
+def _paired(micrographs: Sequence[str], masks: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """Give the mask of each micrograph that has one, and the masks that are left.
+
+    They share the stem and the folders but those that say images or masks; or the stem alone, if nothing else has it.
+    """
+    paired: dict[str, str] = {}
+    for key in (_named_place, lambda name: ((), _stem(name))):
+        free = [mask for mask in masks if mask not in paired.values()]
+        wanted = Counter(key(name) for name in micrographs if name not in paired)
+        offered = Counter(map(key, free))
+        by_key = {key(mask): mask for mask in free if offered[key(mask)] == 1}
+        paired |= {
+            name: by_key[key(name)]
+            for name in micrographs
+            if name not in paired and wanted[key(name)] == 1 and key(name) in by_key
+        }
+    return paired, sorted(set(masks) - set(paired.values()))
+
+
+def _named_place(name: str) -> tuple[tuple[str, ...], str]:
+    folders = PurePosixPath(name).parts[:-1]
+    return tuple(part for part in folders if part.casefold() not in _MASKS | _CONTAINERS), _stem(name)
 
 
 def _stem(name: str) -> str:
@@ -186,8 +211,8 @@ def _disagreements(files: Sequence[Surveyed]) -> list[str]:
     return remarks
 
 
-def _left(masks: Mapping[str, str]) -> list[str]:
+def _left(masks: Sequence[str]) -> list[str]:
     if not masks:
         return []
-    few = ", ".join(sorted(masks.values())[:3]) + (" ..." if len(masks) > 3 else "")
+    few = ", ".join(masks[:3]) + (" ..." if len(masks) > 3 else "")
     return [f"Masks without a micrograph of their name: {len(masks)} ({few})."]
