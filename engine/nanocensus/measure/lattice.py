@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.fft
 from jaxtyping import Float, Float32, Int64, Shaped
-from scipy import ndimage
+from scipy import ndimage, sparse
+from scipy.spatial import cKDTree
 
 WINDOW_PX = 128
 """Side of a window: about a particle's size."""
@@ -24,6 +25,9 @@ SEARCHED = 0.06
 """Relative error of the stated pixel size that is looked for, either way."""
 _TOLERANCE = 0.012
 """Largest relative departure of a spot from its reflection, to count for the fit."""
+_NARROWING = (2 * _TOLERANCE, 1.5 * _TOLERANCE, _TOLERANCE, _TOLERANCE, _TOLERANCE)
+_SETTLING = (_TOLERANCE,) * 4
+"""Tolerances of a fit's steps: from far away, and from near by."""
 _LEAST_SPOTS = 12
 _LEAST_SIGMAS = 6.0
 """What the number of spots that fit must exceed the number by chance by."""
@@ -64,8 +68,8 @@ class Spots:
     """(y, x) in cycles a pixel."""
     strength: Float[np.ndarray, " spot"]
     """Power over that of the film at this frequency."""
-    block: Int64[np.ndarray, " spot"]
-    """Which part of the micrograph, two windows wide, a spot comes from: those of one are not independent."""
+    window: Int64[np.ndarray, "spot 2"]
+    """(row, column) of the window that a spot is in, counted in steps of half a window."""
 
 
 def find_spots(image: Shaped[np.ndarray, "y x"], *, window_px: int = WINDOW_PX) -> Spots:
@@ -84,7 +88,7 @@ def find_spots(image: Shaped[np.ndarray, "y x"], *, window_px: int = WINDOW_PX) 
     step = window_px // 2
     rows, columns = ((length - window_px) // step + 1 for length in image.shape)
     if min(rows, columns) < 2:
-        return Spots(np.empty((0, 2)), np.empty(0), np.empty(0, np.int64))
+        return Spots(np.empty((0, 2)), np.empty(0), np.empty((0, 2), np.int64))
     tiles = np.lib.stride_tricks.sliding_window_view(image, (window_px, window_px))[::step, ::step]
     side = window_px * _PADDED
     y, x = np.meshgrid(scipy.fft.fftfreq(side), scipy.fft.rfftfreq(side), indexing="ij")
@@ -97,8 +101,7 @@ def find_spots(image: Shaped[np.ndarray, "y x"], *, window_px: int = WINDOW_PX) 
     down, right, strength = (np.concatenate([each[part] for each in found]) for part in (1, 2, 3))
     # Frequencies beyond a half in y are negative ones.
     frequency = np.stack([(down + side / 2) % side - side / 2, right], axis=1) / side
-    place = number // columns // 4 * (columns // 4 + 1) + number % columns // 4
-    return Spots(frequency, strength, place.astype(np.int64))
+    return Spots(frequency, strength, np.stack(np.divmod(number, columns), axis=1).astype(np.int64))
 
 
 def _in_row(
@@ -146,7 +149,7 @@ def _between(
 
 @dataclass(frozen=True)
 class Scale:
-    """The size of a pixel that lattice fringes say, with 95 % intervals over parts of the micrographs."""
+    """The size of a pixel that lattice fringes say, with 95 % intervals over crystals."""
 
     pixel_size_nm: float
     """Side of the square of a pixel's area."""
@@ -157,7 +160,7 @@ class Scale:
     long_axis_deg: float
     """Direction of the long axis from x towards y, 0 to 180 degrees."""
     spots: int
-    """Spots that the fit rests on."""
+    """Sets of fringes that the fit rests on; each counts once, in however many windows it is seen."""
     sigmas: float
     """How far more spots fit than would by chance, in standard deviations."""
 
@@ -183,27 +186,23 @@ def scale_from_lattice(
     Scale or None
         None if no lattice is seen: too few spots, or no more on the reflections than would be by chance.
     """
-    single = [_each_once(each) for each in spots]
-    frequency = np.concatenate([np.empty((0, 2)), *(each.frequency for each in single)])
-    blocks = np.concatenate(
-        [np.empty(0, np.int64), *(number * 10**9 + each.block for number, each in enumerate(single))]
-    )
+    frequency = np.concatenate([np.empty((0, 2)), *map(_of_crystals, spots)])
     reflections = 1 / np.sort(spacings)
     radius = np.hypot(*frequency.T) / pixel_size_nm
     found = _search(radius, reflections)
     if found is None:
         return None
     factor, sigmas = found
-    metric, used = _fit(frequency / pixel_size_nm, reflections, np.eye(2) / factor**2)
+    vectors = frequency / pixel_size_nm
+    metric, used = _fit(vectors, reflections, np.eye(2) / factor**2)
     if used.sum() < _LEAST_SPOTS:
         return None
     rng = np.random.default_rng(seed)
-    places, which = np.unique(blocks[used], return_inverse=True)
-    kept = frequency[used] / pixel_size_nm
-    drawn = []
-    for _ in range(_RESAMPLES):
-        counts = np.bincount(rng.integers(len(places), size=len(places)), minlength=len(places))
-        drawn.append(_solve(kept, reflections, metric, counts[which].astype(float)))
+    # Each resample chooses its spots anew: which ones are near enough follows the fit, and widens its scatter.
+    drawn = [
+        _fit(vectors[rng.integers(len(vectors), size=len(vectors))], reflections, metric, _SETTLING)[0]
+        for _ in range(_RESAMPLES)
+    ]
     sizes, stretches, _ = np.array([_described(each, pixel_size_nm) for each in drawn]).T
     size, stretch, axis = _described(metric, pixel_size_nm)
     low, high = _interval(stretches)
@@ -227,15 +226,21 @@ def _may_be_square(metric: np.ndarray, drawn: Sequence[np.ndarray]) -> bool:
     return float(departures[0] @ np.linalg.pinv(np.cov(departures[1:].T)) @ departures[0]) < _CHI2_OF_TWO
 
 
-def _each_once(spots: Spots) -> Spots:
-    """Make one of the spots that a crystal gives in windows that overlap: those of a block that lie together."""
-    cells = np.round(spots.frequency * WINDOW_PX / 2).astype(np.int64)
-    whole, place, count = np.unique(
-        np.column_stack([spots.block, cells]), axis=0, return_inverse=True, return_counts=True
+def _of_crystals(spots: Spots) -> Float[np.ndarray, "crystal 2"]:
+    """Give one mean frequency for each set of fringes: spots that lie together in windows that overlap are of one."""
+    if not len(spots.window):
+        return np.empty((0, 2))
+    # Within a distance of 1 along each axis: windows that share pixels, and frequencies that one window cannot part.
+    near = cKDTree(np.column_stack([spots.window / 2, spots.frequency * WINDOW_PX])).query_pairs(
+        1.0, np.inf, output_type="ndarray"
     )
-    place = place.reshape(-1)
-    mean = np.stack([np.bincount(place, along, len(whole)) for along in spots.frequency.T], axis=1) / count[:, None]
-    return Spots(mean, np.bincount(place, spots.strength, len(whole)) / count, whole[:, 0])
+    size = len(spots.window)
+    links = sparse.coo_matrix((np.ones(len(near)), near.T), (size, size))
+    number, which = sparse.csgraph.connected_components(links, directed=False)
+    return (
+        np.stack([np.bincount(which, along, number) for along in spots.frequency.T], axis=1)
+        / np.bincount(which)[:, None]
+    )
 
 
 def _search(radius: np.ndarray, reflections: np.ndarray) -> tuple[float, float] | None:
@@ -254,25 +259,26 @@ def _search(radius: np.ndarray, reflections: np.ndarray) -> tuple[float, float] 
     return (float(factors[best]), sigmas) if sigmas >= _LEAST_SIGMAS else None
 
 
-def _fit(vectors: np.ndarray, reflections: np.ndarray, metric: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _fit(
+    vectors: np.ndarray, reflections: np.ndarray, metric: np.ndarray, tolerances: Sequence[float] = _NARROWING
+) -> tuple[np.ndarray, np.ndarray]:
     """Fit the metric M of q' M q = 1 / d^2 to the spots near reflections, over and over; give it and those spots."""
-    for tolerance in (2 * _TOLERANCE, 1.5 * _TOLERANCE, _TOLERANCE, _TOLERANCE, _TOLERANCE):
+    for tolerance in tolerances:
         length = np.sqrt(np.einsum("ni,ij,nj->n", vectors, metric, vectors))
         used = np.abs(np.log(length[:, None] / reflections)).min(axis=1) < tolerance
         if used.sum() < _LEAST_SPOTS:
             break
-        metric = _solve(vectors[used], reflections, metric, np.ones(int(used.sum())))
+        metric = _solve(vectors[used], reflections, metric)
     return metric, used
 
 
-def _solve(vectors: np.ndarray, reflections: np.ndarray, metric: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Solve for the metric by weighted least squares, each spot on its nearest reflection."""
+def _solve(vectors: np.ndarray, reflections: np.ndarray, metric: np.ndarray) -> np.ndarray:
+    """Solve for the metric by least squares of relative errors, each spot on its nearest reflection."""
     length = np.sqrt(np.einsum("ni,ij,nj->n", vectors, metric, vectors))
     wanted = reflections[np.abs(np.log(length[:, None] / reflections)).argmin(axis=1)]
-    root = np.sqrt(weight) / wanted**2  # relative errors count
     y, x = vectors.T
-    system = np.stack([y * y, 2 * y * x, x * x], axis=1) * root[:, None]
-    (yy, yx, xx), *_ = np.linalg.lstsq(system, root * wanted**2, rcond=None)
+    system = np.stack([y * y, 2 * y * x, x * x], axis=1) / wanted[:, None] ** 2
+    (yy, yx, xx), *_ = np.linalg.lstsq(system, np.ones(len(vectors)), rcond=None)
     return np.array([[yy, yx], [yx, xx]])
 
 
