@@ -72,29 +72,28 @@ class Spots:
     """(row, column) of the window that a spot is in, counted in steps of half a window."""
 
 
-def find_spots(image: Shaped[np.ndarray, "y x"], *, window_px: int = WINDOW_PX) -> Spots:
+def find_spots(image: Shaped[np.ndarray, "y x"]) -> Spots:
     """Find the spots of a micrograph's windows, which overlap by half.
 
     Parameters
     ----------
     image : (y, x) array
-    window_px : int
 
     Returns
     -------
     Spots
         None where the micrograph is smaller than two windows.
     """
-    step = window_px // 2
-    rows, columns = ((length - window_px) // step + 1 for length in image.shape)
+    step = WINDOW_PX // 2
+    rows, columns = ((length - WINDOW_PX) // step + 1 for length in image.shape)
     if min(rows, columns) < 2:
         return Spots(np.empty((0, 2)), np.empty(0), np.empty((0, 2), np.int64))
-    tiles = np.lib.stride_tricks.sliding_window_view(image, (window_px, window_px))[::step, ::step]
-    side = window_px * _PADDED
+    tiles = np.lib.stride_tricks.sliding_window_view(image, (WINDOW_PX, WINDOW_PX))[::step, ::step]
+    side = WINDOW_PX * _PADDED
     y, x = np.meshgrid(scipy.fft.fftfreq(side), scipy.fft.rfftfreq(side), indexing="ij")
     radius = np.hypot(y, x)
-    inside = (radius > 4 / window_px) & (radius < 0.48) & ((x > 0) | (y > 0))
-    ring = np.minimum((radius * window_px).astype(int), window_px // 2)
+    inside = (radius > 4 / WINDOW_PX) & (radius < 0.48) & ((x > 0) | (y > 0))
+    ring = np.minimum((radius * WINDOW_PX).astype(int), WINDOW_PX // 2)
     least = math.log(inside.sum() * rows * columns / _FALSE_SPOTS)
     found = [_in_row(_power(row), ring, inside, least) for row in tiles]
     number = np.concatenate([each[0] + line * columns for line, each in enumerate(found)])

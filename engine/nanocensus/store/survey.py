@@ -35,7 +35,6 @@ class Surveyed:
     session: str | None
     """The day it was recorded on."""
     pixel_size_nm: float | None
-    pixel_size_source: str | None
     shape: tuple[int, ...] | None
     mask: str | None
     problem: str
@@ -143,25 +142,23 @@ def _samples(root: Path, names: Sequence[str]) -> dict[str, tuple[str, str | Non
 
 def _look(root: Path, name: str, place: tuple[str, str | None], mask: str | None) -> tuple[Surveyed, str]:
     """Read a file's header; give what is found, and when the file was recorded."""
-    size, said_by, problem, header = None, None, "", None
+    size, problem, header = None, "", None
     try:
         header = read_header(root / name)
-        size, said_by = _size(header)
+        size = _size(header)
     except (ImageError, MissingExtraError) as error:
         problem = str(error).replace(str(root / name), name)
     recorded_at = str(header.metadata.get("recorded_at", "")) if header is not None else ""
     day = re.match(r"(\d{4})[-:](\d{2})[-:](\d{2})", recorded_at)
     session = "-".join(day.groups()) if day else None
     shape = header.shape if header is not None else None
-    return Surveyed(name, *place, session, size, said_by, shape, mask, problem), recorded_at
+    return Surveyed(name, *place, session, size, shape, mask, problem), recorded_at
 
 
-def _size(header: RecordedHeader) -> tuple[float | None, str | None]:
+def _size(header: RecordedHeader) -> float | None:
     if header.calibration_problem is not None:
         raise header.calibration_problem
-    if header.pixel_size is None:
-        return None, None
-    return header.pixel_size.square_nm(), header.pixel_size.source
+    return None if header.pixel_size is None else header.pixel_size.square_nm()
 
 
 def conditions_in(samples: Sequence[str]) -> dict[str, dict[str, float | str]]:
