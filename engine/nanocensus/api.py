@@ -24,8 +24,10 @@ from nanocensus.pipeline.runner import census
 from nanocensus.pipeline.spec import Job, model_path, parse_job, read_job
 from nanocensus.segment.weights import Model, load_model, model_names
 from nanocensus.show import figures
+from nanocensus.statistics.across import cv_across_samples
 from nanocensus.statistics.binning import sample_statistics, size_statistics
 from nanocensus.statistics.cells import Cells, cells, size_bins
+from nanocensus.statistics.contrasts import compare, difference, ratio
 from nanocensus.statistics.estimation import estimate
 from nanocensus.statistics.reductions import cv, mean, median, quantile, sd
 from nanocensus.store.ingest import ingest as _ingest
@@ -50,9 +52,12 @@ __all__ = [
     "analyse",
     "apply_criteria",
     "cells",
+    "compare",
     "criteria_gallery",
     "cv",
+    "cv_across_samples",
     "decode_failed",
+    "difference",
     "estimate",
     "evaluate",
     "figures",
@@ -63,6 +68,7 @@ __all__ = [
     "median",
     "model_names",
     "quantile",
+    "ratio",
     "read_job",
     "read_manifest",
     "read_micrographs",

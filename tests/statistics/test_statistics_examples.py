@@ -13,6 +13,8 @@ MODULES = [
     "intervals",
     "step_histograms",
     "density",
+    "contrasts",
+    "across",
 ]
 
 
