@@ -9,7 +9,7 @@ PUBLIC = {
     "Analysis", "Cells", "Criteria", "Evaluation", "Job", "Manifest", "Model", "Progress", "RunSummary", "SampleCriteria",
     "analyse", "apply_criteria", "cells", "compare", "criteria_gallery", "cv", "cv_across_samples", "decode_failed", "difference", "estimate", "evaluate", "figures", "ingest", "load_model", "mean", "measure_particles", "median",
     "model_names", "quantile", "ratio", "read_job", "read_manifest", "read_micrographs", "read_outlines", "read_particles", "report", "run",
-    "sample_statistics", "sd", "size_bins", "size_statistics",
+    "sample_statistics", "sd", "size_bins", "size_distribution", "size_statistics",
 }  # fmt: skip
 
 HEAVY = ("jax", "flax", "distributed", "dask", "holoviews", "bokeh", "cupy", "zarr", "pandas", "numba")

@@ -30,6 +30,7 @@ from nanocensus.statistics.cells import Cells, cells, size_bins
 from nanocensus.statistics.contrasts import compare, difference, ratio
 from nanocensus.statistics.estimation import estimate
 from nanocensus.statistics.reductions import cv, mean, median, quantile, sd
+from nanocensus.statistics.size_distribution import size_distribution
 from nanocensus.store.ingest import ingest as _ingest
 from nanocensus.store.manifest import Manifest, OutputLock, read_manifest
 from nanocensus.store.outlines import read_outlines
@@ -79,6 +80,7 @@ __all__ = [
     "sample_statistics",
     "sd",
     "size_bins",
+    "size_distribution",
     "size_statistics",
 ]
 

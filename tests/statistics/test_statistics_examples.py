@@ -15,6 +15,7 @@ MODULES = [
     "density",
     "contrasts",
     "across",
+    "size_distribution",
 ]
 
 

@@ -1,0 +1,90 @@
+"""What the statistics of sizes need of every particle: logarithm, inverse, and weight by number or by volume."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float64
+
+from nanocensus.errors import StatisticsError, TableError
+from nanocensus.statistics.partitions import Particles, numbers
+
+LOG, INVERSE, WEIGHT = "log_size", "inverse_size", "weight_of_size"
+
+
+def each_partition(particles: Particles, change: Callable[..., pd.DataFrame], *arguments: object) -> Particles:
+    """Apply a function from DataFrame to DataFrame to every partition."""
+    if isinstance(particles, pd.DataFrame):
+        return change(particles, *arguments)
+    changed: Particles = particles.map_partitions(change, *arguments)
+    return changed
+
+
+def read_sizes(particles: Particles, of: str, weight: str | None) -> Particles:
+    """Keep the columns that are needed; others are not loaded.
+
+    Raises
+    ------
+    TableError
+        If one of them is absent.
+    """
+    wanted = list(dict.fromkeys(["sample", "micrograph", of, *([weight] if weight else [])]))
+    missing = [name for name in wanted if name not in particles.columns]
+    if missing:
+        raise TableError(
+            "particles", expected="the columns " + ", ".join(wanted), got="none named " + ", ".join(missing),
+            remedy="Rename or add the columns; docs/reference/columns.md lists them.",
+        )  # fmt: skip
+    return particles[wanted]
+
+
+def _volume(frame: pd.DataFrame, of: str, weight: str | None) -> Float64[np.ndarray, " row"]:
+    volume = numbers(frame[of]) ** 3
+    return volume * numbers(frame[weight]) if weight else volume
+
+
+def largest_volume(particles: Particles, of: str, weight: str | None) -> float:
+    """Give the largest cube of a size times its weight.
+
+    Raises
+    ------
+    TableError
+        If a size is not positive.
+    StatisticsError
+        If there is no particle, or none with a size and a weight.
+    """
+    found = each_partition(particles, _extremes, of, weight)
+    rows = found if isinstance(found, pd.DataFrame) else found.compute()
+    lowest, volume = float(rows["lowest"].min()), float(rows["volume"].max())
+    if lowest <= 0:
+        raise TableError(
+            f"column {of!r}",
+            expected="sizes above 0",
+            got=f"{lowest:g}",
+            remedy="Drop those particles, or check the column.",
+        )
+    if not (0 < volume < np.inf):
+        raise StatisticsError(
+            f"distribution of {of!r}", expected="particles with a size and a weight", got="none",
+            remedy="Check the criteria, or the columns.",
+        )  # fmt: skip
+    return volume
+
+
+def _extremes(frame: pd.DataFrame, of: str, weight: str | None) -> pd.DataFrame:
+    sizes, volumes = numbers(frame[of]), _volume(frame, of, weight)
+    return pd.DataFrame({"lowest": [np.nanmin(sizes, initial=np.inf)], "volume": [np.nanmax(volumes, initial=0.0)]})
+
+
+def derive(frame: pd.DataFrame, of: str, weight: str | None, factor: float | None) -> pd.DataFrame:
+    """Add what the statistics need of each particle: logarithm, inverse, and weight by number or by volume.
+
+    Volumes are relative to the largest, so that weights keep to their range; their quantum is 2^-16 of it.
+    """
+    sizes = numbers(frame[of])
+    if factor is not None:
+        counted = _volume(frame, of, weight) * factor
+    else:
+        counted = numbers(frame[weight]) if weight else np.ones(len(frame))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return frame[["sample", "micrograph", of]].assign(**{LOG: np.log(sizes), INVERSE: 1 / sizes, WEIGHT: counted})
