@@ -16,7 +16,10 @@ from nanocensus.show import figures
 from nanocensus.show.micrograph_figures import LARGEST_SIDE_PX, embedded_picture
 from nanocensus.show.size_figures import interval_rows
 from nanocensus.show.theme import MARKERS, PALETTE, axis_label, plain_text, sample_styles
+from nanocensus.statistics.across import cv_across_samples
+from nanocensus.statistics.binning import size_statistics
 from nanocensus.statistics.density import densities
+from nanocensus.statistics.size_distribution import size_distribution
 
 
 def drawn(figure):
@@ -206,6 +209,59 @@ def test_a_histogram_holds_each_particle_once(density):
         area = np.trapezoid(y, x)
         bar = np.diff(np.unique(np.round(x, 9))).min()
         assert area == pytest.approx(bar, rel=1e-6)  # shares add up to 1
+
+
+def sized(seed=3, samples=4):
+    rng = np.random.default_rng(seed)
+    n = 4000
+    rows = pd.DataFrame(
+        {"sample": rng.choice([f"S{i}" for i in range(samples)], n), "micrograph": rng.choice(list("abcdefgh"), n)}
+    )
+    place = rows["sample"].str[1:].astype(int).to_numpy()
+    rows["edge_length_nm"] = rng.lognormal(np.log(5.0 + 0.2 * place), 0.15, n)
+    rows["circularity"] = 0.9 - 0.01 * place + 0.02 * rng.standard_normal(n)
+    rows["solidity"] = 0.97 + 0.01 * rng.standard_normal(n)
+    return rows
+
+
+def test_the_log_normal_fit_has_the_area_of_the_bars_and_their_middle():
+    rows = sized()
+    ds, fit = densities(rows, "edge_length_nm", weight=None), size_distribution(rows, weight=None)
+    bars = figures.histogram(ds, "edge_length_nm")
+    both = figures.histogram(ds, "edge_length_nm", fit=fit)
+    assert len(elements(both, hv.Curve)) == len(elements(bars, hv.Curve)) + 4
+    curve = next(element for element in both if element.label == "" and isinstance(element, hv.Curve))
+    x, share = curve.dimension_values(0), curve.dimension_values(1)
+    steps = elements(bars, hv.Curve)[0].dimension_values(0)
+    width = np.unique(np.diff(steps).round(6)).max()
+    np.testing.assert_allclose(share.sum() * np.diff(x).mean() / width, 1.0, rtol=0.02)
+    sample = fit["sample"].to_numpy()[0]
+    mean = (x * share).sum() / share.sum()
+    np.testing.assert_allclose(
+        mean, fit["estimate"].sel(sample=sample, weighting="number", statistic="mean"), rtol=0.01
+    )
+
+
+def test_the_cv_across_samples_is_drawn_with_and_without_noise():
+    ds = cv_across_samples(size_statistics(sized(), weight=None))
+    figure = figures.cv_across_samples(ds)
+    hollow = {element.label: element for element in elements(figure, hv.Points) if element.label.endswith("naive")}
+    assert set(hollow) == {"circularity, naive", "solidity, naive"}
+    circularity = ds.sel(descriptor="circularity")
+    there = circularity["n_samples"] > 1
+    np.testing.assert_allclose(
+        hollow["circularity, naive"].dimension_values(1), 100 * circularity["naive"].where(there, drop=True)
+    )
+    bars = elements(figure, hv.ErrorBars)[0]
+    told = circularity.where(circularity["refusal"] == "", drop=True)
+    np.testing.assert_allclose(bars.dimension_values(1), 100 * told["estimate"])
+    np.testing.assert_allclose(bars.dimension_values(1) + bars.dimension_values(3), 100 * told["upper"])
+    assert drawn(figure).yaxis[0].axis_label == "CV across samples (%)"
+
+
+def test_a_cv_that_nothing_can_be_said_of_makes_an_empty_figure():
+    ds = cv_across_samples(size_statistics(sized(samples=1), weight=None))
+    assert not elements(figures.cv_across_samples(ds), hv.ErrorBars)[0].data.size
 
 
 def test_violins_mark_the_summaries_of_the_statistics(density):

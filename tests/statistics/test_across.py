@@ -97,7 +97,7 @@ def test_samples_that_differ_only_when_large_are_told_so_by_size():
 def test_too_few_samples_are_refused_and_named():
     found = cv_across_samples(size_statistics(particles(4, thin=2), weight=None)).sel(descriptor="circularity")
     here = found.sel(size_bin=4.7)
-    assert here["refusal"] == "2 samples with a standard error: an interval needs 3"
+    assert here["refusal"] == "2 of the samples have a standard error: an interval needs 3"
     assert here["left_out"] == "S2, S3"
     assert np.isfinite(here["estimate"])
     assert np.isnan(here["lower"])

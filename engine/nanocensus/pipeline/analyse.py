@@ -9,6 +9,7 @@ import pandas as pd
 import xarray as xr
 
 from nanocensus.measure.acceptance import FAILED, REASONS, apply_criteria, count_rejections
+from nanocensus.pipeline.comparisons import Comparisons, compare_samples, comparison_tables
 from nanocensus.pipeline.spec import Job
 from nanocensus.statistics import binning
 from nanocensus.statistics.cells import cells
@@ -21,6 +22,7 @@ from nanocensus.store.commit import commit_bytes
 from nanocensus.store.tables import read_micrographs, read_particles
 
 BY_SAMPLE, BY_SIZE = "by_sample", "by_size"
+_COMPARED = ("size_distribution", "lognormal_fit", "contrasts", "across_samples")
 TABLES_FOLDER, STATISTICS_STORE, CELLS_STORE = "tables", "statistics.zarr", "cells.zarr"
 
 
@@ -34,6 +36,8 @@ class Analysis:
     """The distribution of each descriptor, by sample."""
     counts: pd.DataFrame
     """One row a sample: detected, accepted, and how many failed each criterion (a particle may fail several)."""
+    comparisons: Comparisons | None = None
+    """The samples beside each other."""
 
 
 def statistics_store(out: Path, which: str) -> Path:
@@ -64,13 +68,16 @@ def analyse_run(job: Job) -> Analysis:
     flagged = apply_criteria(read_particles(job.out), job.criteria)
     counts = _counts(flagged, micrographs["sample"].unique())
     tables = {"counts": counts}
+    _remove_comparisons(job.out)  # of one sample there are fewer than there may have been
     if not int(counts["accepted"].sum()):
         analysis = Analysis(None, None, {}, counts)
         _remove_statistics(job.out)  # those of an earlier run would stand beside counts that deny them
     else:
-        by_sample, by_size = _statistics(flagged[flagged[FAILED] == 0], micrographs, job)
-        shapes = _densities(flagged[flagged[FAILED] == 0], job)
-        analysis = Analysis(by_sample, by_size, shapes, counts)
+        accepted = flagged[flagged[FAILED] == 0]
+        by_sample, by_size = _statistics(accepted, micrographs, job)
+        compared = compare_samples(accepted, micrographs, job, by_sample, by_size)
+        analysis = Analysis(by_sample, by_size, _densities(accepted, job), counts, compared)
+        tables |= comparison_tables(compared)
         for which, dataset in ((BY_SAMPLE, by_sample), (BY_SIZE, by_size)):
             binning.save(dataset, statistics_store(job.out, which))
             tables[which] = binning.to_table(dataset)
@@ -99,6 +106,11 @@ def _remove_statistics(out: Path) -> None:
     for folder in (out / CELLS_STORE, out / STATISTICS_STORE):
         shutil.rmtree(folder, ignore_errors=True)
     for which in (BY_SAMPLE, BY_SIZE):
+        (out / TABLES_FOLDER / f"{which}.csv").unlink(missing_ok=True)
+
+
+def _remove_comparisons(out: Path) -> None:
+    for which in _COMPARED:
         (out / TABLES_FOLDER / f"{which}.csv").unlink(missing_ok=True)
 
 

@@ -12,6 +12,7 @@ from nanocensus.measure.acceptance import FAILED, REASONS, apply_criteria, decod
 from nanocensus.measure.outline import outlines
 from nanocensus.pipeline.agreement import Agreement, agreement_of_run
 from nanocensus.pipeline.analyse import Analysis
+from nanocensus.pipeline.comparisons import report_tables
 from nanocensus.pipeline.criteria_words import criteria_in_words, reason_in_words
 from nanocensus.pipeline.record import run_record
 from nanocensus.pipeline.spec import Job
@@ -69,9 +70,11 @@ def report_run(job: Job, analysis: Analysis) -> Path:
         estimates=analysis.by_sample,
         size_resolved=analysis.by_size,
         densities=analysis.densities,
+        sizes=None if analysis.comparisons is None else analysis.comparisons.sizes,
+        across=None if analysis.comparisons is None else analysis.comparisons.across,
         pictures=_with_flattened(list(_pictures(job, micrographs)), job),
         agreement=agreement.rows if len(agreement.rows) else None,
-        tables=_agreement_table(agreement, job.statistics.level),
+        tables=[*_agreement_table(agreement, job.statistics.level), *_compared(analysis, assumed=assumed)],
         warnings=domain_warnings(micrographs),
         provenance={key: value for key, value in record.items() if key not in ("seconds", "n_reused")},
     )
@@ -95,6 +98,11 @@ def domain_warnings(micrographs: pd.DataFrame) -> list[str]:
         return []
     unlike = f"{far} of {len(scores)} micrographs are unlike what the network was trained on (domain_score above 1, "
     return [f"{unlike}the largest {scores.max():.2g}): look at their outlines before you believe the numbers."]
+
+
+def _compared(analysis: Analysis, *, assumed: bool) -> Iterator[ReportTable]:
+    if analysis.comparisons is not None:
+        yield from report_tables(analysis.comparisons, assumed=assumed)
 
 
 def _agreement_table(agreement: Agreement, level: float) -> Sequence[ReportTable]:

@@ -88,6 +88,10 @@ class ReportContent:
     """`statistics.estimate` by sample and size bin."""
     densities: Mapping[str, xr.Dataset] = field(default_factory=dict)
     """Histogram and density of each column to show (`statistics.density`)."""
+    sizes: xr.Dataset | None = None
+    """`statistics.size_distribution`, whose log-normal fit is drawn over the histogram of its column."""
+    across: xr.Dataset | None = None
+    """`statistics.cv_across_samples` by size bin."""
     pictures: Sequence[Picture] = ()
     """The micrographs to show."""
     agreement: pd.DataFrame | None = None

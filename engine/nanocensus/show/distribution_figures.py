@@ -23,6 +23,7 @@ SUMMARIES = ("mean", "median", "mode", "lower_quartile", "upper_quartile", "rang
 """What a violin marks; the range holds 95 % of the particles."""
 _FEWEST_BARS_ACROSS_RANGE, _MOST_BARS_ACROSS_RANGE = 6, 30
 _POINTS_OF_VIOLIN = 128
+_POINTS_OF_FIT = 200
 _HALF_WIDTH = 0.4
 _MOST_UPRIGHT_NAMES = 6
 _FAINTEST = 2e-3
@@ -33,11 +34,12 @@ def histogram(
     density_ds: xr.Dataset,
     column: str,
     *,
+    fit: xr.Dataset | None = None,
     styles: Mapping[str, SampleStyle] | None = None,
     assumed: bool = False,
     title: str = "",
 ) -> hv.Overlay:
-    """Draw the histogram of a column, one outline a sample, each of area 1.
+    """Draw the histogram of a column, one outline a sample: the share of its particles in each bar.
 
     Parameters
     ----------
@@ -46,6 +48,8 @@ def histogram(
         which are joined to 6 to 30 bars over the range of 95 % of the particles, more for more particles.
     column : str
         Its column.
+    fit : xr.Dataset, optional
+        Of `statistics.size_distribution`: its log-normal distributions by number are drawn as dashed lines.
     styles : Mapping, optional
         Colour of each sample (`theme.sample_styles`); by the order in `density_ds` if absent.
     assumed : bool
@@ -61,6 +65,8 @@ def histogram(
         weight = bars["weight"].sel(sample=name).values.astype(float)
         share = weight / weight.sum()
         layers.append(_steps(bars["x_left"].values, bars["x_right"].values, share, name, styles[name], len(drawn) == 1))
+        if fit is not None and name in fit["sample"].values:
+            layers.append(_log_normal(bars, fit.sel(sample=name, weighting="number"), styles[name]))
     return set_in_frame(
         hv.Overlay(layers or [hv.Curve([])]),
         title=title,
@@ -98,6 +104,19 @@ def _steps(
         )
     return hv.Curve((x, y), "value", "share", label=plain_text(name)).opts(
         backend="bokeh", color=style.colour, line_width=1.6
+    )
+
+
+def _log_normal(bars: xr.Dataset, fit: xr.Dataset, style: SampleStyle) -> hv.Curve:
+    """Draw the share of a log-normal distribution in a bar round each place."""
+    centre, spread = (float(np.log(fit["estimate"].sel(statistic=name))) for name in ("geometric_mean", "gsd"))
+    left, right = float(bars["x_left"][0]), float(bars["x_right"][-1])
+    x = np.linspace(max(left, 0.0), right, _POINTS_OF_FIT + 1)[1:]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = np.exp(-0.5 * ((np.log(x) - centre) / spread) ** 2) / (x * spread * math.sqrt(2 * math.pi))
+    width = float((bars["x_right"] - bars["x_left"]).mean())
+    return hv.Curve((x, share * width), "value", "share").opts(
+        backend="bokeh", color=style.colour, line_width=1.2, line_dash="dashed", show_legend=False
     )
 
 

@@ -3,6 +3,7 @@
 Show them in a notebook after ``holoviews.extension("bokeh")``, or save them with ``holoviews.save``.
 """
 
+from nanocensus.show.across_figures import cv_across_samples
 from nanocensus.show.criterion_figures import criterion
 from nanocensus.show.distribution_figures import histogram, violins
 from nanocensus.show.micrograph_figures import micrograph
@@ -13,6 +14,7 @@ from nanocensus.show.theme import sample_styles
 __all__ = [
     "agreement",
     "criterion",
+    "cv_across_samples",
     "histogram",
     "micrograph",
     "rejections",

@@ -45,7 +45,7 @@ def render_report(content: ReportContent) -> str:
         tables=report_tables.tables(content),
         pictures=list(_pictures(content)),
         distributions=list(_distributions(content, styles)),
-        by_size=list(_by_size(content, styles)),
+        by_size=[*_by_size(content, styles), *_across(content)],
         rejections=list(_rejections(content, styles)),
         agreement=list(_agreement(content, styles)),
     )
@@ -87,9 +87,15 @@ def _distributions(content: ReportContent, styles: Mapping[str, SampleStyle]) ->
     for i, (column, ds) in enumerate(content.densities.items()):
         quantity = quantity_name(column)
         weighted = ", each particle with its weight (see below)" if ds.attrs.get("weighting") else ""
+        fit = content.sizes if content.sizes is not None and content.sizes.attrs["of"] == column else None
+        fitted = (
+            " Dashed: log-normal distributions of the same geometric mean and standard deviation."
+            if fit is not None
+            else ""
+        )
         yield figure_in_page(
-            f"histogram-{i}", figures.histogram(ds, column, styles=styles, assumed=content.assumed),
-            f"Distribution of {quantity}: share of the particles of each sample in each step of the axis{weighted}.",
+            f"histogram-{i}", figures.histogram(ds, column, fit=fit, styles=styles, assumed=content.assumed),
+            f"Distribution of {quantity}: share of the particles of each sample in each step of the axis{weighted}.{fitted}",
             f"Histograms of {quantity}, one a sample.",
         )  # fmt: skip
         yield figure_in_page(
@@ -126,6 +132,19 @@ def _by_size(content: ReportContent, styles: Mapping[str, SampleStyle]) -> Itera
                 f"{quantity.capitalize()} in each size bin of {', '.join(panel)}, with intervals; the values are in "
                 "the tables.",
             )  # fmt: skip
+
+
+def _across(content: ReportContent) -> Iterator[Figure]:
+    ds = content.across
+    if ds is None or not (ds["n_samples"] > 1).any():
+        return
+    yield figure_in_page(
+        "across-samples", figures.cv_across_samples(ds, assumed=content.assumed),
+        "How much the samples differ at each size: coefficient of variation across their means. Filled: with the noise of the "
+        f"means taken out, and {report_words.level_words(ds)} intervals; hollow: as it stands, which noise alone keeps above "
+        "zero. Samples without a standard error in a size bin are left out of it; across_samples.csv names them.",
+        "Coefficient of variation across samples in each size bin; the values are in across_samples.csv.",
+    )  # fmt: skip
 
 
 def _rejections(content: ReportContent, styles: Mapping[str, SampleStyle]) -> Iterator[Figure]:

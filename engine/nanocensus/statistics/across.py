@@ -116,7 +116,7 @@ def cv_across_samples(ds: xr.Dataset, *, key: str = "sample", statistic: str = "
 
 def _refusal(n: int, naive: float) -> str:
     if n < FEWEST_SAMPLES:
-        return f"{n} samples with a standard error: an interval needs {FEWEST_SAMPLES}"
+        return f"{n} of the samples have a standard error: an interval needs {FEWEST_SAMPLES}"
     return "" if np.isfinite(naive) else "not defined: the mean over the samples is not positive"
 
 

@@ -90,11 +90,30 @@ def to_table(dataset: xr.Dataset) -> pd.DataFrame:
         estimate, lower, upper, standard_error, degrees_of_freedom, n, n_micrographs, n_clusters,
         n_occupied_clusters, refusal. What was not asked for has no row.
     """
-    whole = dataset["estimate"]
-    keys = [str(name) for name in whole.dims if name not in ("size_bin", "descriptor", "statistic")]
+    keys = [str(name) for name in dataset["estimate"].dims if name not in ("size_bin", "descriptor", "statistic")]
     columns = [*keys, "size_bin", "size_left", "size_right", "descriptor", "statistic", "estimate", "lower", "upper",
                "standard_error", "degrees_of_freedom", "n", "n_micrographs", "n_clusters", "n_occupied_clusters",
                "refusal"]  # fmt: skip
+    return long_table(dataset, "estimate", columns)
+
+
+def long_table(dataset: xr.Dataset, of: str, columns: Sequence[str]) -> pd.DataFrame:
+    """Lay a Dataset out with one row for every value of one of its variables.
+
+    Parameters
+    ----------
+    dataset : xr.Dataset
+    of : str
+        The variable.
+    columns : sequence of str
+        Variables and coordinates along some of its dimensions; those that the Dataset lacks are NaN.
+
+    Returns
+    -------
+    DataFrame
+        Without rows of what was not asked for.
+    """
+    whole = dataset[of]
     laid = {}
     for name in columns:
         if name in dataset.variables:
@@ -103,4 +122,4 @@ def to_table(dataset: xr.Dataset) -> pd.DataFrame:
         else:
             laid[name] = np.full(whole.size, np.nan)
     table = pd.DataFrame(laid)
-    return table[table["refusal"] != "not asked for"].reset_index(drop=True)
+    return table[table["refusal"] != "not asked for"].reset_index(drop=True) if "refusal" in table else table
