@@ -29,7 +29,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nanocensus import __version__
-from nanocensus.errors import NanocensusError
+from nanocensus.errors import InputError, NanocensusError
 
 if TYPE_CHECKING:
     from nanocensus.pipeline.dispatch import OnProgress
@@ -206,34 +206,55 @@ def export(
 @app.command()
 def scale(
     out: OutFolder,
-    lattice: Annotated[str, typer.Option(help="Co3O4, Au, ..., or spacings of planes in nm between commas.")],
+    lattice: Annotated[
+        str | None, typer.Option(help="Co3O4, Au, ..., or spacings of planes in nm between commas.")
+    ] = None,
+    recalibrate: Annotated[
+        bool, typer.Option("--recalibrate", help="Use the sizes that are found, from the next run on.")
+    ] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Use the stated sizes again, from the next run on.")] = False,
 ) -> None:
     """Hold the stated pixel sizes against the lattice fringes of the micrographs themselves."""
-    from nanocensus.pipeline.scale import TABLE, check_scale
+    from nanocensus.pipeline.scale import TABLE, check_scale, undo_recalibration
+    from nanocensus.pipeline.scale import recalibrate as record
 
+    again = "Run the job again: particles are measured anew, nothing is segmented anew."
+    if undo:
+        _say(again if undo_recalibration(out) else "Nothing to undo: the stated sizes are used.")
+        return
+    if lattice is None:
+        remedy = 'Say --lattice Co3O4, or spacings in nm such as "0.4667,0.2858".'
+        raise InputError("--lattice", expected="the lattice of the particles", got="none", remedy=remedy)
     table = Table(
-        "session", "micrographs", "spots", "stated, nm", "found, nm", "difference", "anisotropy", title=lattice
-    )
+        "session", "micrographs", "spots", "stated, nm", "used, nm", "found, nm", "difference", "anisotropy",
+        title=Text(lattice),
+    )  # fmt: skip
     found = check_scale(out, lattice)
     for each in found:
-        row = [each.session, str(each.micrographs)]
+        row = [each.name, str(each.micrographs)]
+        sizes = [f"{each.stated_nm:.5g}", f"{each.used_nm:.5g}"]
         if each.found is None:
-            table.add_row(*row, "0", f"{each.stated_nm:.5g}", "no lattice seen", "", "")
+            table.add_row(*row, "0", *sizes, "no lattice seen", "", "")
             continue
         (low, high), (least, most) = each.found.pixel_size_interval_nm, each.found.anisotropy_interval
         table.add_row(
             *row,
             str(each.found.spots),
-            f"{each.stated_nm:.5g}",
+            *sizes,
             f"{each.found.pixel_size_nm:.5f} [{low:.5f}, {high:.5f}]",
-            f"{each.found.pixel_size_nm / each.stated_nm - 1:+.2%}",
+            f"{each.difference:+.2%}",
             f"{each.found.anisotropy:.2%} [{least:.2%}, {most:.2%}]",
         )
     out_console.print(table)
     for each in found:
-        if each.disagrees and each.found is not None:
-            text = f"{each.session}: fill {each.found.pixel_size_nm:.5f} into pixel_size_nm of micrographs.csv, or find out why"
-            _say(text, "disagrees", "red")
+        if each.disagrees and not recalibrate:
+            _say(f"{each.name}: say --recalibrate to use the size that was found, or find out why", "disagrees", "red")
+    if recalibrate:
+        made = record(out, lattice, found)
+        for one in made:
+            size = f"{one.stated_nm:.5g} nm becomes {one.pixel_size_nm:.5f} nm (u = {one.uncertainty:.2%})"
+            _say(f"{one.session or 'all'}: {size}", "recalibrated", "green")
+        _say(again if made else "Nothing was recorded: no lattice seen.")
     _say(f"Table: {out / TABLE}")
 
 

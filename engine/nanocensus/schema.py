@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from nanocensus.errors import FormatVersionError, TableError
 
-FORMAT_VERSION = "1.1"
+FORMAT_VERSION = "1.2"
 """major.minor of everything written; a minor only adds nullable columns, so older minors always open."""
 
 _ARROW: Mapping[str, pa.DataType] = {
@@ -28,6 +28,8 @@ DType = Literal["string", "bool", "int32", "float64"]
 Estimator = Literal["outline", "paper", "crofton"]
 PIXEL_SIZE_ASSUMED = "assumed"
 """The `pixel_size_source` of a pixel size that the user made up; every length then carries the word."""
+PIXEL_SIZE_LATTICE = "lattice "
+"""What the `pixel_size_source` of one that was found from fringes begins with; the lattice follows."""
 
 WEIGHT_QUANTUM = 2.0**-10
 """Step of the weights of particles in the statistics; the largest weight is 2^6."""
@@ -168,7 +170,11 @@ MICROGRAPHS = Table(
         Column("width_px", "int32", "Number of columns.", "px", minimum=1.0),
         Column("recorded_dtype", "string", "Type of the recorded values (numpy name)."),
         Column("pixel_size_nm", "float64", "Side of a (square) pixel.", "nm", minimum=1e-3, maximum=1e3),
-        Column("pixel_size_source", "string", "Who says so: given, assumed, or the tag of the file it was read from."),
+        Column(
+            "pixel_size_source",
+            "string",
+            "Who says so: given, assumed, the tag of the file it was read from, or the lattice whose fringes say so.",
+        ),
         Column(
             "pixel_size_uncertainty",
             "float64",
@@ -177,6 +183,16 @@ MICROGRAPHS = Table(
             nullable=True,
             minimum=0.0,
         ),
+        Column(
+            "stated_pixel_size_nm",
+            "float64",
+            "What header or user state, where lattice fringes gave the pixel size instead.",
+            "nm",
+            nullable=True,
+            minimum=1e-3,
+            maximum=1e3,
+        ),
+        Column("stated_pixel_size_source", "string", "Who states that one.", nullable=True),
         Column("model", "string", "Name of the network that predicted it.", nullable=True),
         Column(
             "truth",

@@ -4,12 +4,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+import zarr
 from typer.testing import CliRunner
 
 from nanocensus.cli import app
-from nanocensus.errors import InputError
+from nanocensus.errors import CalibrationError, InputError
 from nanocensus.pipeline.scale import TABLE, check_scale
-from nanocensus.store.ingest import ingest
+from nanocensus.store.ingest import STORE_FOLDER, ingest
+from nanocensus.store.manifest import read_manifest
+from nanocensus.store.recalibration import RECALIBRATION_FILE
 from nanocensus.store.sources import find_sources
 
 
@@ -28,8 +31,13 @@ def out(tmp_path, lattice_micrograph):
             )
             lines.append(f"{name},{session}")
     (raw / "micrographs.csv").write_text("\n".join(lines) + "\n")
-    ingest(find_sources(raw, table=raw / "micrographs.csv"), tmp_path / "out")
+    take_in(tmp_path / "out")
     return tmp_path / "out"
+
+
+def take_in(out):
+    raw = out.parent / "raw"
+    return ingest(find_sources(raw, table=raw / "micrographs.csv"), out, complete=True)
 
 
 def test_each_session_is_held_against_its_lattice(out):
@@ -50,7 +58,7 @@ def test_the_command_says_which_session_disagrees(out):
     said = CliRunner().invoke(app, ["scale", str(out), "--lattice", "0.46673,0.28581,0.24374,0.23337,0.2021"])
     assert said.exit_code == 0
     text = " ".join(said.output.split())
-    assert "disagrees tuesday: fill 0.086" in text
+    assert "disagrees tuesday: say --recalibrate" in text
     assert "no lattice seen" in text
     assert "disagrees monday" not in text
 
@@ -59,3 +67,70 @@ def test_the_command_says_which_session_disagrees(out):
 def test_an_unknown_lattice_is_refused_with_those_that_are_known(tmp_path, lattice):
     with pytest.raises(InputError, match="one of Co3O4"):
         check_scale(tmp_path, lattice)
+
+
+def sizes(out):
+    index = read_manifest(out).micrographs
+    return index.groupby("session")[["pixel_size_nm", "pixel_size_source", "pixel_size_uncertainty"]].first()
+
+
+def test_a_recalibration_counts_from_the_next_run_on_and_can_be_undone(out):
+    command = ["scale", str(out), "--lattice", "Co3O4"]
+    before = sizes(out)
+    said = CliRunner().invoke(app, [*command, "--recalibrate"])
+    assert "recalibrated tuesday: 0.086 nm becomes 0.0868" in said.output
+    pd.testing.assert_frame_equal(sizes(out), before)  # nothing but the record was written
+    take_in(out)
+    after = sizes(out)
+    assert after.loc["tuesday", "pixel_size_nm"] == pytest.approx(0.08686, rel=1e-3)
+    assert after.loc["tuesday", "pixel_size_source"] == "lattice Co3O4"
+    assert 5e-4 < after.loc["tuesday", "pixel_size_uncertainty"] < 2e-3
+    assert after.loc["wednesday"].to_list()[:2] == before.loc["wednesday"].to_list()[:2]  # no lattice was seen there
+    index = read_manifest(out).micrographs.set_index("session")
+    assert index.loc["tuesday", "stated_pixel_size_nm"].eq(before.loc["tuesday", "pixel_size_nm"]).all()
+    assert index.loc["tuesday", "stated_pixel_size_source"].eq("ImageJ").all()
+    assert index["stated_pixel_size_nm"].isna().sum() == 2
+    shown = zarr.open_group(out / STORE_FOLDER / index.loc["tuesday", "micrograph"].iloc[0], mode="r").attrs["ome"]
+    scale = shown["multiscales"][0]["datasets"][0]["coordinateTransformations"][0]["scale"]
+    assert scale == [after.loc["tuesday", "pixel_size_nm"]] * 2
+
+    monday, tuesday, _ = check_scale(out, "Co3O4")
+    assert not tuesday.disagrees
+    assert abs(tuesday.difference) < 1e-9
+    assert tuesday.stated_nm == monday.stated_nm != tuesday.used_nm
+    assert "stated sizes again" in CliRunner().invoke(app, ["scale", "--help"]).output
+    assert CliRunner().invoke(app, ["scale", str(out), "--undo"]).output.startswith("Run the job again")
+    take_in(out)
+    pd.testing.assert_frame_equal(sizes(out), before)
+    assert "Nothing to undo" in CliRunner().invoke(app, ["scale", str(out), "--undo"]).output
+
+
+def test_a_recalibration_by_another_lattice_keeps_sessions_that_it_does_not_see(out):
+    CliRunner().invoke(app, ["scale", str(out), "--lattice", "Co3O4", "--recalibrate"])
+    recorded = (out / RECALIBRATION_FILE).read_bytes()
+    said = CliRunner().invoke(app, ["scale", str(out), "--lattice", "0.9,0.8", "--recalibrate"])
+    assert "Nothing was recorded" in said.output
+    assert (out / RECALIBRATION_FILE).read_bytes() == recorded
+
+
+def test_a_listing_states_uncertainties_and_a_recalibration_goes_before_them(out):
+    raw = out.parent / "raw"
+    table = raw / "micrographs.csv"
+    lines = table.read_text().splitlines()
+    table.write_text("\n".join([lines[0] + ",pixel_size_uncertainty", *(line + ",0.01" for line in lines[1:])]) + "\n")
+    take_in(out)
+    assert sizes(out)["pixel_size_uncertainty"].eq(0.01).all()
+    assert not check_scale(out, "Co3O4")[1].disagrees  # 1 % off, and one percent is what was stated
+    CliRunner().invoke(app, ["scale", str(out), "--lattice", "Co3O4", "--recalibrate"])
+    take_in(out)
+    assert sizes(out)["pixel_size_uncertainty"].lt(0.01).to_list() == [True, True, False]
+
+
+@pytest.mark.parametrize("stated", ["0", "-0.01", "1.5"])
+def test_impossible_uncertainties_are_refused(out, stated):
+    with pytest.raises(CalibrationError, match="pixel_size_uncertainty"):
+        find_sources(out.parent / "raw", pixel_size_uncertainty=float(stated))
+
+
+def test_without_a_lattice_the_command_asks_for_one(out):
+    assert isinstance(CliRunner().invoke(app, ["scale", str(out)]).exception, InputError)

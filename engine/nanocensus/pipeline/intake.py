@@ -38,6 +38,7 @@ def find_micrographs(job: Job) -> list[Source]:
             pattern=job.input.pattern,
             table=job.input.table,
             pixel_size_nm=job.input.pixel_size_nm,
+            pixel_size_uncertainty=job.input.pixel_size_uncertainty,
             assumed=job.input.pixel_size_assumed,
         )
     if job.simulate is not None:

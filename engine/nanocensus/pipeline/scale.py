@@ -1,5 +1,7 @@
 """The stated sizes of pixels, held against what the micrographs' own lattice fringes say."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,41 +10,68 @@ import pandas as pd
 
 from nanocensus.errors import InputError
 from nanocensus.measure.lattice import LATTICES, Scale, find_spots, scale_from_lattice, spacings_nm
+from nanocensus.schema import PIXEL_SIZE_LATTICE
 from nanocensus.store.commit import commit_bytes
 from nanocensus.store.ingest import STORE_FOLDER
-from nanocensus.store.manifest import read_manifest
+from nanocensus.store.manifest import OutputLock, read_manifest
 from nanocensus.store.micrographs import read_pixels
+from nanocensus.store.recalibration import (
+    Recalibration,
+    read_recalibrations,
+    remove_recalibrations,
+    write_recalibrations,
+)
 
 TABLE = "tables/scale.csv"
-AGREEING = 1e-3
-"""Relative difference that is none: what a camera's drift correction and a lattice's strain may do."""
+STRAIN = 1e-3
+"""Largest relative difference of a lattice from its stated constants that is nobody's error: strain, size, composition."""
+COVERAGE = 3.0
+"""Standard uncertainties that a stated size may be off by."""
 MICROGRAPHS = 20
 """Of each session that are looked at, evenly over it: spots of some hundred particles say the size to a thousandth."""
 
 
 @dataclass(frozen=True)
 class SessionScale:
-    """What was stated of the micrographs of a session, and what their lattice says."""
+    """What is stated and used of the micrographs of a session, and what their lattice says."""
 
-    session: str
+    session: str | None
+    """None for micrographs without one."""
     micrographs: int
     """That were looked at."""
     stated_nm: float
+    """By header or user."""
+    used_nm: float
+    """In the results: what is stated, unless a recalibration replaced it."""
+    used_uncertainty: float | None
+    """Relative standard uncertainty of that, where it is known."""
     found: Scale | None
     """None if no lattice is seen."""
 
     @property
     def difference(self) -> float | None:
-        """Relative difference of the found size from the stated one."""
-        return None if self.found is None else self.found.pixel_size_nm / self.stated_nm - 1
+        """Relative difference of the found size from the one that is used."""
+        return None if self.found is None else self.found.pixel_size_nm / self.used_nm - 1
+
+    @property
+    def uncertainty(self) -> float | None:
+        """Relative standard uncertainty of the found size: of the fit, and of the lattice (rectangular, GUM 4.3.7)."""
+        if self.found is None:
+            return None
+        low, high = self.found.pixel_size_interval_nm
+        return math.hypot((high - low) / (2 * 1.96 * self.found.pixel_size_nm), STRAIN / math.sqrt(3))
 
     @property
     def disagrees(self) -> bool:
-        """Whether the stated size is outside the interval, and off by more than a thousandth."""
-        if self.found is None:
+        """Whether the two are further apart than three times what is known of their uncertainties allows."""
+        if self.difference is None or self.uncertainty is None:
             return False
-        low, high = self.found.pixel_size_interval_nm
-        return not low <= self.stated_nm <= high and abs(self.found.pixel_size_nm / self.stated_nm - 1) > AGREEING
+        return abs(self.difference) > COVERAGE * math.hypot(self.uncertainty, self.used_uncertainty or 0.0)
+
+    @property
+    def name(self) -> str:
+        """What the session is called."""
+        return self.session or "all"
 
 
 def check_scale(out: Path, lattice: str, *, micrographs: int = MICROGRAPHS) -> list[SessionScale]:
@@ -73,18 +102,71 @@ def check_scale(out: Path, lattice: str, *, micrographs: int = MICROGRAPHS) -> l
     """
     spacings = _spacings(lattice)
     rows = read_manifest(out).micrographs
-    sessions = rows["session"].fillna("all").astype(str)
+    sessions = rows["session"].fillna("").astype(str)
+    stated = rows["stated_pixel_size_nm"].fillna(rows["pixel_size_nm"])
     found = []
-    for (session, _), members in rows.groupby([sessions, rows["pixel_size_nm"]], sort=True):
-        stated = float(members["pixel_size_nm"].iloc[0])
+    for _, members in rows.groupby([sessions, stated, rows["pixel_size_nm"]], sort=True):
         chosen = members["micrograph"].to_numpy()
         chosen = chosen[np.unique(np.linspace(0, len(chosen) - 1, micrographs).round().astype(int))]
         spots = [find_spots(read_pixels(out / STORE_FOLDER, str(name))) for name in chosen]
-        scale = scale_from_lattice(spots, stated, spacings)
-        found.append(SessionScale(str(session), len(chosen), stated, scale))
-    (out / TABLE).parent.mkdir(parents=True, exist_ok=True)
+        session, used = sessions[members.index[0]] or None, float(members["pixel_size_nm"].iloc[0])
+        doubt = float(members["pixel_size_uncertainty"].max())
+        found.append(
+            SessionScale(
+                session=session,
+                micrographs=len(chosen),
+                stated_nm=float(stated[members.index[0]]),
+                used_nm=used,
+                used_uncertainty=None if math.isnan(doubt) else doubt,
+                found=scale_from_lattice(spots, used, spacings),
+            )
+        )
     commit_bytes(out / TABLE, pd.DataFrame([_row(each) for each in found]).to_csv(index=False).encode())
     return found
+
+
+def recalibrate(out: Path, lattice: str, found: Sequence[SessionScale]) -> list[Recalibration]:
+    """Record the sizes that were found as those to be used from the next run on; sessions without any keep theirs.
+
+    Nothing else changes: a recalibration that is cut off before its one file is written leaves everything as it was,
+    and the run that follows measures the particles anew on the stored maps, going on like any other if it is cut off.
+
+    Parameters
+    ----------
+    out : Path
+        Results of a run.
+    lattice : str
+        What `check_scale` was given.
+    found : sequence of SessionScale
+        What it gave.
+
+    Returns
+    -------
+    list of Recalibration
+        Those of the sessions that a lattice was seen in.
+    """
+    made = [
+        Recalibration(each.session, each.stated_nm, each.found.pixel_size_nm, each.uncertainty, _source(lattice))
+        for each in found
+        if each.found is not None and each.uncertainty is not None
+    ]
+    replaced = {(each.session, each.stated_nm) for each in made}
+    with OutputLock(out):
+        before = [each for each in read_recalibrations(out) if (each.session, each.stated_nm) not in replaced]
+        if made:
+            write_recalibrations(out, [*before, *made])
+    return made
+
+
+def undo_recalibration(out: Path) -> bool:
+    """Have the stated sizes count again from the next run on; say whether anything had replaced them."""
+    read_manifest(out)  # or it is no folder of results
+    with OutputLock(out):
+        return remove_recalibrations(out)
+
+
+def _source(lattice: str) -> str:
+    return PIXEL_SIZE_LATTICE + lattice
 
 
 def _spacings(lattice: str) -> np.ndarray:
@@ -106,7 +188,8 @@ def _spacings(lattice: str) -> np.ndarray:
 
 def _row(each: SessionScale) -> dict[str, object]:
     scale = each.found
-    row: dict[str, object] = {"session": each.session, "n_micrographs": each.micrographs, "stated_nm": each.stated_nm}
+    row: dict[str, object] = {"session": each.name, "n_micrographs": each.micrographs, "stated_nm": each.stated_nm}
+    row["used_nm"] = each.used_nm
     if scale is None:
         return row | {"spots": 0}
     low, high = scale.pixel_size_interval_nm
@@ -116,6 +199,7 @@ def _row(each: SessionScale) -> dict[str, object]:
         "found_nm": scale.pixel_size_nm,
         "found_low_nm": low,
         "found_high_nm": high,
+        "relative_uncertainty": each.uncertainty,
         "difference": each.difference,
         "disagrees": each.disagrees,
         "anisotropy": scale.anisotropy,

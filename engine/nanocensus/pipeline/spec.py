@@ -29,13 +29,17 @@ class InputSection:
     folder: Path
     """Folder of the micrographs; its first level of folders are the samples, unless a table or pattern says otherwise."""
     table: Path | None = None
-    """A samples.csv or micrographs.csv with sample, group, session, order, pixel_size_nm, mask, model, image and conditions."""
+    """A samples.csv or micrographs.csv with sample, group, session, order, pixel_size_nm, pixel_size_uncertainty,
+    mask, model, image and conditions."""
     pattern: str | None = None
     """Where names are in the paths, e.g. "{sample}/{group}/{order}_*.tif"."""
     pixel_size_nm: float | None = None
     """Side of a pixel in nm, for all files; goes before what the files say."""
     pixel_size_assumed: bool = False
     """Whether that pixel size is made up: every length in the results then says so."""
+    pixel_size_uncertainty: float | None = None
+    """Relative standard uncertainty of the pixel sizes, whoever states them (0.01 is 1 %); it goes into the uncertainty
+    of every length. Unknown if absent."""
 
     def __post_init__(self) -> None:
         """Check that an assumption is stated."""

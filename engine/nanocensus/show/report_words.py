@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 import xarray as xr
 
-from nanocensus.schema import PIXEL_SIZE_ASSUMED
+from nanocensus.schema import PIXEL_SIZE_ASSUMED, PIXEL_SIZE_LATTICE
 from nanocensus.show.content import ReportContent
 from nanocensus.show.numbers import count, counted, statistic_words
 from nanocensus.show.report_tables import flattened
@@ -98,11 +98,15 @@ def _calibration(micrographs: pd.DataFrame) -> list[str]:
         doubt = rows["pixel_size_uncertainty"].dropna()
         more = f", relative standard uncertainty {100 * float(doubt.max()):.2g} %" if len(doubt) else ""
         whose = "assumed, not measured" if source == PIXEL_SIZE_ASSUMED else _source_words(source)
+        if source.startswith(PIXEL_SIZE_LATTICE):
+            whose += f" instead of {float(rows['stated_pixel_size_nm'].iloc[0]):.5g} nm"
         sentences.append(f"{size:.5g} nm ({whose}{more}; {counted(len(rows), 'micrograph')})")
     return sentences
 
 
 def _source_words(source: str) -> str:
+    if source.startswith(PIXEL_SIZE_LATTICE):
+        return f"from the micrographs' own fringes: {source}"
     return "given by the user" if source == "given" else f"from the files: {source}"
 
 

@@ -22,6 +22,7 @@ from nanocensus.store.micrographs import (
     write_micrograph,
 )
 from nanocensus.store.readers import RecordedImage, read_image
+from nanocensus.store.recalibration import Recalibration, read_recalibrations, recalibrated, stated_size
 from nanocensus.store.sources import Source
 from nanocensus.store.stamps import Stamp, read_stamps, stamp, write_stamps
 
@@ -74,7 +75,7 @@ def ingest(sources: Sequence[Source], out: Path, *, map: Map = builtins.map, com
     """Bring micrographs into an output folder; every source becomes a row of the index or a refusal.
 
     A source that was ingested before, by name and content, keeps what was computed from it; if its sample or pixel
-    size changed, its particles no longer count. One whose content changed under its name becomes a new micrograph.
+    size changed, its particles no longer count. A recalibration that was recorded goes before all stated sizes. One whose content changed under its name becomes a new micrograph.
     Of equal contents the one that is there, then the first source, stays; the others are refused. A file of the size
     and time of change that it had is not read again. The caller holds the `OutputLock`.
 
@@ -102,6 +103,7 @@ def ingest(sources: Sequence[Source], out: Path, *, map: Map = builtins.map, com
     """
     store = out / STORE_FOLDER
     create_store(store)
+    recalibrations = read_recalibrations(out)
     before = read_manifest(out) if (out / MICROGRAPHS_FILE).exists() else Manifest.from_rows([], [])
     named: dict[str, Source] = {}
     refusals: list[dict[str, str]] = []
@@ -129,7 +131,7 @@ def ingest(sources: Sequence[Source], out: Path, *, map: Map = builtins.map, com
         if reason:
             refusals.append(_refused(source, reason))
         else:
-            winners.append((source, _row(source, result.facts, rows.get(source.name))))
+            winners.append((source, _row(source, result.facts, rows.get(source.name), recalibrations)))
         _report(source, reason, result, rows.get(source.name))
     for source, row in winners:  # of equal contents any may have been written first; the one that stays gives the name
         describe_micrograph(store, row["micrograph"], name=source.name, pixel_size_nm=row["pixel_size_nm"])
@@ -170,10 +172,10 @@ def _read_what_changed(
 
 def _known_facts(source: Source, row: Mapping[str, Any]) -> dict[str, Any] | None:
     """Give what an earlier run found out about a file, or None if that does not answer today's questions."""
-    from_user = row["pixel_size_source"] in ("given", "assumed")
-    if row["status"] == "failed" or (source.pixel_size_nm is None and from_user):
+    size, said_by = stated_size(row)
+    if row["status"] == "failed" or (source.pixel_size_nm is None and said_by in ("given", "assumed")):
         return None
-    facts = {name: row[name] for name in _FACTS}
+    facts = {name: row[name] for name in _FACTS} | {"pixel_size_nm": size, "pixel_size_source": said_by}
     if source.pixel_size_nm is not None:
         facts |= {"pixel_size_nm": source.pixel_size_nm, "pixel_size_source": str(source.pixel_size_source)}
     return facts
@@ -257,7 +259,12 @@ def calibrate(source: Source, image: RecordedImage) -> tuple[float, str]:
     return side, stated.source
 
 
-def _row(source: Source, facts: Mapping[str, Any], before: Mapping[str, Any] | None) -> dict[str, Any]:
+def _row(
+    source: Source,
+    facts: Mapping[str, Any],
+    before: Mapping[str, Any] | None,
+    recalibrations: Sequence[Recalibration],
+) -> dict[str, Any]:
     row: dict[str, Any] = {
         **facts,
         "name": source.name,
@@ -265,14 +272,16 @@ def _row(source: Source, facts: Mapping[str, Any], before: Mapping[str, Any] | N
         "group": source.group,
         "session": source.session,
         "order": source.order,
+        "pixel_size_uncertainty": source.pixel_size_uncertainty,
         "model": source.model,
         "truth": source.mask.name if source.mask is not None else None,
         "status": "ingested",
         **{f"{CONDITION_PREFIX}{name}": value for name, value in source.conditions.items()},
     }
+    row |= recalibrated(row, recalibrations)
     if before is None or before["content_digest"] != facts["content_digest"]:
         return row
-    row |= {stage: before[stage] for stage in (*_STAGES, "pixel_size_uncertainty")}
+    row |= {stage: before[stage] for stage in _STAGES}
     if (before["sample"], before["pixel_size_nm"]) != (row["sample"], row["pixel_size_nm"]):
         row |= _MEASURED
     return row
