@@ -12,6 +12,7 @@ from nanocensus.measure.acceptance import FAILED, REASONS, apply_criteria, count
 from nanocensus.pipeline.spec import Job
 from nanocensus.statistics import binning
 from nanocensus.statistics.cells import cells
+from nanocensus.statistics.combined import relative_uncertainties, with_scale
 from nanocensus.statistics.density import densities
 from nanocensus.statistics.estimation import estimate
 from nanocensus.statistics.partitions import Particles
@@ -68,7 +69,10 @@ def analyse_run(job: Job) -> Analysis:
         analysis = Analysis(None, None, {}, counts)
         _remove_statistics(job.out)  # those of an earlier run would stand beside counts that deny them
     else:
-        by_sample, by_size = _statistics(flagged[flagged[FAILED] == 0], micrographs, job)
+        scale = relative_uncertainties(micrographs)
+        by_sample, by_size = (
+            with_scale(found, scale) for found in _statistics(flagged[flagged[FAILED] == 0], micrographs, job)
+        )
         shapes = _densities(flagged[flagged[FAILED] == 0], job)
         analysis = Analysis(by_sample, by_size, shapes, counts)
         for which, dataset in ((BY_SAMPLE, by_sample), (BY_SIZE, by_size)):
