@@ -207,7 +207,8 @@ def export(
 def scale(
     out: OutFolder,
     lattice: Annotated[
-        str | None, typer.Option(help="Co3O4, Au, ..., or spacings of planes in nm between commas.")
+        str | None,
+        typer.Option(help='Co3O4, Au, ...; a .cif; "4.08 F" (cubic, angstroms); or spacings in nm between commas.'),
     ] = None,
     recalibrate: Annotated[
         bool, typer.Option("--recalibrate", help="Use the sizes that are found, from the next run on.")

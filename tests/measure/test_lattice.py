@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from nanocensus.measure.lattice import LATTICES, find_spots, scale_from_lattice, spacings_nm
+from nanocensus.measure.crystals import spacings_nm
+from nanocensus.measure.lattice import find_spots, scale_from_lattice
 
 STATED_NM = 0.086
 
@@ -68,10 +69,3 @@ def test_a_spot_lies_where_the_wave_is():
         np.testing.assert_allclose(sign * spots.frequency, np.tile(frequency, (len(sign), 1)), atol=1e-3)
         assert len(spots.strength) == 49
         assert spots.window.max() == 6
-
-
-@pytest.mark.parametrize("lattice", LATTICES)
-def test_spacings_are_those_of_cubic_planes(lattice):
-    constant, reflections = LATTICES[lattice]
-    for spacing, (h, k, l) in zip(spacings_nm(lattice), reflections, strict=True):
-        assert (constant / spacing) ** 2 == pytest.approx(h * h + k * k + l * l)

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from nanocensus.cli import app
 from nanocensus.errors import CalibrationError, InputError
-from nanocensus.pipeline.scale import TABLE, check_scale
+from nanocensus.pipeline.scale import TABLE, check_scale, lattice_spacings
 from nanocensus.store.ingest import STORE_FOLDER, ingest
 from nanocensus.store.manifest import read_manifest
 from nanocensus.store.recalibration import RECALIBRATION_FILE
@@ -63,7 +63,29 @@ def test_the_command_says_which_session_disagrees(out):
     assert "disagrees monday" not in text
 
 
-@pytest.mark.parametrize("lattice", ["Unobtainium", "0.2,x", "0.2,-1", ""])
+def test_a_crystal_file_and_a_cubic_constant_are_lattices_too(out, tmp_path):
+    cif = tmp_path / "spinel.cif"
+    cell = "\n".join(f"_cell_length_{edge} 8.0840(3)" for edge in "abc")
+    cif.write_text(f"data_spinel\n_symmetry_space_group_name_H-M 'F d -3 m'\n{cell}\n")
+    for lattice in (str(cif), "8.084 F"):
+        monday, tuesday, wednesday = check_scale(out, lattice)
+        assert abs(monday.difference) < 2e-3
+        assert tuesday.difference == pytest.approx(0.01, abs=2e-3)
+        assert wednesday.found is None
+    CliRunner().invoke(app, ["scale", str(out), "--lattice", str(cif), "--recalibrate"])
+    take_in(out)
+    assert sizes(out).loc["tuesday", "pixel_size_source"] == "lattice spinel.cif"  # no path in a table
+
+
+@pytest.mark.parametrize("content", [None, b"no crystal", b"\xff\xfe\0", b"data_x\n" * 2_000_000])
+def test_a_file_that_is_no_crystal_is_refused(tmp_path, content):
+    if content is not None:
+        (tmp_path / "x.cif").write_bytes(content)
+    with pytest.raises(InputError, match=r"x\.cif"):
+        lattice_spacings(str(tmp_path / "x.cif"))
+
+
+@pytest.mark.parametrize("lattice", ["Unobtainium", "0.408 F", "4.08 Q", "408 F", "0.2,x", "0.2,-1", ""])
 def test_an_unknown_lattice_is_refused_with_those_that_are_known(tmp_path, lattice):
     with pytest.raises(InputError, match="one of Co3O4"):
         check_scale(tmp_path, lattice)

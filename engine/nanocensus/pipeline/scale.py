@@ -1,15 +1,19 @@
 """The stated sizes of pixels, held against what the micrographs' own lattice fringes say."""
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
 from nanocensus.errors import InputError
-from nanocensus.measure.lattice import LATTICES, Scale, find_spots, scale_from_lattice, spacings_nm
+from nanocensus.measure.cif import crystal_of_cif
+from nanocensus.measure.crystals import LATTICES, Cell, Crystal, crystal_spacings_nm, spacings_nm
+from nanocensus.measure.lattice import Scale, find_spots, scale_from_lattice
 from nanocensus.schema import PIXEL_SIZE_LATTICE
 from nanocensus.store.commit import commit_bytes
 from nanocensus.store.ingest import STORE_FOLDER
@@ -23,6 +27,10 @@ from nanocensus.store.recalibration import (
 )
 
 TABLE = "tables/scale.csv"
+CIF_SUFFIX = ".cif"
+LARGEST_CIF = 10_000_000
+SMALLEST_NM, LARGEST_NM = 0.2, 5.0
+"""Constants of cubic lattices lie between: outside, nanometres were mistaken for angstroms."""
 STRAIN = 1e-3
 """Largest relative difference of a lattice from its stated constants that is nobody's error: strain, size, composition."""
 COVERAGE = 3.0
@@ -85,7 +93,8 @@ def check_scale(out: Path, lattice: str, *, micrographs: int = MICROGRAPHS) -> l
     out : Path
         Results of a run, or of `nanocensus ingest`.
     lattice : str
-        A name in `nanocensus.measure.lattice.LATTICES`, or spacings of planes in nm between commas.
+        A name in `nanocensus.measure.crystals.LATTICES`, the path of a CIF, constant and centring of a cubic crystal in
+        angstroms ("4.08 F"), or spacings of planes in nm between commas.
     micrographs : int
         Most that are looked at of each session.
 
@@ -96,11 +105,11 @@ def check_scale(out: Path, lattice: str, *, micrographs: int = MICROGRAPHS) -> l
     Raises
     ------
     InputError
-        If the lattice is unknown.
+        If the lattice is unknown, or its CIF cannot be read.
     StoreError
         If the results are damaged.
     """
-    spacings = _spacings(lattice)
+    spacings = lattice_spacings(lattice)
     rows = read_manifest(out).micrographs
     sessions = rows["session"].fillna("").astype(str)
     stated = rows["stated_pixel_size_nm"].fillna(rows["pixel_size_nm"])
@@ -166,12 +175,30 @@ def undo_recalibration(out: Path) -> bool:
 
 
 def _source(lattice: str) -> str:
-    return PIXEL_SIZE_LATTICE + lattice
+    return PIXEL_SIZE_LATTICE + (Path(lattice).name if lattice.endswith(CIF_SUFFIX) else lattice)
 
 
-def _spacings(lattice: str) -> np.ndarray:
+def lattice_spacings(lattice: str) -> Float[np.ndarray, " spacing"]:
+    """Give the spacings of the planes to look for, nm, of a lattice as `check_scale` takes it.
+
+    Raises
+    ------
+    InputError
+        If it is unknown.
+
+    Examples
+    --------
+    >>> lattice_spacings("4.0786 F").round(4)
+    array([0.2355, 0.2039, 0.1442, 0.123 , 0.1177])
+    """
     if lattice in LATTICES:
         return spacings_nm(lattice)
+    if lattice.endswith(CIF_SUFFIX):
+        return crystal_spacings_nm(crystal_of_cif(_cif_text(Path(lattice)), lattice))
+    if cubic := re.fullmatch(r"(\d+\.?\d*) ?([PIF])", lattice):
+        edge = float(cubic[1]) / 10
+        if SMALLEST_NM < edge < LARGEST_NM:
+            return crystal_spacings_nm(Crystal(Cell(edge, edge, edge), cubic[2]))
     try:
         given = np.array([float(part) for part in lattice.split(",")])
     except ValueError:
@@ -179,11 +206,28 @@ def _spacings(lattice: str) -> np.ndarray:
     if not len(given) or not (np.isfinite(given) & (given > 0)).all():
         raise InputError(
             "lattice",
-            expected="one of " + ", ".join(LATTICES) + ", or spacings in nm such as 0.4667,0.2858,0.2437",
+            expected="one of "
+            + ", ".join(LATTICES)
+            + ', a .cif file, a cubic constant in angstroms such as "4.08 F", or '
+            "spacings in nm such as 0.4667,0.2858,0.2437",
             got=repr(lattice),
             remedy="Give the spacings of the planes whose fringes show.",
         )
     return given
+
+
+def _cif_text(path: Path) -> str:
+    try:
+        if path.stat().st_size > LARGEST_CIF:
+            raise InputError(
+                str(path), expected=f"at most {LARGEST_CIF} bytes", got=str(path.stat().st_size),
+                remedy="Give the file of one crystal, without its diffraction data.",
+            )  # fmt: skip
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError as cause:
+        raise InputError(
+            str(path), expected="a CIF", got=str(cause.strerror), remedy="Check the path, relative to where you are."
+        ) from None
 
 
 def _row(each: SessionScale) -> dict[str, object]:
