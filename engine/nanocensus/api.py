@@ -21,6 +21,7 @@ from nanocensus.pipeline.merit import LARGE_PX
 from nanocensus.pipeline.record import RunSummary, job_of_run
 from nanocensus.pipeline.reporting import report_run
 from nanocensus.pipeline.runner import census
+from nanocensus.pipeline.scale import check_scale
 from nanocensus.pipeline.spec import Job, model_path, parse_job, read_job
 from nanocensus.segment.weights import Model, load_model, model_names
 from nanocensus.show import figures
@@ -122,6 +123,8 @@ def run(
     job = dataclasses.replace(job, cluster=cluster, out=job.out if out is None else Path(out).absolute())
     with OutputLock(job.out):
         summary = census(job, client=client, on_progress=on_progress)
+        if job.scale.lattice is not None:
+            check_scale(job.out, job.scale.lattice, micrographs=job.scale.micrographs, on_progress=on_progress)
         report_run(job, analyse_run(job))
     return summary
 

@@ -230,7 +230,8 @@ def scale(
         "session", "micrographs", "spots", "stated, nm", "used, nm", "found, nm", "difference", "anisotropy",
         title=Text(lattice),
     )  # fmt: skip
-    found = check_scale(out, lattice)
+    with _progress() as on_progress:
+        found = check_scale(out, lattice, on_progress=on_progress)
     for each in found:
         row = [each.name, str(each.micrographs)]
         sizes = [f"{each.stated_nm:.5g}", f"{each.used_nm:.5g}"]
@@ -251,7 +252,7 @@ def scale(
         if each.disagrees and not recalibrate:
             _say(f"{each.name}: say --recalibrate to use the size that was found, or find out why", "disagrees", "red")
     if recalibrate:
-        made = record(out, lattice, found)
+        made = record(out, found)
         for one in made:
             size = f"{one.stated_nm:.5g} nm becomes {one.pixel_size_nm:.5f} nm (u = {one.uncertainty:.2%})"
             _say(f"{one.session or 'all'}: {size}", "recalibrated", "green")

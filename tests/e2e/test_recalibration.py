@@ -39,7 +39,7 @@ def test_lengths_follow_with_the_next_run_and_nothing_is_segmented_anew(recorded
     assert digests(out, "tables/*.csv") == digests(finished[0], "tables/*.csv")  # until then all is as it was
     maps = "micrographs.zarr/*/probability/0/**/*"
     before, segmented = particles(out), digests(out, maps)
-    nc.run(job_of(out), client)
+    nc.run(job_of(out, scale={"lattice": "Co3O4"}), client)
     after = particles(out)
     assert digests(out, maps) == segmented
     for column in PARTICLES.columns:
@@ -56,6 +56,8 @@ def test_lengths_follow_with_the_next_run_and_nothing_is_segmented_anew(recorded
     assert index["status"].eq("done").all()
     assert verify(out) == []
     assert "from the micrographs&#39; own fringes: lattice Co3O4 instead of 0.1 nm" in (out / "report.html").read_text()
+    said = "Scale: no lattice of Co3O4 is seen, so that 0.103 nm is not checked."
+    assert said in (out / "report.html").read_text()
     assert nc.run(job_of(out), client).n_reused == 8
 
 

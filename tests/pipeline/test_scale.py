@@ -1,5 +1,7 @@
 """Stated pixel sizes against the lattice of the micrographs in a store."""
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,17 +11,22 @@ from typer.testing import CliRunner
 
 from nanocensus.cli import app
 from nanocensus.errors import CalibrationError, InputError
-from nanocensus.pipeline.scale import TABLE, check_scale, lattice_spacings
+from nanocensus.measure.lattice import find_spots
+from nanocensus.pipeline import scale as module
+from nanocensus.pipeline.lattices import lattice_spacings
+from nanocensus.pipeline.scale import TABLE, SessionScale, check_scale, known_scales
+from nanocensus.pipeline.scale_words import scale_in_words
 from nanocensus.store.ingest import STORE_FOLDER, ingest
 from nanocensus.store.manifest import read_manifest
 from nanocensus.store.recalibration import RECALIBRATION_FILE
 from nanocensus.store.sources import find_sources
 
 
-@pytest.fixture
-def out(tmp_path, lattice_micrograph):
+@pytest.fixture(scope="module")
+def ingested(tmp_path_factory, lattice_micrograph):
     """Three sessions: one whose header is right, one whose is 1 % too small, one without a lattice."""
-    rng, raw = np.random.default_rng(8), tmp_path / "raw"
+    rng, folder = np.random.default_rng(8), tmp_path_factory.mktemp("scale")
+    raw = folder / "raw"
     raw.mkdir()
     lines = ["file,session"]
     for session, true, fringes in (("monday", 0.086, 0.35), ("tuesday", 0.08686, 0.35), ("wednesday", 0.086, 0.0)):
@@ -31,8 +38,16 @@ def out(tmp_path, lattice_micrograph):
             )
             lines.append(f"{name},{session}")
     (raw / "micrographs.csv").write_text("\n".join(lines) + "\n")
-    take_in(tmp_path / "out")
-    return tmp_path / "out"
+    take_in(folder / "out")
+    check_scale(folder / "out", "Co3O4")  # so that the tests below find it in the table
+    return folder
+
+
+@pytest.fixture
+def out(ingested, tmp_path):
+    """A copy of it that a test may change."""
+    shutil.copytree(ingested, tmp_path / "copy")
+    return tmp_path / "copy" / "out"
 
 
 def take_in(out):
@@ -50,8 +65,8 @@ def test_each_session_is_held_against_its_lattice(out):
     assert wednesday.found is None
     assert not wednesday.disagrees
     table = pd.read_csv(out / TABLE).set_index("session")
-    assert table.loc["tuesday", "found_nm"] == tuesday.found.pixel_size_nm
-    assert table["spots"].gt(0).to_dict() == {"monday": True, "tuesday": True, "wednesday": False}
+    assert table.loc["tuesday", "pixel_size_nm"] == tuesday.found.pixel_size_nm
+    assert table["lattice_seen"].to_dict() == {"monday": True, "tuesday": True, "wednesday": False}
 
 
 def test_the_command_says_which_session_disagrees(out):
@@ -156,3 +171,43 @@ def test_impossible_uncertainties_are_refused(out, stated):
 
 def test_without_a_lattice_the_command_asks_for_one(out):
     assert isinstance(CliRunner().invoke(app, ["scale", str(out)]).exception, InputError)
+
+
+def test_what_was_looked_at_is_known_until_its_size_in_use_changes(out, monkeypatch):
+    first = check_scale(out, "Co3O4")
+    looked = []
+    monkeypatch.setattr(module, "find_spots", lambda pixels: looked.append(pixels) or find_spots(pixels[:8, :8]))
+    assert check_scale(out, "Co3O4") == first == known_scales(out)
+    assert not looked
+    assert not any(each.found for each in check_scale(out, "Au"))  # other spacings are looked for anew, here in nothing
+    assert len(looked) == 6
+    monkeypatch.undo()
+    assert check_scale(out, "Co3O4") == first  # anew, since the table held those of Au, and to the same bit
+    CliRunner().invoke(app, ["scale", str(out), "--lattice", "Co3O4", "--recalibrate"])
+    assert known_scales(out) == first
+    take_in(out)
+    assert [each.session for each in known_scales(out)] == ["wednesday"]  # the others have other sizes now
+
+
+@pytest.mark.parametrize("content", [b"", b"session\n1\n", b"\xff\xfe"])
+def test_a_table_that_something_else_wrote_is_nothing_known(out, content):
+    (out / TABLE).write_bytes(content)
+    assert known_scales(out) == []
+
+
+def test_what_the_check_says(out):
+    monday, tuesday, wednesday = map(scale_in_words, check_scale(out, "Co3O4"))
+    assert monday.startswith("Scale of session monday: Co3O4 fringes give 0.08")
+    assert monday.endswith(": the two agree.")
+    assert "disagrees with the lattice" in tuesday
+    assert "% from the 0.086 nm in use" in tuesday
+    assert "no lattice of Co3O4 is seen" in wednesday
+
+
+def test_a_difference_of_three_standard_uncertainties_is_the_bound(out):
+    tuesday = check_scale(out, "Co3O4")[1]
+    bound = 3 * tuesday.uncertainty
+    for factor, disagrees in ((0.99, False), (1.01, True)):
+        used = tuesday.found.pixel_size_nm / (1 + factor * bound)
+        assert SessionScale("x", None, 2, used, used, None, tuesday.found).disagrees is disagrees
+        assert not SessionScale("x", None, 2, used, used, bound, tuesday.found).disagrees  # of which one is unsure

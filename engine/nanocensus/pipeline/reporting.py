@@ -14,6 +14,8 @@ from nanocensus.pipeline.agreement import Agreement, agreement_of_run
 from nanocensus.pipeline.analyse import Analysis
 from nanocensus.pipeline.criteria_words import criteria_in_words, reason_in_words
 from nanocensus.pipeline.record import run_record
+from nanocensus.pipeline.scale import known_scales
+from nanocensus.pipeline.scale_words import scale_in_words
 from nanocensus.pipeline.spec import Job
 from nanocensus.schema import PIXEL_SIZE_ASSUMED
 from nanocensus.segment.flatfield import unevenness
@@ -57,6 +59,7 @@ def report_run(job: Job, analysis: Analysis) -> Path:
     agreement = agreement_of_run(job.out, level=job.statistics.level)
     assumed = bool((micrographs["pixel_size_source"] == PIXEL_SIZE_ASSUMED).any())
     record = run_record(job.out)
+    scales = known_scales(job.out)
     content = ReportContent(
         title=job.title,
         samples=[str(sample) for sample in micrographs["sample"].drop_duplicates()],
@@ -72,7 +75,8 @@ def report_run(job: Job, analysis: Analysis) -> Path:
         pictures=_with_flattened(list(_pictures(job, micrographs)), job),
         agreement=agreement.rows if len(agreement.rows) else None,
         tables=_agreement_table(agreement, job.statistics.level),
-        warnings=domain_warnings(micrographs),
+        scale=[scale_in_words(each) for each in scales if not each.disagrees],
+        warnings=[*domain_warnings(micrographs), *(scale_in_words(each) for each in scales if each.disagrees)],
         provenance={key: value for key, value in record.items() if key not in ("seconds", "n_reused")},
     )
     path = job.out / REPORT

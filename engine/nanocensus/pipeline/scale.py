@@ -1,19 +1,18 @@
 """The stated sizes of pixels, held against what the micrographs' own lattice fringes say."""
 
+import csv
 import math
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
 
-from nanocensus.errors import InputError
-from nanocensus.measure.cif import crystal_of_cif
-from nanocensus.measure.crystals import LATTICES, Cell, Crystal, crystal_spacings_nm, spacings_nm
 from nanocensus.measure.lattice import Scale, find_spots, scale_from_lattice
+from nanocensus.pipeline.dispatch import OnProgress, Progress, silent
+from nanocensus.pipeline.lattices import lattice_name, lattice_spacings
+from nanocensus.provenance import digest
 from nanocensus.schema import PIXEL_SIZE_LATTICE
 from nanocensus.store.commit import commit_bytes
 from nanocensus.store.ingest import STORE_FOLDER
@@ -27,10 +26,8 @@ from nanocensus.store.recalibration import (
 )
 
 TABLE = "tables/scale.csv"
-CIF_SUFFIX = ".cif"
-LARGEST_CIF = 10_000_000
-SMALLEST_NM, LARGEST_NM = 0.2, 5.0
-"""Constants of cubic lattices lie between: outside, nanometres were mistaken for angstroms."""
+SCALE_VERSION = 1
+"""Raise it when the same micrographs would give another size: the table of an earlier check is then not used again."""
 STRAIN = 1e-3
 """Largest relative difference of a lattice from its stated constants that is nobody's error: strain, size, composition."""
 COVERAGE = 3.0
@@ -43,6 +40,8 @@ MICROGRAPHS = 20
 class SessionScale:
     """What is stated and used of the micrographs of a session, and what their lattice says."""
 
+    lattice: str
+    """What it is called."""
     session: str | None
     """None for micrographs without one."""
     micrographs: int
@@ -55,6 +54,8 @@ class SessionScale:
     """Relative standard uncertainty of that, where it is known."""
     found: Scale | None
     """None if no lattice is seen."""
+    causes: str = ""
+    """Digest of all that `found` depends on."""
 
     @property
     def difference(self) -> float | None:
@@ -82,21 +83,25 @@ class SessionScale:
         return self.session or "all"
 
 
-def check_scale(out: Path, lattice: str, *, micrographs: int = MICROGRAPHS) -> list[SessionScale]:
+def check_scale(
+    out: Path, lattice: str, *, micrographs: int = MICROGRAPHS, on_progress: OnProgress = silent
+) -> list[SessionScale]:
     """Find the size of a pixel in each session of a run's micrographs, and write a table of it beside the results.
 
     Micrographs of one session that state different sizes were recorded at different magnifications, and are looked at
-    apart; those without a session belong together.
+    apart; those without a session belong together. What the table says already of the same micrographs is not looked for
+    again.
 
     Parameters
     ----------
     out : Path
         Results of a run, or of `nanocensus ingest`.
     lattice : str
-        A name in `nanocensus.measure.crystals.LATTICES`, the path of a CIF, constant and centring of a cubic crystal in
-        angstroms ("4.08 F"), or spacings of planes in nm between commas.
+        As `lattices.lattice_spacings` takes it.
     micrographs : int
         Most that are looked at of each session.
+    on_progress : callable
+        Told how many micrographs were looked at.
 
     Returns
     -------
@@ -111,30 +116,34 @@ def check_scale(out: Path, lattice: str, *, micrographs: int = MICROGRAPHS) -> l
     """
     spacings = lattice_spacings(lattice)
     rows = read_manifest(out).micrographs
-    sessions = rows["session"].fillna("").astype(str)
-    stated = rows["stated_pixel_size_nm"].fillna(rows["pixel_size_nm"])
+    known = {each.causes: each.found for each in _read_table(out)}
+    chosen = [_evenly(members, micrographs) for _, members in rows.groupby(_groups(rows), sort=True, dropna=False)]
+    looked_at, total = 0, sum(map(len, chosen))
     found = []
-    for _, members in rows.groupby([sessions, stated, rows["pixel_size_nm"]], sort=True):
-        chosen = members["micrograph"].to_numpy()
-        chosen = chosen[np.unique(np.linspace(0, len(chosen) - 1, micrographs).round().astype(int))]
-        spots = [find_spots(read_pixels(out / STORE_FOLDER, str(name))) for name in chosen]
-        session, used = sessions[members.index[0]] or None, float(members["pixel_size_nm"].iloc[0])
-        doubt = float(members["pixel_size_uncertainty"].max())
-        found.append(
-            SessionScale(
-                session=session,
-                micrographs=len(chosen),
-                stated_nm=float(stated[members.index[0]]),
-                used_nm=used,
-                used_uncertainty=None if math.isnan(doubt) else doubt,
-                found=scale_from_lattice(spots, used, spacings),
-            )
-        )
+    for members in chosen:
+        names, used = [str(name) for name in members["micrograph"]], float(members["pixel_size_nm"].iloc[0])
+        causes = digest("scale", SCALE_VERSION, list(spacings), used, names)
+        if causes not in known:
+            spots = []
+            for done, name in enumerate(names, looked_at + 1):
+                spots.append(find_spots(read_pixels(out / STORE_FOLDER, name)))
+                on_progress(Progress("scale", done, total))
+            known[causes] = scale_from_lattice(spots, used, spacings)
+        looked_at += len(names)
+        found.append(_session(members, lattice_name(lattice), known[causes], causes))
+    on_progress(Progress("scale", total, total))
     commit_bytes(out / TABLE, pd.DataFrame([_row(each) for each in found]).to_csv(index=False).encode())
     return found
 
 
-def recalibrate(out: Path, lattice: str, found: Sequence[SessionScale]) -> list[Recalibration]:
+def known_scales(out: Path) -> list[SessionScale]:
+    """Give what the last check found of sessions whose pixel size is still the one that it was held against."""
+    rows = read_manifest(out).micrographs
+    now = set(zip(*(group.astype(object).where(group.notna(), None) for group in _groups(rows)), strict=True))
+    return [each for each in _read_table(out) if (each.session, each.stated_nm, each.used_nm) in now]
+
+
+def recalibrate(out: Path, found: Sequence[SessionScale]) -> list[Recalibration]:
     """Record the sizes that were found as those to be used from the next run on; sessions without any keep theirs.
 
     Nothing else changes: a recalibration that is cut off before its one file is written leaves everything as it was,
@@ -144,10 +153,8 @@ def recalibrate(out: Path, lattice: str, found: Sequence[SessionScale]) -> list[
     ----------
     out : Path
         Results of a run.
-    lattice : str
-        What `check_scale` was given.
     found : sequence of SessionScale
-        What it gave.
+        What `check_scale` gave.
 
     Returns
     -------
@@ -155,7 +162,9 @@ def recalibrate(out: Path, lattice: str, found: Sequence[SessionScale]) -> list[
         Those of the sessions that a lattice was seen in.
     """
     made = [
-        Recalibration(each.session, each.stated_nm, each.found.pixel_size_nm, each.uncertainty, _source(lattice))
+        Recalibration(
+            each.session, each.stated_nm, each.found.pixel_size_nm, each.uncertainty, PIXEL_SIZE_LATTICE + each.lattice
+        )
         for each in found
         if each.found is not None and each.uncertainty is not None
     ]
@@ -174,80 +183,69 @@ def undo_recalibration(out: Path) -> bool:
         return remove_recalibrations(out)
 
 
-def _source(lattice: str) -> str:
-    return PIXEL_SIZE_LATTICE + (Path(lattice).name if lattice.endswith(CIF_SUFFIX) else lattice)
+def _groups(rows: pd.DataFrame) -> list[pd.Series]:
+    """Give what the micrographs of one check have in common: session, stated size, and the size in use."""
+    return [rows["session"], rows["stated_pixel_size_nm"].fillna(rows["pixel_size_nm"]), rows["pixel_size_nm"]]
 
 
-def lattice_spacings(lattice: str) -> Float[np.ndarray, " spacing"]:
-    """Give the spacings of the planes to look for, nm, of a lattice as `check_scale` takes it.
-
-    Raises
-    ------
-    InputError
-        If it is unknown.
-
-    Examples
-    --------
-    >>> lattice_spacings("4.0786 F").round(4)
-    array([0.2355, 0.2039, 0.1442, 0.123 , 0.1177])
-    """
-    if lattice in LATTICES:
-        return spacings_nm(lattice)
-    if lattice.endswith(CIF_SUFFIX):
-        return crystal_spacings_nm(crystal_of_cif(_cif_text(Path(lattice)), lattice))
-    if cubic := re.fullmatch(r"(\d+\.?\d*) ?([PIF])", lattice):
-        edge = float(cubic[1]) / 10
-        if SMALLEST_NM < edge < LARGEST_NM:
-            return crystal_spacings_nm(Crystal(Cell(edge, edge, edge), cubic[2]))
-    try:
-        given = np.array([float(part) for part in lattice.split(",")])
-    except ValueError:
-        given = np.empty(0)
-    if not len(given) or not (np.isfinite(given) & (given > 0)).all():
-        raise InputError(
-            "lattice",
-            expected="one of "
-            + ", ".join(LATTICES)
-            + ', a .cif file, a cubic constant in angstroms such as "4.08 F", or '
-            "spacings in nm such as 0.4667,0.2858,0.2437",
-            got=repr(lattice),
-            remedy="Give the spacings of the planes whose fringes show.",
-        )
-    return given
+def _evenly(members: pd.DataFrame, number: int) -> pd.DataFrame:
+    return members.iloc[np.unique(np.linspace(0, len(members) - 1, number).round().astype(int))]
 
 
-def _cif_text(path: Path) -> str:
-    try:
-        if path.stat().st_size > LARGEST_CIF:
-            raise InputError(
-                str(path), expected=f"at most {LARGEST_CIF} bytes", got=str(path.stat().st_size),
-                remedy="Give the file of one crystal, without its diffraction data.",
-            )  # fmt: skip
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError as cause:
-        raise InputError(
-            str(path), expected="a CIF", got=str(cause.strerror), remedy="Check the path, relative to where you are."
-        ) from None
+def _session(members: pd.DataFrame, lattice: str, found: Scale | None, causes: str) -> SessionScale:
+    session, stated, used = (group.iloc[0] for group in _groups(members))
+    doubt = float(members["pixel_size_uncertainty"].max())
+    return SessionScale(
+        lattice=lattice,
+        session=session if isinstance(session, str) else None,
+        micrographs=len(members),
+        stated_nm=float(stated),
+        used_nm=float(used),
+        used_uncertainty=None if math.isnan(doubt) else doubt,
+        found=found,
+        causes=causes,
+    )
+
+
+_ENDS = ("pixel_size_interval_nm", "anisotropy_interval")
+"""What of a `Scale` takes two columns."""
 
 
 def _row(each: SessionScale) -> dict[str, object]:
-    scale = each.found
-    row: dict[str, object] = {"session": each.name, "n_micrographs": each.micrographs, "stated_nm": each.stated_nm}
-    row["used_nm"] = each.used_nm
-    if scale is None:
-        return row | {"spots": 0}
-    low, high = scale.pixel_size_interval_nm
-    least, most = scale.anisotropy_interval
-    return row | {
-        "spots": scale.spots,
-        "found_nm": scale.pixel_size_nm,
-        "found_low_nm": low,
-        "found_high_nm": high,
-        "relative_uncertainty": each.uncertainty,
-        "difference": each.difference,
-        "disagrees": each.disagrees,
-        "anisotropy": scale.anisotropy,
-        "anisotropy_low": least,
-        "anisotropy_high": most,
-        "long_axis_deg": scale.long_axis_deg,
-    }
+    row: dict[str, object] = {
+        "lattice": each.lattice, "session": each.session, "n_micrographs": each.micrographs, "stated_nm": each.stated_nm,
+        "used_nm": each.used_nm, "used_uncertainty": each.used_uncertainty, "lattice_seen": each.found is not None,
+    }  # fmt: skip
+    if each.found is not None:
+        scale = asdict(each.found)
+        for name in _ENDS:
+            scale[f"{name}_low"], scale[f"{name}_high"] = scale.pop(name)
+        row |= scale
+        row |= {"difference": each.difference, "uncertainty": each.uncertainty, "disagrees": each.disagrees}
+    return row | {"causes": each.causes}
+
+
+def _read_table(out: Path) -> list[SessionScale]:
+    """Read the table of the last check; nothing if there is none, or another program wrote into it."""
+    try:
+        with (out / TABLE).open(newline="", encoding="utf-8") as stream:
+            return [_from_row(row) for row in csv.DictReader(stream)]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
+def _from_row(row: Mapping[str, str]) -> SessionScale:
+    found = None
+    if row["lattice_seen"] == "True":
+        size, stretch = ((float(row[f"{name}_low"]), float(row[f"{name}_high"])) for name in _ENDS)
+        found = Scale(
+            pixel_size_nm=float(row["pixel_size_nm"]), pixel_size_interval_nm=size, anisotropy=float(row["anisotropy"]),
+            anisotropy_interval=stretch, long_axis_deg=float(row["long_axis_deg"]), spots=int(float(row["spots"])),
+            sigmas=float(row["sigmas"]),
+        )  # fmt: skip
+    return SessionScale(
+        lattice=row["lattice"], session=row["session"] or None, micrographs=int(row["n_micrographs"]),
+        stated_nm=float(row["stated_nm"]), used_nm=float(row["used_nm"]),
+        used_uncertainty=float(row["used_uncertainty"]) if row["used_uncertainty"] else None, found=found,
+        causes=row["causes"],
+    )  # fmt: skip

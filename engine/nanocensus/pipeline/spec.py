@@ -9,6 +9,7 @@ from typing import Any, Literal
 from nanocensus.device import DeviceChoice
 from nanocensus.errors import JobError
 from nanocensus.measure.criteria import Criteria
+from nanocensus.pipeline.lattices import CIF_SUFFIX, lattice_spacings
 from nanocensus.schema import PARTICLES, Estimator
 from nanocensus.sections import parse_section, read_toml
 from nanocensus.segment.architecture import Engine, Precision
@@ -150,6 +151,21 @@ class MeasureSection:
 
 
 @dataclasses.dataclass(frozen=True)
+class ScaleSection:
+    """Whether the micrographs' own lattice fringes check the pixel sizes."""
+
+    lattice: str | None = None
+    """Lattice of the particles: a name, the path of a CIF, a cubic constant ("4.08 F") or spacings in nm between commas; the
+    report then says whether the pixel sizes agree with it. Nothing is checked if absent."""
+    micrographs: int = 8
+    """Most that are looked at of each session."""
+
+    def __post_init__(self) -> None:
+        """Check the number."""
+        _at_least("micrographs", self.micrographs, 1)
+
+
+@dataclasses.dataclass(frozen=True)
 class BlockSection:
     """How the work is cut: a block is one task, one Parquet part and one partition."""
 
@@ -257,6 +273,8 @@ class Job:
     """The network."""
     measure: MeasureSection = dataclasses.field(default_factory=MeasureSection)
     """How particles are measured."""
+    scale: ScaleSection = dataclasses.field(default_factory=ScaleSection)
+    """Check of the pixel sizes."""
     criteria: Criteria = dataclasses.field(default_factory=Criteria)
     """Which particles count."""
     blocks: BlockSection = dataclasses.field(default_factory=BlockSection)
@@ -355,6 +373,8 @@ def parse_job(data: Mapping[str, Any], *, base: Path | None = None) -> Job:
     ------
     JobError
         If a key is unknown or missing, or a value is none that it can have.
+    InputError
+        If the lattice to check the scale by is unknown.
 
     Examples
     --------
@@ -362,8 +382,14 @@ def parse_job(data: Mapping[str, Any], *, base: Path | None = None) -> Job:
     2
     """
     job = parse_section(Job, data, section="job", base=base)
-    model = model_path(job.segment.model, base)
-    return dataclasses.replace(job, segment=dataclasses.replace(job.segment, model=model))
+    segment = dataclasses.replace(job.segment, model=model_path(job.segment.model, base))
+    if job.scale.lattice is None:
+        return dataclasses.replace(job, segment=segment)
+    lattice = job.scale.lattice
+    if lattice.endswith(CIF_SUFFIX):
+        lattice = os.path.abspath((base or Path()) / lattice)
+    lattice_spacings(lattice)  # an unknown one is refused before any work starts
+    return dataclasses.replace(job, segment=segment, scale=dataclasses.replace(job.scale, lattice=lattice))
 
 
 def model_path(model: str, base: Path | None) -> str:

@@ -96,6 +96,8 @@ class ReportContent:
     """The Dice coefficient that was asked for."""
     tables: Sequence[ReportTable] = ()
     """Further tables: onsets, sampling plan, ..."""
+    scale: Sequence[str] = ()
+    """What the lattice says of the pixel sizes, a sentence a session, where it does not warn."""
     warnings: Sequence[str] = ()
     """Sentences that a reader must not miss."""
     provenance: Mapping[str, object] = field(default_factory=dict)
