@@ -23,25 +23,30 @@ def store_contract() -> dict[str, Any]:
         "properties": {"name": {"enum": ["y", "x"]}, "type": {"const": "space"}, "unit": {"const": "nanometer"}},
         "required": ["name", "type", "unit"],
     }
-    scale = {
-        "type": "object",
-        "properties": {
-            "type": {"const": "scale"},
-            "scale": {
-                "description": "Side of a pixel, nm.",
-                "type": "array",
-                "items": {"type": "number", "exclusiveMinimum": 0},
-                "minItems": 2,
-                "maxItems": 2,
+    scale, translation = (
+        {
+            "type": "object",
+            "properties": {
+                "type": {"const": kind},
+                kind: {"description": words, "type": "array", "items": item, "minItems": 2, "maxItems": 2},
             },
-        },
-        "required": ["type", "scale"],
-    }
+            "required": ["type", kind],
+        }
+        for kind, words, item in (
+            ("scale", "Side of a pixel, nm.", {"type": "number", "exclusiveMinimum": 0}),
+            ("translation", "Centre of the first pixel of a copy, nm.", {"type": "number", "minimum": 0}),
+        )
+    )
     dataset = {
         "type": "object",
         "properties": {
             "path": {"type": "string"},
-            "coordinateTransformations": {"type": "array", "items": scale, "minItems": 1},
+            "coordinateTransformations": {
+                "type": "array",
+                "prefixItems": [scale, translation],
+                "items": False,
+                "minItems": 1,
+            },
         },
         "required": ["path", "coordinateTransformations"],
     }
@@ -49,6 +54,7 @@ def store_contract() -> dict[str, Any]:
         "type": "object",
         "properties": {
             "name": {"type": "string"},
+            "type": {"description": "How the copies were made.", "enum": ["mean", "nearest"]},
             "axes": {"type": "array", "items": axis, "minItems": 2, "maxItems": 2},
             "datasets": {"type": "array", "items": dataset, "minItems": 1},
         },

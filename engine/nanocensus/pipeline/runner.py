@@ -82,7 +82,7 @@ def census(job: Job, *, client: distributed.Client | None = None, on_progress: O
         clock.lap("cluster")
         compiling = connected.submit(compile_kernels, job.measure, pure=False)
         before = _index(job.out)
-        manifest = take_in(sources, job.out, connected, on_progress)
+        manifest = take_in(sources, job.out, connected, on_progress, pyramid=job.store.pyramid)
         clock.lap("ingest")
         distributed.wait(compiling)  # a failure shows, with its micrograph, when the first is measured
         clock.lap("compile")

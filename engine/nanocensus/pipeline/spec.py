@@ -70,6 +70,14 @@ class SimulateSection:
 
 
 @dataclasses.dataclass(frozen=True)
+class StoreSection:
+    """How micrographs, maps and labels are kept."""
+
+    pyramid: bool = True
+    """Whether smaller copies are kept beside each image, with which viewers open it at once."""
+
+
+@dataclasses.dataclass(frozen=True)
 class SegmentSection:
     """The network, and how a micrograph is prepared and cut for it."""
 
@@ -269,6 +277,8 @@ class Job:
     """Where the micrographs are."""
     simulate: SimulateSection | None = None
     """Micrographs to simulate beside them."""
+    store: StoreSection = dataclasses.field(default_factory=StoreSection)
+    """How images are kept."""
     segment: SegmentSection = dataclasses.field(default_factory=SegmentSection)
     """The network."""
     measure: MeasureSection = dataclasses.field(default_factory=MeasureSection)

@@ -71,7 +71,9 @@ class Ingested:
     """Whether the facts are those of an earlier run: the file did not change since."""
 
 
-def ingest(sources: Sequence[Source], out: Path, *, map: Map = builtins.map, complete: bool = False) -> Manifest:
+def ingest(
+    sources: Sequence[Source], out: Path, *, map: Map = builtins.map, complete: bool = False, pyramid: bool = True
+) -> Manifest:
     """Bring micrographs into an output folder; every source becomes a row of the index or a refusal.
 
     A source that was ingested before, by name and content, keeps what was computed from it; if its sample or pixel
@@ -90,6 +92,8 @@ def ingest(sources: Sequence[Source], out: Path, *, map: Map = builtins.map, com
     complete : bool
         Whether the sources are all there is: what is not among them leaves the index, so that a file may be renamed
         or removed. Otherwise it stays, and more can be added call by call.
+    pyramid : bool
+        Whether images that are written get smaller copies for viewers beside them.
 
     Returns
     -------
@@ -102,7 +106,7 @@ def ingest(sources: Sequence[Source], out: Path, *, map: Map = builtins.map, com
         If the output folder cannot be written or what is there is damaged.
     """
     store = out / STORE_FOLDER
-    create_store(store)
+    create_store(store, pyramid=pyramid)
     recalibrations = read_recalibrations(out)
     before = read_manifest(out) if (out / MICROGRAPHS_FILE).exists() else Manifest.from_rows([], [])
     named: dict[str, Source] = {}
