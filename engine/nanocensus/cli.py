@@ -110,7 +110,8 @@ def init(
     """Look through a folder of micrographs, and write a job file and a table of what was found, to edit."""
     from nanocensus.pipeline.first_job import begin
 
-    first = begin(folder, replace=replace)
+    with _progress() as on_progress:
+        first = begin(folder, replace=replace, on_progress=on_progress)
     found = first.survey
     table = Table("sample", "files", "nm a pixel", "conditions", title=Text(str(folder)))
     for sample in dict.fromkeys(each.sample for each in found.files):
