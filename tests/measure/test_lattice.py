@@ -26,6 +26,16 @@ def test_errors_of_scale_are_found_to_a_thousandth(error, anisotropy, lattice_mi
         assert min(scale.long_axis_deg, 180 - scale.long_axis_deg) < 20
 
 
+@pytest.mark.parametrize(
+    ("lattice", "error"), [("Cu", -0.02), ("Ni", -0.02), ("Fe", 0.0), ("TiO2", 0.01), ("ZnO", 0.02), ("CeO2", -0.01)]
+)
+def test_lattices_of_few_and_of_many_rings_are_found(lattice, error, lattice_micrograph):
+    """One ring alone may lie inside of what the camera resolves, and none of the middle of the list."""
+    rng, true = np.random.default_rng(3), STATED_NM * (1 + error)
+    scale = found_in([lattice_micrograph(rng, true, lattice=lattice) for _ in range(2)], lattice)
+    assert scale.pixel_size_nm == pytest.approx(true, rel=1e-3)
+
+
 @pytest.mark.slow
 def test_intervals_cover(lattice_micrograph):
     covered = []

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from nanocensus.cli import app
 from nanocensus.errors import CalibrationError, InputError
-from nanocensus.measure.lattice import find_spots
+from nanocensus.measure.lattice import find_spots, scale_from_lattice
 from nanocensus.pipeline import scale as module
 from nanocensus.pipeline.lattices import lattice_spacings
 from nanocensus.pipeline.scale import TABLE, SessionScale, check_scale, known_scales
@@ -211,3 +211,21 @@ def test_a_difference_of_three_standard_uncertainties_is_the_bound(out):
         used = tuesday.found.pixel_size_nm / (1 + factor * bound)
         assert SessionScale("x", None, 2, used, used, None, tuesday.found).disagrees is disagrees
         assert not SessionScale("x", None, 2, used, used, bound, tuesday.found).disagrees  # of which one is unsure
+
+
+@pytest.mark.slow
+def test_uncertainties_hold_strained_lattices_and_raise_no_false_alarm(lattice_micrograph):
+    within, false_alarms, told = [], [], []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        strain, true = rng.uniform(-1e-3, 1e-3), 0.086 * (1 + rng.uniform(-0.03, 0.03))
+        # A lattice that is wider than it should be looks like smaller pixels.
+        spots = [find_spots(lattice_micrograph(rng, true * (1 - strain))) for _ in range(2)]
+        scale = scale_from_lattice(spots, 0.086, lattice_spacings("Co3O4"))
+        each = SessionScale("Co3O4", None, 2, true, true, None, scale)
+        within.append(abs(each.difference) < 1.96 * each.uncertainty)
+        false_alarms.append(each.disagrees)
+        told.append(SessionScale("Co3O4", None, 2, true * 1.005, true * 1.005, None, scale).disagrees)
+    assert np.mean(within) >= 0.85  # of 40 at 95 %, three standard deviations are 10 points
+    assert not any(false_alarms)
+    assert np.mean(told) >= 0.9

@@ -162,7 +162,7 @@ def scale_from_lattice(
         None if no lattice is seen: too few spots, or no more on the reflections than would be by chance.
     """
     frequency = np.concatenate([np.empty((0, 2)), *map(_of_crystals, spots)])
-    reflections = 1 / np.sort(spacings)
+    reflections = np.sort(1 / spacings)
     radius = np.hypot(*frequency.T) / pixel_size_nm
     found = _search(radius, reflections)
     if found is None:

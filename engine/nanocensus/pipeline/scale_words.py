@@ -19,6 +19,7 @@ def scale_in_words(found: SessionScale) -> str:
     if not found.disagrees:
         return f"{where}: {told}: the two agree."
     more = (
-        "Every length is off by as much: find out why, or use what was found (`nanocensus scale` with --recalibrate)."
+        f"If the particles are {found.lattice}, every length is off by as much: find out why, or use what was found "
+        "(`nanocensus scale` with --recalibrate). Another crystal fits with another size."
     )
     return f"{where}: the pixel size disagrees with the lattice. {told}. {more}"
