@@ -142,6 +142,19 @@ def test_a_recalibration_counts_from_the_next_run_on_and_can_be_undone(out):
     assert "Nothing to undo" in CliRunner().invoke(app, ["scale", str(out), "--undo"]).output
 
 
+def test_a_recalibration_that_concerns_nothing_any_more_is_told(out, caplog):
+    CliRunner().invoke(app, ["scale", str(out), "--lattice", "Co3O4", "--recalibrate"])
+    table = out.parent / "raw" / "micrographs.csv"
+    lines = table.read_text().splitlines()
+    given = [line + (",0.0868" if "tuesday" in line else ",") for line in lines[1:]]
+    table.write_text("\n".join([lines[0] + ",pixel_size_nm", *given]) + "\n")
+    take_in(out)
+    told = [record.getMessage() for record in caplog.records if "concerns no micrograph" in record.getMessage()]
+    assert len(told) == 1
+    assert "session tuesday" in told[0]
+    assert sizes(out).loc["tuesday", "pixel_size_nm"] == 0.0868
+
+
 def test_a_recalibration_by_another_lattice_keeps_sessions_that_it_does_not_see(out):
     CliRunner().invoke(app, ["scale", str(out), "--lattice", "Co3O4", "--recalibrate"])
     recorded = (out / RECALIBRATION_FILE).read_bytes()
@@ -196,12 +209,18 @@ def test_a_table_that_something_else_wrote_is_nothing_known(out, content):
 
 
 def test_what_the_check_says(out):
-    monday, tuesday, wednesday = map(scale_in_words, check_scale(out, "Co3O4"))
+    found = check_scale(out, "Co3O4")
+    monday, tuesday, wednesday = map(scale_in_words, found)
     assert monday.startswith("Scale of session monday: Co3O4 fringes give 0.08")
     assert monday.endswith(": the two agree.")
     assert "disagrees with the lattice" in tuesday
-    assert "% from the 0.086 nm in use" in tuesday
+    assert f"{100 * found[1].difference:+.2f} % from the 0.086 nm in use" in tuesday
     assert "no lattice of Co3O4 is seen" in wednesday
+    CliRunner().invoke(app, ["scale", str(out), "--lattice", "Co3O4", "--recalibrate"])
+    take_in(out)
+    again = scale_in_words(check_scale(out, "Co3O4")[1])
+    size = f"{found[1].found.pixel_size_nm:.5g}"
+    assert again.endswith(f", 0.00 % from the {size} nm in use instead of the stated 0.086 nm: the two agree.")
 
 
 def test_a_difference_of_three_standard_uncertainties_is_the_bound(out):

@@ -104,6 +104,10 @@ def job_text(name: str, found: Survey) -> str:
             "# pixel_size_assumed = true     # if it is made up: every length in the results then says so",
         ]
     said += [
+        "# pixel_size_uncertainty = 0.01  # relative, of all pixel sizes, if you know it: it goes into that of every length",
+        "",
+        "[scale]",
+        '# lattice = "Co3O4"             # if the particles show fringes: holds the pixel sizes against them',
         "",
         "[segment]",
         '# contrast = "bright"           # if particles are brighter than their surroundings (dark field, HAADF)',

@@ -14,8 +14,13 @@ def scale_in_words(found: SessionScale) -> str:
     where = f"Scale of session {found.session}" if found.session else "Scale"
     if found.found is None or found.difference is None or found.uncertainty is None:
         return f"{where}: no lattice of {found.lattice} is seen, so that {found.used_nm:.5g} nm is not checked."
-    told = f"{found.lattice} fringes give {found.found.pixel_size_nm:.5g} nm a pixel, {found.difference:+.2%} from the"
-    told = f"{told} {found.used_nm:.5g} nm in use, with a relative standard uncertainty of {found.uncertainty:.2%}"
+    used = f"{found.used_nm:.5g} nm in use"
+    if found.used_nm != found.stated_nm:
+        used += f" instead of the stated {found.stated_nm:.5g} nm"
+    told = (
+        f"{found.lattice} fringes give {found.found.pixel_size_nm:.5g} nm a pixel with a relative standard uncertainty of "
+        f"{100 * found.uncertainty:.2f} %, {_percent(found.difference)} from the {used}"
+    )
     if not found.disagrees:
         return f"{where}: {told}: the two agree."
     more = (
@@ -23,3 +28,8 @@ def scale_in_words(found: SessionScale) -> str:
         "(`nanocensus scale` with --recalibrate). Another crystal fits with another size."
     )
     return f"{where}: the pixel size disagrees with the lattice. {told}. {more}"
+
+
+def _percent(share: float) -> str:
+    text = f"{100 * share:+.2f} %"
+    return "0.00 %" if text[1:] == "0.00 %" else text.replace("-", "−")

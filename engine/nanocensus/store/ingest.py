@@ -147,6 +147,7 @@ def ingest(
     ]
     list(map(write_truth, truths))
 
+    _report_unused(recalibrations, [*kept.values(), *(row for _, row in winners)])
     others = [] if complete else [row for row in rows_of(before.refusals) if row["name"] not in named]
     manifest = Manifest.from_rows([*kept.values(), *(row for _, row in winners)], [*others, *refusals])
     write_manifest(out, manifest)
@@ -331,3 +332,14 @@ def _report(source: Source, reason: str, result: Ingested, before: Mapping[str, 
             "%s holds other pixels than before: micrograph %s and what was computed from it no longer count",
             source.name, before["micrograph"],
         )  # fmt: skip
+
+
+def _report_unused(recalibrations: Sequence[Recalibration], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Say which recalibrations concern nothing, as if what is stated was changed since."""
+    used = {(row["session"], row.get("stated_pixel_size_nm")) for row in rows}
+    for each in recalibrations:
+        if (each.session, each.stated_nm) not in used:
+            logger.warning(
+                "the recalibration of session %s concerns no micrograph: none states %g nm any more (`nanocensus scale` "
+                "with --undo forgets it)", each.session or "(none)", each.stated_nm,
+            )  # fmt: skip
