@@ -1,5 +1,7 @@
 """The record of pixel sizes that replace stated ones."""
 
+import json
+
 import pytest
 
 from nanocensus.errors import DamageError, FormatVersionError
@@ -32,6 +34,19 @@ def test_what_was_recorded_is_read_again_and_removed_whole(tmp_path):
 )
 def test_a_damaged_record_is_never_taken_for_none(tmp_path, content):
     (tmp_path / RECALIBRATION_FILE).write_text(content)
+    with pytest.raises(DamageError, match="--undo"):
+        read_recalibrations(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"pixel_size_nm": -0.1}, {"pixel_size_nm": 1e6}, {"uncertainty": 0}, {"stated_nm": "x"}]
+)
+def test_a_record_of_what_cannot_be_is_damaged(tmp_path, wrong):
+    write_recalibrations(tmp_path, [TUESDAY])
+    path = tmp_path / RECALIBRATION_FILE
+    stated = json.loads(path.read_text())
+    stated["pixel_sizes"][0] |= wrong
+    path.write_text(json.dumps(stated))
     with pytest.raises(DamageError, match="--undo"):
         read_recalibrations(tmp_path)
 

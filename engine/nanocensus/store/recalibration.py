@@ -13,6 +13,7 @@ from typing import Any
 from nanocensus.errors import DamageError
 from nanocensus.schema import FORMAT_VERSION, check_format_version
 from nanocensus.store.commit import commit_bytes, writing
+from nanocensus.units import PixelSize
 
 RECALIBRATION_FILE = "recalibration.json"
 
@@ -48,7 +49,7 @@ def read_recalibrations(out: Path) -> list[Recalibration]:
         return []
     try:
         stated = json.loads(path.read_text(encoding="utf-8"))
-        version, found = str(stated["format_version"]), [Recalibration(**each) for each in stated["pixel_sizes"]]
+        version, found = str(stated["format_version"]), [_recalibration(each) for each in stated["pixel_sizes"]]
     except (OSError, ValueError, TypeError, KeyError) as cause:
         raise DamageError(
             str(path),
@@ -58,6 +59,16 @@ def read_recalibrations(out: Path) -> list[Recalibration]:
         ) from cause
     check_format_version(version, str(path))
     return found
+
+
+def _recalibration(stated: Mapping[str, Any]) -> Recalibration:
+    size = PixelSize(float(stated["pixel_size_nm"]), float(stated["pixel_size_nm"]), str(stated["source"])).square_nm()
+    doubt, session = float(stated["uncertainty"]), stated["session"]
+    if not 0 < doubt < 1:
+        raise ValueError(f"a relative uncertainty of {doubt:g}")
+    return Recalibration(
+        None if session is None else str(session), float(stated["stated_nm"]), size, doubt, str(stated["source"])
+    )
 
 
 def write_recalibrations(out: Path, recalibrations: Iterable[Recalibration]) -> None:
