@@ -1,7 +1,7 @@
 """A run: from files to a finished index, going on from whatever is already there."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -87,11 +87,7 @@ def census(job: Job, *, client: distributed.Client | None = None, on_progress: O
         distributed.wait(compiling)  # a failure shows, with its micrograph, when the first is measured
         clock.lap("compile")
         outcome = _process(manifest, chosen, compared, job, connected, device, on_progress)
-        for part in set(before["part"].dropna()) - set(
-            outcome.micrographs["part"]
-        ):  # superseded, and no longer in the index
-            for folder in (PARTICLES_FOLDER, OUTLINES_FOLDER):
-                (job.out / folder / part).unlink(missing_ok=True)
+        _remove_superseded(job.out, set(outcome.micrographs["part"]))
         clock.lap("process")
         cluster = describe(connected)
     complete = outcome.micrographs
@@ -149,6 +145,14 @@ class _Clock:
         now = perf_counter()
         self.laps[stage] = now - self._last
         self._last = now
+
+
+def _remove_superseded(out: Path, parts: Collection[str]) -> None:
+    """Remove parts that the index does not name, those of runs that were killed before they could too."""
+    for folder in (PARTICLES_FOLDER, OUTLINES_FOLDER):
+        for path in (out / folder).glob("part-*.parquet"):
+            if path.name not in parts:
+                path.unlink()
 
 
 def _index(out: Path) -> pd.DataFrame:
