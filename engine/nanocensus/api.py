@@ -122,8 +122,12 @@ def run(
     job = dataclasses.replace(job, cluster=cluster, out=job.out if out is None else Path(out).absolute())
     with OutputLock(job.out):
         summary = census(job, client=client, on_progress=on_progress)
-        report_run(job, analyse_run(job))
-    return summary
+        analysis = analyse_run(job)
+        report_run(job, analysis)
+    judged = analysis.micrographs
+    return dataclasses.replace(
+        summary, n_flagged=int(judged["flags"].notna().sum()), n_excluded=int(judged["excluded"].sum())
+    )
 
 
 def ingest(
