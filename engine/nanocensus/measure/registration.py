@@ -37,6 +37,8 @@ _STEPS = 30.0
 """Steps of a standard deviation in which a thumbnail is kept; what is beyond four is cut off."""
 _LIGHT_PX = 6.0
 """Pixels of a thumbnail over which (Gaussian sigma) what varies more slowly is taken for light."""
+_NOISY, _NOISE_SHARE = 0.42, 0.95
+"""Frequency, cycles a pixel, above which there is little but noise, and its part that is left out at other frequencies."""
 _FINEST = 0.35
 """Frequency, cycles a pixel, above which a thumbnail is left out: means over pixels alias there."""
 
@@ -77,7 +79,7 @@ def thumbnail(image: Shaped[np.ndarray, "y x"]) -> Int8[np.ndarray, "h w"]:
     Returns
     -------
     int8 array (h, w)
-        Means over squares of `reduction` pixels, divided by the mean spectrum at each distance from zero frequency;
+        Means over squares of `reduction` pixels, divided by the mean spectrum at each distance from zero frequency, less noise;
         `1/30` of a standard deviation a step, all zero for an even micrograph.
     """
     factor = reduction((image.shape[0], image.shape[1]))
@@ -93,8 +95,11 @@ def thumbnail(image: Shaped[np.ndarray, "y x"]) -> Int8[np.ndarray, "h w"]:
     power = np.bincount(ring.ravel(), (np.abs(spectrum) ** 2).ravel()) / np.maximum(np.bincount(ring.ravel()), 1)
     if power.max() <= 0:
         return np.zeros((height, width), np.int8)
-    whitened = spectrum / np.sqrt(power + 1e-3 * power.max())[ring] * (radius < _FINEST)
-    values = scipy.fft.irfft2(whitened, s=(height, width))
+    finest = np.abs(spectrum[radius > _NOISY]) ** 2
+    noise = float(np.median(finest)) / math.log(2) if finest.size else 0.0
+    seen = np.maximum(1 - _NOISE_SHARE * noise / np.maximum(power, np.finfo(float).tiny), 0)
+    weight = seen / np.sqrt(power + 1e-3 * power.max())
+    values = scipy.fft.irfft2(spectrum * weight[ring] * (radius < _FINEST), s=(height, width))
     values -= np.median(values)
     scale = 1.4826 * float(np.median(np.abs(values))) or float(np.abs(values).max()) or 1.0
     return np.rint(np.clip(values / scale, -4.0, 4.0) * _STEPS).astype(np.int8)

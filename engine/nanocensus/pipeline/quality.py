@@ -31,24 +31,24 @@ class _Score:
     """Standard deviation on that scale that is always ordinary."""
 
 
-def _log_of(column: str) -> Callable[[pd.DataFrame], pd.Series]:
-    return lambda rows: np.log(rows[column].where(rows[column] > 0))
-
-
 _SCORES = (
-    _Score("blur_nm", "blur_z", "blurred: edges {:.3g} nm wide", _log_of("blur_nm"), 0.05),
-    _Score("drift_nm", "drift_z", "drifted: {:.3g} nm", lambda rows: rows["drift_nm"] / rows["pixel_size_nm"], 0.7),
-    _Score("background_range", "background_z", "background uneven by {:.0%}", lambda rows: rows["background_range"], 0.02),
+    # Noise makes the edges of one orientation seem wider than others in proportion to how wide they are.
+    _Score("drift_nm", "drift_z", "drifted: {:.3g} nm", lambda rows: rows["drift_nm"] / rows["blur_nm"], 0.3),
+    _Score("blur_nm", "blur_z", "blurred: edges {:.3g} nm wide", lambda rows: np.log(rows["blur_nm"]), 0.05),
+    _Score("background_range", "background_z", "uneven: background over {:.0%}", lambda rows: rows["background_range"],
+           0.02),
     _Score("covered_share", "crowding_z", "crowded: {:.0%} covered", lambda rows: rows["covered_share"] ** 0.5, 0.03),
     _Score("touching_share", "crowding_z", "crowded: {:.0%} of the particles touch", lambda rows: rows["touching_share"],
            0.1),
 )  # fmt: skip
+_IMPLIED = {"blurred": ("blurred", "drifted")}
+"""Faults that need no word beside others: a movement widens all edges but those along it."""
 
 _BOUNDS = (
     ("blur_nm", "max_blur_nm", "blurred: edges {:.3g} nm wide"),
     ("drift_nm", "max_drift_nm", "drifted: {:.3g} nm"),
     ("saturated_share", "max_saturated_share", "saturated: {:.1%} of the pixels"),
-    ("background_range", "max_background_range", "background uneven by {:.0%}"),
+    ("background_range", "max_background_range", "uneven: background over {:.0%}"),
     ("covered_share", "max_covered_share", "crowded: {:.0%} covered"),
     ("touching_share", "max_touching_share", "crowded: {:.0%} of the particles touch"),
     ("domain_score", "max_domain_score", "unlike what the network was trained on: {:.2g}"),
@@ -134,7 +134,7 @@ def _note(
     for row in np.flatnonzero(wrong):
         more = beyond if isinstance(beyond, str) else f"{beyond[row]:.1f} sd above its like"
         kind = words.partition(":")[0]
-        if not any(reason.startswith(kind) for reason in found[row]):
+        if not any(reason.startswith(_IMPLIED.get(kind, kind)) for reason in found[row]):
             found[row].append(f"{words.format(values.iloc[row])} ({more})")
 
 

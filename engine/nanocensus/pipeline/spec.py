@@ -158,13 +158,13 @@ class QualitySection:
 
     action: Literal["report", "exclude"] = "report"
     """Whether flagged micrographs are only named ("report"), or named and left out of the statistics ("exclude")."""
-    blur_z: Bound = 6.0
+    blur_z: Bound = 4.0
     """Of the width of the particles' edges."""
-    drift_z: Bound = 6.0
+    drift_z: Bound = 4.0
     """Of the length over which they are smeared."""
-    background_z: Bound = 6.0
+    background_z: Bound = 5.0
     """Of the background's range: uneven light, charging, dirt."""
-    crowding_z: Bound = 6.0
+    crowding_z: Bound = 5.0
     """Of the share of the area that particles cover, and of the share of particles that touch."""
     max_blur_nm: Bound = None
     """Largest width of the edges, nm."""
