@@ -115,6 +115,11 @@ def test_of_overlapping_micrographs_the_later_go_and_what_is_left_does_not_overl
     assert not any(flags(index(), chain, QualitySection(max_overlap_share=False)))
 
 
+def test_pairs_of_files_that_left_and_of_another_order_do_no_harm():
+    found = flags(index(4), [pair(3, 1, 0.5), pair(2, 8, 1.0), pair(9, 0, 1.0)], QualitySection())
+    assert {number: each for number, each in enumerate(found) if each} == {3: ["repeats 50% of 1.tif"]}
+
+
 def test_a_blurred_micrograph_does_not_push_out_the_one_that_repeats_it():
     found = flags(index(blur_nm={0: 0.5}), [pair(0, 1, 1.0)], QualitySection())
     assert [bool(each) for each in found[:2]] == [True, False]

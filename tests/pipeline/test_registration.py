@@ -110,6 +110,14 @@ def test_a_group_that_a_worker_lost_is_tried_again(tmp_path, places, client):
     assert len(register(index, tmp_path, client, resources={})) == 2
 
 
+def test_pairs_that_are_found_again_are_not_doubled(tmp_path, places, client):
+    index = written(tmp_path, places)
+    found = register(index, tmp_path, client, resources={})
+    path = tmp_path / registration.OVERLAPS_FILE
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"compared": []}))
+    assert register(index, tmp_path, client, resources={}) == found
+
+
 def test_of_several_the_largest_overlap_is_named():
     index = pd.DataFrame({"micrograph": list("abc"), "name": ["a.tif", "b.tif", "c.tif"]})
     pairs = [Pair("a", "b", 0.2, 1.0, 2.0, 20.0), Pair("a", "c", 0.6, 3.0, 4.0, 20.0)]

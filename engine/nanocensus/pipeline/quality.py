@@ -158,12 +158,13 @@ def _note_overlaps(found: list[list[str]], micrographs: pd.DataFrame, pairs: Seq
     place = {str(identity): row for row, identity in enumerate(micrographs["micrograph"])}
     others: dict[int, list[tuple[float, int]]] = {}
     for pair in pairs:
-        if pair.share > largest:
-            others.setdefault(place[pair.second], []).append((pair.share, place[pair.first]))
+        if pair.share > largest and {pair.first, pair.second} <= place.keys():  # files may have left since
+            earlier, later = sorted((place[pair.first], place[pair.second]))
+            others.setdefault(later, []).append((pair.share, earlier))
     counted = [not reasons for reasons in found]
     for row in sorted(others):
-        earlier = [(share, other) for share, other in others[row] if counted[other]]
-        if counted[row] and earlier:
-            share, other = max(earlier)
+        repeated = [(share, other) for share, other in others[row] if counted[other]]
+        if counted[row] and repeated:
+            share, other = max(repeated)
             found[row].append(f"repeats {share:.0%} of {micrographs['name'].iloc[other]}")
             counted[row] = False

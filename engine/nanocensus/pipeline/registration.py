@@ -109,10 +109,13 @@ def register(
             pairs += result
     order = {str(identity): place for place, identity in enumerate(micrographs["micrograph"])}
     group = {member: number for number, (members, _) in enumerate(groups) for member in members}
-    there = sorted(
-        (_in_order(pair, order) for pair in pairs if group.get(pair.first, -1) == group.get(pair.second)),
-        key=lambda pair: (order[pair.first], order[pair.second]),
-    )
+    # Of a group of which a part was lost, pairs are found again.
+    unique = {
+        frozenset((pair.first, pair.second)): _in_order(pair, order)
+        for pair in pairs
+        if group.get(pair.first, -1) == group.get(pair.second)
+    }
+    there = sorted(unique.values(), key=lambda pair: (order[pair.first], order[pair.second]))
     _write(out, _Known(tuple(sorted(compared)), tuple(there)))
     return there
 
