@@ -35,8 +35,8 @@ class Analysis:
     densities: Mapping[str, xr.Dataset]
     """The distribution of each descriptor, by sample."""
     counts: pd.DataFrame
-    """One row a sample: detected, accepted, accepted but on excluded micrographs, and how many failed each criterion (a
-    particle may fail several)."""
+    """One row a sample: detected, accepted, how many failed each criterion (a particle may fail several), and how many met
+    all but lie on excluded micrographs."""
     micrographs: pd.DataFrame
     """The index, flagged and excluded micrographs marked."""
     quality_effect: pd.DataFrame
@@ -123,4 +123,4 @@ def _counts(judged: Particles, samples: Iterable[str], excluded: Sequence[str]) 
         left_out = int(accepted.isin(list(excluded)).sum())
         numbers = {"detected": len(rows), "accepted": len(accepted) - left_out, "on_excluded_micrographs": left_out}
         counted.append({"sample": sample, **numbers, **count_rejections(rows)})
-    return pd.DataFrame(counted, columns=["sample", "detected", "accepted", "on_excluded_micrographs", *REASONS])
+    return pd.DataFrame(counted, columns=["sample", "detected", "accepted", *REASONS, "on_excluded_micrographs"])
