@@ -125,8 +125,12 @@ def run(
         summary = census(job, client=client, on_progress=on_progress)
         if job.scale.lattice is not None:
             check_scale(job.out, job.scale.lattice, micrographs=job.scale.micrographs, on_progress=on_progress)
-        report_run(job, analyse_run(job))
-    return summary
+        analysis = analyse_run(job)
+        report_run(job, analysis)
+    judged = analysis.micrographs
+    return dataclasses.replace(
+        summary, n_flagged=int(judged["flags"].notna().sum()), n_excluded=int(judged["excluded"].sum())
+    )
 
 
 def ingest(

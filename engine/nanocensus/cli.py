@@ -97,6 +97,9 @@ def _say_summary(summary: "RunSummary") -> None:
     ):
         if number:
             _say(f"{number:,}. {where}", f"{what}:", style)
+    if summary.n_flagged:
+        counted = "they do not count" if summary.n_excluded else "they count all the same"
+        _say(f"{summary.n_flagged:,}; {counted}: the report names them.", "flagged (micrographs):", "yellow")
     if summary.n_gone:
         _say(f"{summary.n_gone:,} of the last run, renamed or removed since.", "gone (files):", "yellow")
     _say(f"Report: {summary.out / 'report.html'}")

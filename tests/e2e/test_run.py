@@ -48,7 +48,9 @@ def test_a_run_leaves_everything_that_was_promised(finished):
     assert (summary.n_micrographs, summary.n_failed, summary.n_refused, summary.n_reused) == (8, 0, 3, 0)
     for name in ("micrographs.zarr", "cells.zarr", "statistics.zarr", "particles", "run.json", "report.html"):
         assert (out / name).exists()
-    assert {path.name for path in (out / "tables").iterdir()} == {"counts.csv", "by_sample.csv", "by_size.csv"}
+    assert {path.name for path in (out / "tables").iterdir()} == {
+        "counts.csv", "by_sample.csv", "by_size.csv", "quality_effect.csv"
+    }  # fmt: skip
     assert len(list((out / "particles").iterdir())) == 2  # one block a sample
 
 

@@ -1,7 +1,7 @@
 """From the particle table to the statistics of samples and size bins, saved beside it."""
 
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +9,8 @@ import pandas as pd
 import xarray as xr
 
 from nanocensus.measure.acceptance import FAILED, REASONS, apply_criteria, count_rejections
+from nanocensus.pipeline.quality import judge_run
+from nanocensus.pipeline.quality_effect import effect_of_flagged, without
 from nanocensus.pipeline.spec import Job
 from nanocensus.statistics import binning
 from nanocensus.statistics.cells import cells
@@ -19,9 +21,9 @@ from nanocensus.statistics.partitions import Particles
 from nanocensus.statistics.reductions import cv, mean, median
 from nanocensus.statistics.size_bins import SizeBins
 from nanocensus.store.commit import commit_bytes
-from nanocensus.store.tables import read_micrographs, read_particles
+from nanocensus.store.tables import read_particles
 
-BY_SAMPLE, BY_SIZE = "by_sample", "by_size"
+BY_SAMPLE, BY_SIZE, QUALITY_EFFECT = "by_sample", "by_size", "quality_effect"
 TABLES_FOLDER, STATISTICS_STORE, CELLS_STORE = "tables", "statistics.zarr", "cells.zarr"
 
 
@@ -34,7 +36,12 @@ class Analysis:
     densities: Mapping[str, xr.Dataset]
     """The distribution of each descriptor, by sample."""
     counts: pd.DataFrame
-    """One row a sample: detected, accepted, and how many failed each criterion (a particle may fail several)."""
+    """One row a sample: detected, accepted, how many failed each criterion (a particle may fail several), and how many met
+    all but lie on excluded micrographs."""
+    micrographs: pd.DataFrame
+    """The index, flagged and excluded micrographs marked."""
+    quality_effect: pd.DataFrame
+    """Means of the samples with flagged micrographs, with these and without; no row if none is flagged."""
 
 
 def statistics_store(out: Path, which: str) -> Path:
@@ -61,20 +68,21 @@ def analyse_run(job: Job) -> Analysis:
     TableError
         If a descriptor is not a column of the particles table.
     """
-    micrographs = read_micrographs(job.out)
-    flagged = apply_criteria(read_particles(job.out), job.criteria)
-    counts = _counts(flagged, micrographs["sample"].unique())
-    tables = {"counts": counts}
+    micrographs = judge_run(job.out, job.quality)
+    excluded = list(micrographs.loc[micrographs["excluded"], "micrograph"])
+    judged = apply_criteria(read_particles(job.out), job.criteria)
+    accepted = judged[judged[FAILED] == 0]
+    counts = _counts(judged, micrographs["sample"].unique(), excluded)
+    effect = effect_of_flagged(accepted, micrographs, job)
+    tables = {"counts": counts, QUALITY_EFFECT: effect}
     if not int(counts["accepted"].sum()):
-        analysis = Analysis(None, None, {}, counts)
+        analysis = Analysis(None, None, {}, counts, micrographs, effect)
         _remove_statistics(job.out)  # those of an earlier run would stand beside counts that deny them
     else:
-        scale = relative_uncertainties(micrographs)
-        by_sample, by_size = (
-            with_scale(found, scale) for found in _statistics(flagged[flagged[FAILED] == 0], micrographs, job)
-        )
-        shapes = _densities(flagged[flagged[FAILED] == 0], job)
-        analysis = Analysis(by_sample, by_size, shapes, counts)
+        counted, counting = without(accepted, excluded), without(micrographs, excluded)
+        scale = relative_uncertainties(counting)
+        by_sample, by_size = (with_scale(found, scale) for found in _statistics(counted, counting, job))
+        analysis = Analysis(by_sample, by_size, _densities(counted, job), counts, micrographs, effect)
         for which, dataset in ((BY_SAMPLE, by_sample), (BY_SIZE, by_size)):
             binning.save(dataset, statistics_store(job.out, which))
             tables[which] = binning.to_table(dataset)
@@ -106,13 +114,15 @@ def _remove_statistics(out: Path) -> None:
         (out / TABLES_FOLDER / f"{which}.csv").unlink(missing_ok=True)
 
 
-def _counts(flagged: Particles, samples: Iterable[str]) -> pd.DataFrame:
+def _counts(judged: Particles, samples: Iterable[str], excluded: Sequence[str]) -> pd.DataFrame:
     """Count detected, accepted and rejected particles by reason, one row a sample, those without particles too."""
-    frame = flagged[["sample", FAILED]]
+    frame = judged[["sample", "micrograph", FAILED]]
     frame = frame if isinstance(frame, pd.DataFrame) else frame.compute()
     counted = []
     for sample in samples:
         rows = frame[frame["sample"] == sample]
-        accepted = int((rows[FAILED] == 0).sum())
-        counted.append({"sample": sample, "detected": len(rows), "accepted": accepted, **count_rejections(rows)})
-    return pd.DataFrame(counted, columns=["sample", "detected", "accepted", *REASONS])
+        accepted = rows.loc[rows[FAILED] == 0, "micrograph"]
+        left_out = int(accepted.isin(list(excluded)).sum())
+        numbers = {"detected": len(rows), "accepted": len(accepted) - left_out, "on_excluded_micrographs": left_out}
+        counted.append({"sample": sample, **numbers, **count_rejections(rows)})
+    return pd.DataFrame(counted, columns=["sample", "detected", "accepted", *REASONS, "on_excluded_micrographs"])

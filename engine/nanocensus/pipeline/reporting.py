@@ -13,6 +13,7 @@ from nanocensus.measure.outline import outlines
 from nanocensus.pipeline.agreement import Agreement, agreement_of_run
 from nanocensus.pipeline.analyse import Analysis
 from nanocensus.pipeline.criteria_words import criteria_in_words, reason_in_words
+from nanocensus.pipeline.quality_effect import quality_tables
 from nanocensus.pipeline.record import run_record
 from nanocensus.pipeline.scale import known_scales
 from nanocensus.pipeline.scale_words import scale_in_words
@@ -54,7 +55,7 @@ def report_run(job: Job, analysis: Analysis) -> Path:
         If there are no results, or they are damaged.
     """
     manifest = read_manifest(job.out)
-    micrographs = manifest.micrographs
+    micrographs = analysis.micrographs
     counts = analysis.counts.set_index("sample")
     agreement = agreement_of_run(job.out, level=job.statistics.level)
     assumed = bool((micrographs["pixel_size_source"] == PIXEL_SIZE_ASSUMED).any())
@@ -74,6 +75,7 @@ def report_run(job: Job, analysis: Analysis) -> Path:
         densities=analysis.densities,
         pictures=_with_flattened(list(_pictures(job, micrographs)), job),
         agreement=agreement.rows if len(agreement.rows) else None,
+        quality=quality_tables(micrographs, analysis.quality_effect, assumed=assumed),
         tables=_agreement_table(agreement, job.statistics.level),
         scale=[scale_in_words(each) for each in scales if not each.disagrees],
         warnings=[*domain_warnings(micrographs), *(scale_in_words(each) for each in scales if each.disagrees)],

@@ -28,6 +28,7 @@ from nanocensus.pipeline.plan import (
     planned_row,
 )
 from nanocensus.pipeline.record import RunSummary, write_record
+from nanocensus.pipeline.registration import register, with_overlaps
 from nanocensus.pipeline.spec import Job
 from nanocensus.segment.openvino_engine import require_openvino
 from nanocensus.store.manifest import MICROGRAPHS_FILE, Manifest, read_manifest, rows_of, write_manifest
@@ -89,6 +90,10 @@ def census(job: Job, *, client: distributed.Client | None = None, on_progress: O
         outcome = _process(manifest, chosen, compared, job, connected, device, on_progress)
         _remove_superseded(job.out, set(outcome.micrographs["part"]))
         clock.lap("process")
+        resources = where_blocks_go(connected, device, job.measure)
+        pairs = register(outcome.micrographs, job.out, connected, resources=resources, on_progress=on_progress)
+        write_manifest(job.out, Manifest(with_overlaps(outcome.micrographs, pairs), manifest.refusals))
+        clock.lap("register")
         cluster = describe(connected)
     complete = outcome.micrographs
     summary = RunSummary(

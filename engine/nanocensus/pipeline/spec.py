@@ -158,6 +158,52 @@ class MeasureSection:
             )
 
 
+Bound = float | Literal[False] | None
+
+
+@dataclasses.dataclass(frozen=True)
+class QualitySection:
+    """Which micrographs are flagged, and whether those that are still count.
+
+    The keys that end in z say how far above the median of its like (its sample, or its run if that has fewer than eight) a
+    score may lie, in robust standard deviations; the others are bounds. `false` switches a rule off.
+    """
+
+    action: Literal["report", "exclude"] = "report"
+    """Whether flagged micrographs are only named ("report"), or named and left out of the statistics ("exclude")."""
+    blur_z: Bound = 4.0
+    """Of the width of the particles' edges."""
+    drift_z: Bound = 4.0
+    """Of the length over which they are smeared."""
+    background_z: Bound = 5.0
+    """Of the background's range: uneven light, charging, dirt."""
+    crowding_z: Bound = 5.0
+    """Of the share of the area that particles cover, and of the share of particles that touch."""
+    max_blur_nm: Bound = None
+    """Largest width of the edges, nm."""
+    max_drift_nm: Bound = None
+    """Largest length of the smear, nm."""
+    max_saturated_share: Bound = 0.01
+    """Largest share of saturated pixels."""
+    max_background_range: Bound = None
+    """Largest range of the background, as a share of its median."""
+    max_covered_share: Bound = None
+    """Largest share of the area that particles cover."""
+    max_touching_share: Bound = None
+    """Largest share of particles that touch."""
+    max_domain_score: Bound = None
+    """Largest distance from what the network was trained on."""
+    max_overlap_share: Bound = 0.1
+    """Largest share of a micrograph that an earlier one of its sample shows too; the later one is flagged."""
+
+    def __post_init__(self) -> None:
+        """Check the bounds."""
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, float) and not value >= 0:
+                raise JobError(field.name, expected="0 or more, or false", got=f"{value:g}", remedy="Change it.")
+
+
 @dataclasses.dataclass(frozen=True)
 class ScaleSection:
     """Whether the micrographs' own lattice fringes check the pixel sizes."""
@@ -287,6 +333,8 @@ class Job:
     """Check of the pixel sizes."""
     criteria: Criteria = dataclasses.field(default_factory=Criteria)
     """Which particles count."""
+    quality: QualitySection = dataclasses.field(default_factory=QualitySection)
+    """Which micrographs count."""
     blocks: BlockSection = dataclasses.field(default_factory=BlockSection)
     """How the work is cut."""
     cluster: ClusterSection = dataclasses.field(default_factory=ClusterSection)

@@ -90,6 +90,8 @@ class ReportContent:
     """Histogram and density of each column to show (`statistics.density`)."""
     pictures: Sequence[Picture] = ()
     """The micrographs to show."""
+    quality: Sequence[ReportTable] = ()
+    """Micrographs that were flagged, and what they do to the means."""
     agreement: pd.DataFrame | None = None
     """Where truth is known: columns sample, name, group, n_true, n_detected, dice; a row a micrograph."""
     dice_asked_for: float | None = None

@@ -82,6 +82,7 @@ def tables(content: ReportContent) -> dict[str, list[HtmlTable]]:
         "refusals": _files(content.refusals, "Files that did not become micrographs"),
         "failed": _files(_failed(content.micrographs), "Micrographs that failed"),
         "agreement": _agreement(content),
+        "quality": [_printed(table.caption, table.frame, table.note) for table in content.quality],
         "further": [_printed(table.caption, table.frame, table.note) for table in content.tables],
     }
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from nanocensus.errors import CalibrationError, ImageError, MissingExtraError, NanocensusError
-from nanocensus.schema import CONDITION_PREFIX
+from nanocensus.schema import CONDITION_PREFIX, JUDGEMENTS, SCORES
 from nanocensus.store.manifest import MICROGRAPHS_FILE, Manifest, read_manifest, rows_of, write_manifest
 from nanocensus.store.masks import read_truth
 from nanocensus.store.micrographs import (
@@ -32,11 +32,12 @@ STORE_FOLDER = "micrographs.zarr"
 DISAGREEMENT = 0.01
 """Relative difference between a given pixel size and the file's own above which the log names both."""
 
-_STAGES = ("segment_digest", "measure_digest", "status", "reason", "n_detected", "domain_score", "part", "part_digest")
+_STAGES = ("segment_digest", "measure_digest", "status", "reason", "n_detected", "domain_score", "part", "part_digest",
+           *SCORES, *JUDGEMENTS)  # fmt: skip
 _FACTS = ("micrograph", "content_digest", "height_px", "width_px", "recorded_dtype", "pixel_size_nm",
           "pixel_size_source")  # fmt: skip
 _MEASURED = {"status": "ingested", "measure_digest": None, "reason": None, "n_detected": None,
-             "domain_score": None, "part": None, "part_digest": None}  # fmt: skip
+             "domain_score": None, "part": None, "part_digest": None, **dict.fromkeys((*SCORES, *JUDGEMENTS))}  # fmt: skip
 
 
 Map = Callable[[Callable[[Any], Any], Sequence[Any]], Iterable[Any]]
