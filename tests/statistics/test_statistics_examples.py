@@ -14,6 +14,13 @@ MODULES = [
     "step_histograms",
     "density",
     "philox",
+    "permutation",
+    "block_sums",
+    "intraclass",
+    "variance_components",
+    "sampling_study",
+    "sampling_plan",
+    "planner",
 ]
 
 
