@@ -26,6 +26,7 @@ from nanocensus.segment.weights import Model, load_model, model_names
 from nanocensus.show import figures
 from nanocensus.statistics.binning import sample_statistics, size_statistics
 from nanocensus.statistics.cells import Cells, cells, size_bins
+from nanocensus.statistics.data_size_study import data_size_study
 from nanocensus.statistics.estimation import estimate
 from nanocensus.statistics.reductions import cv, mean, median, quantile, sd
 from nanocensus.statistics.sampling_plan import sampling_plan
@@ -55,6 +56,7 @@ __all__ = [
     "cells",
     "criteria_gallery",
     "cv",
+    "data_size_study",
     "decode_failed",
     "estimate",
     "evaluate",

@@ -132,7 +132,8 @@ def test_the_design_of_the_paper_scatters_as_it_reports_and_as_theory_says():
     # 16 seeds of 65,404 particles on 78 micrographs: standard errors of 2, 5 and 8 % of the root mean square CV at 500,
     # 5,000 and 10,000 particles. The whole study, 200 seeds, is benchmarks/results/sampling.md.
     sample = next(each for each in PAPER.samples if each.name == "Co0.4")
-    spec = PopulationSpec((dataclasses.replace(sample, n_micrographs=78),))
+    # Of log size: that of the size of particles that are large enough is then 0.07.
+    spec = PopulationSpec((dataclasses.replace(sample, icc=0.075),))
     found = []
     for seed in range(100, 116):
         drawn = simulate_population(spec, seed=seed)

@@ -17,6 +17,7 @@ from nanocensus.statistics.estimation import estimate
 from nanocensus.statistics.partitions import Particles
 from nanocensus.statistics.reductions import cv, mean, median
 from nanocensus.statistics.size_bins import SizeBins
+from nanocensus.statistics.variance_components import variance_components
 from nanocensus.store.commit import commit_bytes
 from nanocensus.store.tables import read_micrographs, read_particles
 
@@ -34,6 +35,8 @@ class Analysis:
     """The distribution of each descriptor, by sample."""
     counts: pd.DataFrame
     """One row a sample: detected, accepted, and how many failed each criterion (a particle may fail several)."""
+    worth: xr.Dataset | None = None
+    """How alike the particles of a micrograph are, by sample (`variance_components`)."""
 
 
 def statistics_store(out: Path, which: str) -> Path:
@@ -68,9 +71,9 @@ def analyse_run(job: Job) -> Analysis:
         analysis = Analysis(None, None, {}, counts)
         _remove_statistics(job.out)  # those of an earlier run would stand beside counts that deny them
     else:
-        by_sample, by_size = _statistics(flagged[flagged[FAILED] == 0], micrographs, job)
+        by_sample, by_size, worth = _statistics(flagged[flagged[FAILED] == 0], micrographs, job)
         shapes = _densities(flagged[flagged[FAILED] == 0], job)
-        analysis = Analysis(by_sample, by_size, shapes, counts)
+        analysis = Analysis(by_sample, by_size, shapes, counts, worth)
         for which, dataset in ((BY_SAMPLE, by_sample), (BY_SIZE, by_size)):
             binning.save(dataset, statistics_store(job.out, which))
             tables[which] = binning.to_table(dataset)
@@ -79,16 +82,18 @@ def analyse_run(job: Job) -> Analysis:
     return analysis
 
 
-def _statistics(accepted: Particles, micrographs: pd.DataFrame, job: Job) -> tuple[xr.Dataset, xr.Dataset]:
-    """Estimate by sample, and by sample and size; the cells of the latter are kept."""
+def _statistics(accepted: Particles, micrographs: pd.DataFrame, job: Job) -> tuple[xr.Dataset, xr.Dataset, xr.Dataset]:
+    """Estimate by sample, and by sample and size, whose cells are kept; and say how alike particles are, by sample."""
     section = job.statistics
     of, cluster, level, weight = section.descriptors, section.cluster, section.level, job.weight_column
-    by_sample = binning.sample_statistics(accepted, micrographs, of=of, cluster=cluster, level=level, weight=weight)
+    statistics = {name: (mean, median, cv) for name in of}
+    whole = cells(accepted, micrographs, by=["sample"], of=of, weight=weight)
+    by_sample = estimate(whole, statistics, cluster=cluster, level=level)
+    worth = variance_components(whole, cluster=cluster, level=level)
     by: list[str | SizeBins] = ["sample", section.bins()]
     made = cells(accepted, micrographs, by=by, of=of, weight=weight)
     made.save(job.out / CELLS_STORE)
-    by_size = estimate(made, {name: (mean, median, cv) for name in of}, cluster=cluster, level=level)
-    return by_sample, by_size
+    return by_sample, estimate(made, statistics, cluster=cluster, level=level), worth
 
 
 def _densities(accepted: Particles, job: Job) -> dict[str, xr.Dataset]:

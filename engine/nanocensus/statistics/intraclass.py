@@ -25,7 +25,8 @@ CORRELATED = 0.2
 """Correlation of consecutive micrographs from which on runs of them, not single ones, are left out by the jackknife."""
 _RUN, _FEWEST_RUNS = 10, 10
 _LEAST_F = 1e-9
-_BEYOND_CHANCE = 1.645
+BEYOND_CHANCE = 1.0
+"""Standard errors by which neighbours must be alike for an estimate to count it."""
 
 
 class MicrographSums(NamedTuple):
@@ -138,18 +139,23 @@ def ratio_interval(
     return lower, upper
 
 
-def autocovariances(sums: MicrographSums, found: Components) -> Float64[np.ndarray, "lag cell"]:
+def autocovariances(
+    sums: MicrographSums, found: Components, *, beyond: float = BEYOND_CHANCE
+) -> Float64[np.ndarray, "lag cell"]:
     """Give the autocovariance of micrographs' effects against their distance in the order of acquisition.
 
     A pair of micrographs weighs as many pairs of particles as it holds. What subtracting a mean estimated from the same
-    micrographs takes away is given back. Neighbours that are not alike beyond chance (one-sided, 5 %) count as
-    independent; else the sequence ends before its first value that is not positive, and never rises.
+    micrographs takes away is given back. Neighbours that are not alike beyond chance count as independent; else
+    the sequence ends before its first value that is not positive, and never rises.
 
     Parameters
     ----------
     sums : MicrographSums
     found : Components
         Of the same cells; lag 0 is the variance between.
+    beyond : float
+        Standard errors that lag 1 must exceed: 0 believes every likeness, which on average is too much where there is
+        none, and is the safe side.
 
     Returns
     -------
@@ -168,7 +174,7 @@ def autocovariances(sums: MicrographSums, found: Components) -> Float64[np.ndarr
         shares = np.maximum(1 - np.arange(1, last + 1)[:, None] / count, 0.0)
         gamma[1:] += np.nan_to_num((gamma[0] + 2 * (shares * np.maximum(gamma[1:], 0.0)).sum(0)) / count)
     if last:
-        gamma[1] = np.where(gamma[1] > _BEYOND_CHANCE * error, gamma[1], 0.0)
+        gamma[1] = np.where(gamma[1] > beyond * error, gamma[1], 0.0)
     ends = np.logical_or.accumulate(gamma <= 0)
     return np.where(ends, 0.0, np.minimum.accumulate(gamma))
 
@@ -178,6 +184,17 @@ def neighbour_correlation(gamma: Float64[np.ndarray, "lag cell"]) -> PerCell:
     if len(gamma) < 2:
         return np.zeros(gamma.shape[1])
     return np.asarray(np.where(gamma[0] > 0, gamma[1] / np.where(gamma[0] > 0, gamma[0], 1.0), 0.0))
+
+
+def long_run_factor(gamma: Float64[np.ndarray, "lag cell"]) -> PerCell:
+    """Give by what the likeness of neighbours raises the variance between in the mean of many micrographs; 1 for none.
+
+    Examples
+    --------
+    >>> long_run_factor(np.array([[2.0, 0.0], [0.5, 0.0]])).tolist()
+    [1.5, 1.0]
+    """
+    return np.asarray(np.where(gamma[0] > 0, 1 + 2 * gamma[1:].sum(0) / np.where(gamma[0] > 0, gamma[0], 1.0), 1.0))
 
 
 def runs(micrographs: int, correlation: float) -> Int64[np.ndarray, " micrograph"]:

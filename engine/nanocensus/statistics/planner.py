@@ -17,7 +17,7 @@ def micrograph_variance(between: PerCell, within: PerCell, factor: PerCell, crow
     between, within : float64 arrays (cell,)
         Variance components.
     factor : float64 array (cell,)
-        By which the alikeness of neighbouring micrographs raises the former.
+        By which the likeness of neighbouring micrographs raises the former.
     crowd, m : float64 arrays (cell,)
         Mean square over mean, and mean, of the numbers of particles of micrographs.
     """

@@ -18,7 +18,7 @@ from nanocensus.statistics.variance_components import variance_components
 FEWEST_TO_STOP = 10
 """Clusters from which on acquisition may stop: fewer say too little about how different micrographs are."""
 _TAKEN = ("n", "n_micrographs", "n_clusters", "variance", "between_variance", "between_variance_lower",
-          "between_variance_upper", "within_variance", "long_run_factor", "crowd")  # fmt: skip
+          "between_variance_upper", "within_variance", "long_run_factor", "long_run_factor_upper", "crowd")  # fmt: skip
 _SHOWN = ("descriptor", "n", "n_micrographs", "mean", "icc", "icc_lower", "icc_upper", "reached", "needed",
           "needed_lower", "needed_upper", "needed_particles", "independent_particles", "enough", "advice")  # fmt: skip
 
@@ -38,8 +38,8 @@ def sampling_plan(
 
     Give exactly one of the three targets. It can be asked again and again while micrographs are recorded. "enough" is
     said from ten clusters on, if the target would hold even for micrographs that differ as much as the upper end of the
-    interval of their variance allows. To stop as soon as the estimate itself says so is to stop half of the time where
-    chance made it small, and with fewer than ten clusters intervals then cover too seldom (benchmarks/results/sampling.md).
+    interval of their variance allows. To stop as soon as the estimate itself says so is to stop where chance made it small:
+    in half of the cases the target is then not truly met (benchmarks/results/sampling.md).
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def sampling_plan(
     Returns
     -------
     DataFrame
-        One row a cell and descriptor: the keys, size_bin, size_left and size_right where there are size bins,
+        One row a cell that holds particles and descriptor: the keys, size_bin, size_left and size_right where there are size bins,
         descriptor; n and n_micrographs so far; mean, icc, icc_lower, icc_upper; `reached`, the target's quantity as it
         is now; `needed` micrographs in all and, at the ends of the interval of the variance between them, `needed_lower` and
         `needed_upper`; `needed_particles`, those of the cell on as many micrographs; `independent_particles`, how many
@@ -77,27 +77,27 @@ def sampling_plan(
     Notes
     -----
     J micrographs give the mean a variance (f sb2 c + sw2) / (J m): m the mean number of particles of a micrograph
-    (those without count), c the mean square over it, f what the alikeness of neighbours adds. A half-width takes t with
+    (those without count), c the mean square over it, f what the likeness of neighbours adds. A half-width takes t with
     the degrees of freedom that J micrographs will have. All this supposes that further micrographs are like those at
     hand: of the same grid, the same fields of view, equally dense.
 
     Examples
     --------
     >>> from nanocensus.statistics.cells import cells
-    >>> rng = np.random.default_rng(0)
+    >>> rng = np.random.default_rng(2)
     >>> of = np.repeat(np.arange(12), 100)
     >>> size = 5 + 0.2 * rng.standard_normal(12)[of] + 0.6 * rng.standard_normal(1200)
     >>> rows = pd.DataFrame({"sample": "A", "micrograph": [f"{k:02d}" for k in of], "edge_length_nm": size})
     >>> plan = sampling_plan(cells(rows, by=["sample"], of=["edge_length_nm"], weight=None), half_width=0.1)
     >>> plan["advice"].item()
-    'about 2 more (0 to 53)'
+    'about 9 more (0 to 66)'
     """
     given = {"half_width": half_width, "standard_error": standard_error, "cv": cv}
     measure, goal = _target({name: value for name, value in given.items() if value is not None})
     split = variance_components(cells, cluster=cluster, level=level)
     split = split.sel(descriptor=_chosen(split, of)).drop_vars(["autocovariance", "lag"])
     table = split.to_dataframe().reset_index()
-    table = table[table["n_micrographs"] > 0].reset_index(drop=True)
+    table = table[table["n"] > 0].reset_index(drop=True)
     relative = table["mean"].abs().to_numpy() if measure == "cv" else np.ones(len(table))
     table = _with_needs(table, goal * relative, level if measure == "half_width" else None)
     table["reached"] /= relative
@@ -112,18 +112,19 @@ def _with_needs(table: pd.DataFrame, goal: PerCell, level: float | None) -> pd.D
     m, share = found["n"] / found["n_micrographs"], found["n_clusters"] / found["n_micrographs"]
     needs = {}
     for end in ("", "_lower", "_upper"):
+        factor = found["long_run_factor_upper" if end == "_upper" else "long_run_factor"]
         variance = micrograph_variance(
-            found[f"between_variance{end}"], found["within_variance"], found["long_run_factor"], found["crowd"], m
+            found[f"between_variance{end}"], found["within_variance"], factor, found["crowd"], m
         )
         needed = micrographs_needed(variance, goal, m, share, level=level)
         needs[f"needed{end}"] = np.where(table["refusal"] == "", needed, np.nan)
         if not end:
             needs["reached"] = mean_error(found["n_micrographs"], variance, share, level=level)
-    factor = 1.0 if level is None else stats.norm.ppf((1 + level) / 2)
+    reach = 1.0 if level is None else stats.norm.ppf((1 + level) / 2)
     return table.assign(
         **needs,
         needed_particles=np.ceil(needs["needed"] * m),
-        independent_particles=np.ceil(found["variance"] * (factor / goal) ** 2),
+        independent_particles=np.ceil(found["variance"] * (reach / goal) ** 2),
         enough=(needs["needed_upper"] <= found["n_micrographs"]) & (found["n_clusters"] >= FEWEST_TO_STOP),
     )
 

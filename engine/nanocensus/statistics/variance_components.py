@@ -11,13 +11,13 @@ from nanocensus.schema import FORMAT_VERSION
 from nanocensus.statistics import intraclass
 from nanocensus.statistics.cells import Cells
 from nanocensus.statistics.intervals import ClusterSums, PerCell, refusals
-from nanocensus.statistics.intraclass import Components, MicrographSums
+from nanocensus.statistics.intraclass import MicrographSums
 from nanocensus.statistics.panels import Cluster, Layout, cluster_sums, lay_out, panels
 
 _LAGS = intraclass.MOST_LAGS + 1
 _CELL = ("mean", "variance", "between_variance", "between_variance_lower", "between_variance_upper", "within_variance", 
          "icc", "icc_lower", "icc_upper", "design_effect", "design_effect_lower", "design_effect_upper", "effective_n",
-         "effective_n_lower", "effective_n_upper", "long_run_factor", "neighbour_correlation", "n_clusters")  # fmt: skip
+         "effective_n_lower", "effective_n_upper", "long_run_factor", "long_run_factor_upper", "neighbour_correlation", "n_clusters")  # fmt: skip
 
 
 class _Panel(NamedTuple):
@@ -48,7 +48,8 @@ def variance_components(cells: Cells, *, cluster: Cluster = "group", level: floa
         Over the keys of the cells and descriptor: `mean` and `variance` of all particles; `between_variance` and `within_variance` (squared unit of
         the column); `icc`; `design_effect`, by which the variance of the mean exceeds that of as many independent
         particles; `effective_n`, the number of independent particles that would give the mean as well;
-        `long_run_factor`, by which the alikeness of neighbouring micrographs raises the variance between (1: none);
+        `long_run_factor`, by which the likeness of neighbouring micrographs raises the variance between (1: none), and
+        `long_run_factor_upper` if every likeness is believed that chance may have made;
         `neighbour_correlation`; `autocovariance` (lag); `n_clusters`, what the jackknife left out one by one. `_lower` and `_upper` are the ends of intervals, NaN where
         `refusal` says why. Over the keys: `n` and `n_micrographs` and, the square of sizes over sizes, `crowd`, the
         number of particles that a particle finds in its micrograph, itself included.
@@ -61,7 +62,7 @@ def variance_components(cells: Cells, *, cluster: Cluster = "group", level: floa
     Notes
     -----
     The order of acquisition is the column `order` of the micrographs, and that of their names where there is none.
-    Intervals of `design_effect` and `effective_n` take the alikeness of neighbours as known.
+    The bad ends of the intervals of `design_effect` and `effective_n` have `long_run_factor_upper` in them.
 
     Examples
     --------
@@ -140,22 +141,25 @@ def _split(sums: MicrographSums, panel: _Panel, level: float) -> tuple[dict[str,
         alike = intraclass.autocovariances(everything, intraclass.components(everything))
         cluster = intraclass.runs(len(cluster), float(intraclass.neighbour_correlation(alike)[0]))
     ends = dict(zip(("_lower", "_upper"), intraclass.ratio_interval(sums, cluster, level=level), strict=True))
-    factor = np.where(gamma[0] > 0, 1 + 2 * gamma[1:].sum(0) / np.where(gamma[0] > 0, gamma[0], 1.0), 1.0)
+    factor = intraclass.long_run_factor(gamma)
+    safe = intraclass.long_run_factor(intraclass.autocovariances(sums, made, beyond=0.0))
     found = {
         "between_variance": made.between,
         "within_variance": made.within,
         "long_run_factor": factor,
+        "long_run_factor_upper": safe,
         "neighbour_correlation": intraclass.neighbour_correlation(gamma),
     }
     for end, ratio in {"": np.maximum(made.ratio, 0.0), **ends}.items():
-        found |= {f"{name}{end}": values for name, values in _worth(sums, made, ratio, factor).items()}
+        worth = _worth(sums, ratio, safe if end == "_upper" else factor)
+        found |= {f"{name}{end}": values for name, values in worth.items()}
     found |= {f"between_variance{end}": ratio * made.within for end, ratio in ends.items()}
     # The larger the ratio, the fewer the particles are worth.
     found["effective_n_lower"], found["effective_n_upper"] = found["effective_n_upper"], found["effective_n_lower"]
     return found, gamma, cluster
 
 
-def _worth(sums: MicrographSums, made: Components, ratio: PerCell, factor: PerCell) -> dict[str, PerCell]:
+def _worth(sums: MicrographSums, ratio: PerCell, factor: PerCell) -> dict[str, PerCell]:
     total = sums.n.sum(0)
     with np.errstate(invalid="ignore", divide="ignore"):
         crowd = (sums.n**2).sum(0) / total
