@@ -274,7 +274,7 @@ def main():
         "",
         f"Edge lengths of 65,404 particles on 78 micrographs (Co0.4 of `simulate.paper`, ICC 0.07), seeds {SEEDS[0]} to {SEEDS[-1]}: root mean",
         "square over seeds of the CV of group means, with its standard error. The interval is that of one study's CV (nominal",
-        "95 %); it takes group means as independent, which sequential groups across one micrograph's border are not.",
+        "95 %); it takes group means as independent, which they are not where neighbouring micrographs are alike.",
         "",
         *design_lines(0.0),
         *design_lines(0.4),

@@ -82,7 +82,7 @@ def data_size_study(
         `curve` (sample, descriptor, size_bin): the means of all data. `rms_deviation` from it (sample, descriptor,
         drawn, micrographs_drawn, size_bin), over the replicates that have particles in the bin, `present` being their
         share; `rms_deviation_all`, over all bins, each with its share of the weight. `n_drawn` (sample, drawn,
-        micrographs_drawn): particles of a replicate on average. `drawn` is "micrographs" or "particles".
+        micrographs_drawn): particles of a replicate in all bins, on average. `drawn` is "micrographs" or "particles".
 
     Raises
     ------
@@ -128,9 +128,9 @@ def _pieces_of(particles: Particles, recipe: Recipe, seed: int) -> pd.DataFrame:
 def _sum_pieces(frame: pd.DataFrame, recipe: Recipe, grid: Grid | None, seed: int) -> CellSums:
     codes, pairs = number_pairs(frame)
     labels = numbers(frame["label"])
-    if np.isnan(labels).any():
+    if not np.isfinite(labels).all():
         raise TableError(
-            "column 'label'", expected="a value in every row", got=f"{int(np.isnan(labels).sum())} missing (null or NaN)",
+            "column 'label'", expected="a value in every row", got=f"{int((~np.isfinite(labels)).sum())} missing (null or NaN)",
             remedy="Number the particles of each micrograph.",
         )  # fmt: skip
     piece = random_places(codes, pairs, labels.astype(np.int64), seed=seed) // (PLACES // _PIECES)

@@ -66,6 +66,7 @@ def sampling_study(
         Micrographs in a group.
     block : int
         Labels of a micrograph that are summed together; 1 makes sequential groups exact. Four must fit into a group.
+        Memory grows with the number of blocks: give 100 or more for 10^8 particles.
     seed : int
         Of the random order.
     cluster : {"group", "session", "micrograph"}
@@ -93,7 +94,8 @@ def sampling_study(
     Notes
     -----
     The CV is the standard deviation of the k group means (k - 1 below) over their mean. Its interval takes group means
-    as normal and independent (chi-square, k - 1 degrees of freedom). Theory: random groups have sigma / (mu sqrt(n)).
+    as normal and independent (chi-square, k - 1 degrees of freedom, at most one less than there are micrographs for
+    sequential groups); where neighbouring micrographs are alike it is too short. Theory: random groups have sigma / (mu sqrt(n)).
     The squared standard deviation of sequential groups is k / (k - 1) (V(n) - V(k n)) on average, V(n) the variance of
     the mean of n particles in sequence (`intraclass.mean_variance`; `whole_variance` for micrographs), from the variance
     components of the particles.
@@ -154,7 +156,9 @@ def _groups_of(sums: BlockSums, own: xr.Dataset, quantum: Quantum, grouping: str
     ]
     n = np.array(sizes, np.float64)
     theory = _sequential_cv if grouping == "sequential" else _random_cv
-    return _rows(means, theory(own, n, _counts(means)), level)
+    # Groups of one micrograph are alike: their scatter says no more than that of the micrographs.
+    most = float(own["n_micrographs"]) if grouping == "sequential" else np.inf
+    return _rows(means, theory(own, n, _counts(means)), level, most=most)
 
 
 def _whole_micrographs(
@@ -164,7 +168,7 @@ def _whole_micrographs(
     blocks = sequence(sums.micrographs, str(own["sample"].item()), quantum)
     means = [group_means(blocks, np.arange(0, len(blocks.n) + 1, count)) for count in counts]
     means = [each[np.isfinite(each)] for each in means]
-    return _rows(means, _micrograph_cv(own, np.array(counts, np.float64), _counts(means)), level)
+    return _rows(means, _micrograph_cv(own, np.array(counts, np.float64), _counts(means)), level, most=np.inf)
 
 
 def _counts(means: Sequence[Float64[np.ndarray, " _"]]) -> Sizes:
@@ -199,11 +203,11 @@ def _scatter(one: Sizes, all_groups: Sizes, groups: Sizes, own: xr.Dataset) -> S
         return np.asarray(np.sqrt(np.maximum(one - all_groups, 0) * groups / (groups - 1)) / abs(float(own["mean"])))
 
 
-def _rows(means: Sequence[Float64[np.ndarray, " _"]], theory: Sizes, level: float) -> Found:
+def _rows(means: Sequence[Float64[np.ndarray, " _"]], theory: Sizes, level: float, *, most: float) -> Found:
     """Give the measures of each size; NaN where there are fewer than two groups."""
     groups = _counts(means)
     cv = np.array([each.std(ddof=1) / abs(each.mean()) if len(each) > 1 else np.nan for each in means])
-    freedom = np.where(groups > 1, groups - 1, np.nan)
+    freedom = np.where(groups > 1, np.maximum(np.minimum(groups, most) - 1, 1), np.nan)
     lower, upper = (cv * np.sqrt(freedom / stats.chi2.ppf((1 + sign * level) / 2, freedom)) for sign in (1, -1))
     return np.stack([cv, lower, upper, np.where(groups > 1, theory, np.nan), groups], axis=1)
 
