@@ -104,6 +104,8 @@ def test_what_cannot_be_drawn_is_refused():
         study(micrographs_drawn=[0])
     with pytest.raises(StatisticsError, match="at least one"):
         study(replicates=0)
+    with pytest.raises(StatisticsError, match="from 0 to"):
+        study(seed=-1)
     with pytest.raises(TableError, match="none named label"):
         study(ROWS.drop(columns="label"))
     with pytest.raises(TableError, match=r"'label'.* 1 missing"):

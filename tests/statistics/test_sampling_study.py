@@ -155,6 +155,8 @@ def test_what_cannot_be_grouped_is_refused():
         sampling_study(ROWS, INDEX, of=OF, group_sizes=[50])
     with pytest.raises(StatisticsError, match="at least 1"):
         sampling_study(ROWS, INDEX, of=OF, group_sizes=[0], block=1)
+    with pytest.raises(StatisticsError, match="from 0 to"):
+        sampling_study(ROWS, INDEX, of=OF, seed=2**64)
     with pytest.raises(TableError, match="none named label"):
         sampling_study(ROWS.drop(columns="label"), INDEX, of=OF)
     with pytest.raises(TableError, match="Number the particles"):

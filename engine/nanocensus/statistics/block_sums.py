@@ -18,6 +18,7 @@ from nanocensus.statistics._kernels import LIMB_BITS
 from nanocensus.statistics.cells import Cells, finish, kept_micrographs
 from nanocensus.statistics.partitions import Particles, add_rows, compute, number_pairs, numbers, over_partitions
 from nanocensus.statistics.permutation import PLACES, random_places
+from nanocensus.statistics.philox import check_seed
 from nanocensus.statistics.quanta import Number, Quantum, quantum_of
 from nanocensus.statistics.recipe import CellSums, Recipe, add_seen, check_seen, complaints, look, sum_moments
 from nanocensus.statistics.variance_components import acquisition_order
@@ -71,16 +72,19 @@ def block_sums(particles: Particles, micrographs: pd.DataFrame | None = None, *,
     block : int
         Number of labels in a block.
     seed : int
-        Of the random order.
+        Of the random order, 0 to 2^64 - 1.
     scale : mapping of str to float, optional
         Quantum of columns that the schema does not know.
 
     Raises
     ------
+    StatisticsError
+        For a seed out of its range.
     TableError
         For absent columns, missing values, values out of the declared range, contradictory micrographs, or labels
         that do not number the particles of a micrograph.
     """
+    check_seed(seed)
     columns = tuple(quantum_of(column, scale) for column in dict.fromkeys(of))
     recipe = Recipe(columns, None, _LABEL, None)
     kept = None if micrographs is None else kept_micrographs(micrographs, ["sample"])

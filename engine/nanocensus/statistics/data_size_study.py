@@ -19,7 +19,7 @@ from nanocensus.statistics.cells import Cells, SizeBins, cells, size_bins
 from nanocensus.statistics.panels import Layout, lay_out
 from nanocensus.statistics.partitions import Particles, compute, number_pairs, numbers, over_partitions
 from nanocensus.statistics.permutation import PLACES, random_places
-from nanocensus.statistics.philox import Purpose, name_word, random_words
+from nanocensus.statistics.philox import Purpose, check_seed, name_word, random_words
 from nanocensus.statistics.quanta import Number
 from nanocensus.statistics.recipe import CellSums, Recipe, add_cells, sum_cells
 from nanocensus.statistics.size_bins import OUTSIDE, Grid
@@ -87,7 +87,7 @@ def data_size_study(
     Raises
     ------
     StatisticsError
-        For numbers below 1.
+        For numbers below 1, and a seed out of its range.
     TableError
         As `cells`, and for particles without a label.
 
@@ -102,6 +102,7 @@ def data_size_study(
             "data_size_study", expected="at least one replicate of at least one micrograph",
             got=f"{replicates} of {list(micrographs_drawn)}", remedy="Leave them out for the default.",
         )  # fmt: skip
+    check_seed(seed)
     made = cells(particles, micrographs, by=["sample", bins], of=of, weight=weight, scale=scale)
     layout = lay_out(made, "micrograph")
     pieces = _pieces_of(particles, made.recipe, seed)

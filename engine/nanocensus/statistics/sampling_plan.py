@@ -158,11 +158,11 @@ def _advice(row: pd.Series, at_most: int) -> str:
     now, needed, low, high = (row[name] for name in ("n_micrographs", "needed", "needed_lower", "needed_upper"))
     if row["enough"]:
         return "enough"
-    if needed > at_most:
-        return f"out of reach: about {needed:,.0f} micrographs, more than {at_most:,}"
+    limit = max(at_most, now)
+    if needed > limit:
+        return f"out of reach: about {needed:,.0f} micrographs, more than {limit:,.0f}"
     if high <= now:
         return f"likely enough, but fewer than {FEWEST_TO_STOP} clusters cannot tell: go on"
-    most = f"{high - now:,.0f}" if high <= at_most else f"over {max(at_most - now, 0):,.0f}"
     if needed <= now:
-        return f"likely enough, not certain: 0 to {most} more"
-    return f"about {needed - now:,.0f} more ({max(low - now, 0):,.0f} to {most})"
+        return f"likely enough, not certain: 0 to {high - now:,.0f} more"
+    return f"about {needed - now:,.0f} more ({max(low - now, 0):,.0f} to {high - now:,.0f})"

@@ -68,7 +68,7 @@ def sampling_study(
         Labels of a micrograph that are summed together; 1 makes sequential groups exact. Four must fit into a group.
         Memory grows with the number of blocks: give 100 or more for 10^8 particles.
     seed : int
-        Of the random order.
+        Of the random order, 0 to 2^64 - 1.
     cluster : {"group", "session", "micrograph"}
         For the interval of the intraclass correlation, see `variance_components`.
     level : float
@@ -87,7 +87,7 @@ def sampling_study(
     Raises
     ------
     StatisticsError
-        For group sizes that are too small for the block.
+        For group sizes that are too small for the block, and a seed out of its range.
     TableError
         As `cells`, and for labels that repeat within a micrograph.
 
