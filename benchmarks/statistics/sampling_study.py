@@ -196,13 +196,16 @@ RULES = {
 
 
 def stopping_lines(most=300):
-    yield "| effects, autocorrelation | truth | rule | stopped at: 5 %, mean, 95 % | interval covers, % | target truly met, % |"
+    yield "| effects, autocorrelation, particles a micrograph | truth | rule | stopped at: 5 %, mean, 95 % | interval covers, % | target truly met, % |"
     yield "|---|---|---|---|---|---|"
-    cases = ((False, 0.0, 0.22), (False, 0.0, 0.1), (True, 0.0, 0.22), (True, 0.0, 0.1), (False, 0.4, 0.15))
-    for skewed, autocorrelation, goal in cases:
-        need = true_need(goal, icc=0.07, per=40.0, autocorrelation=autocorrelation)
+    cases = (
+        (False, 0.0, 40.0, 0.22), (False, 0.0, 40.0, 0.1), (False, 0.0, 4.0, 0.2), (True, 0.0, 40.0, 0.22),
+        (True, 0.0, 40.0, 0.1), (False, 0.4, 40.0, 0.15),
+    )  # fmt: skip
+    for skewed, autocorrelation, per, goal in cases:
+        need = true_need(goal, icc=0.07, per=per, autocorrelation=autocorrelation)
         seed = [23, round(100 * goal), round(10 * autocorrelation), skewed]
-        drawn = Drawn(seed, runs=RUNS, micrographs=most, autocorrelation=autocorrelation, skewed=skewed)
+        drawn = Drawn(seed, runs=RUNS, micrographs=most, autocorrelation=autocorrelation, per=per, skewed=skewed)
         when, right = ({rule: np.zeros(RUNS) for rule in RULES} for _ in range(2))
         for count in range(4, most + 1):
             found = Judged(drawn, count)
@@ -217,7 +220,7 @@ def stopping_lines(most=300):
             stopped = when[rule] > 0
             at = when[rule][stopped]
             low, high = np.quantile(at, (0.05, 0.95))
-            kind = f"{'skewed' if skewed else 'normal'}, {autocorrelation:g}"
+            kind = f"{'skewed' if skewed else 'normal'}, {autocorrelation:g}, {per:g}"
             unfinished = "" if stopped.all() else f" ({100 * (~stopped).mean():.1f} % had not by {most})"
             numbers = f"{100 * right[rule][stopped].mean():.1f} | {100 * (at >= need).mean():.0f}"
             yield f"| {kind} | {need:.0f} | {rule} | {low:.0f}, {at.mean():.0f}, {high:.0f}{unfinished} | {numbers} |"
