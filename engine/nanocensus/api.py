@@ -27,8 +27,12 @@ from nanocensus.segment.weights import Model, load_model, model_names
 from nanocensus.show import figures
 from nanocensus.statistics.binning import sample_statistics, size_statistics
 from nanocensus.statistics.cells import Cells, cells, size_bins
+from nanocensus.statistics.data_size_study import data_size_study
 from nanocensus.statistics.estimation import estimate
 from nanocensus.statistics.reductions import cv, mean, median, quantile, sd
+from nanocensus.statistics.sampling_plan import sampling_plan
+from nanocensus.statistics.sampling_study import sampling_study
+from nanocensus.statistics.variance_components import variance_components
 from nanocensus.store.ingest import ingest as _ingest
 from nanocensus.store.manifest import Manifest, OutputLock, read_manifest
 from nanocensus.store.outlines import read_outlines
@@ -53,6 +57,7 @@ __all__ = [
     "cells",
     "criteria_gallery",
     "cv",
+    "data_size_study",
     "decode_failed",
     "estimate",
     "evaluate",
@@ -72,9 +77,12 @@ __all__ = [
     "report",
     "run",
     "sample_statistics",
+    "sampling_plan",
+    "sampling_study",
     "sd",
     "size_bins",
     "size_statistics",
+    "variance_components",
 ]
 
 

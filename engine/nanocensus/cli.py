@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from math import nan
+from math import isnan, nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -271,6 +271,45 @@ def analyse(out: OutFolder) -> None:
 
     api.analyse(out)
     _say(f"Tables: {out / 'tables'}")
+
+
+@app.command()
+def plan(
+    out: OutFolder,
+    half_width: Annotated[
+        float | None, typer.Option(help="Wanted half-width of the mean's interval, in the descriptor's unit.")
+    ] = None,
+    standard_error: Annotated[float | None, typer.Option(help="Or its standard error.")] = None,
+    cv: Annotated[float | None, typer.Option(help="Or that as a share of the mean: 0.02 for 2 %.")] = None,
+    of: Annotated[list[str] | None, typer.Option(help="A descriptor; may be repeated. The job's if left out.")] = None,
+    by_size: Annotated[bool, typer.Option("--by-size", help="Plan for every size bin.")] = False,
+    at_most: Annotated[int, typer.Option(help="Micrographs that one would record at the most.")] = 1000,
+) -> None:
+    """Say how many micrographs the means need, and whether those at hand are enough; ask it while recording."""
+    from nanocensus.pipeline.sampling import plan_run
+    from nanocensus.show.numbers import with_interval
+
+    found = plan_run(
+        out, of=of or (), by_size=by_size, half_width=half_width, standard_error=standard_error, cv=cv, at_most=at_most
+    )
+    sizes = ["size, nm"] if by_size else []
+    table = Table("sample", *sizes, "descriptor", "micrographs", "mean", "ICC", "now", "needed", "advice")
+    for row in found.to_dict("records"):
+        size = [f"{row['size_left']:.2f} to {row['size_right']:.2f}"] if by_size else []
+        now = _known(row["reached"], ".2%" if cv is not None else ".3g")
+        table.add_row(
+            str(row["sample"]), *size, str(row["descriptor"]), f"{row['n_micrographs']:,}", f"{row['mean']:.4g}",
+            with_interval(row["icc"], row["icc_lower"], row["icc_upper"]), now, _known(row["needed"], ",.0f"), row["advice"],
+        )  # fmt: skip
+    out_console.print(table)
+    _say(
+        "now: what was asked for, as it is; needed: micrographs in all; advice: more to record, in brackets the range that "
+        "the uncertainty of the ICC leaves. It supposes that further micrographs are like these."
+    )
+
+
+def _known(number: float, form: str) -> str:
+    return "–" if isnan(number) else f"{number:{form}}"
 
 
 @app.command()

@@ -13,6 +13,14 @@ MODULES = [
     "intervals",
     "step_histograms",
     "density",
+    "philox",
+    "permutation",
+    "block_sums",
+    "intraclass",
+    "variance_components",
+    "sampling_study",
+    "sampling_plan",
+    "planner",
 ]
 
 

@@ -20,6 +20,7 @@ from nanocensus.statistics.estimation import estimate
 from nanocensus.statistics.partitions import Particles
 from nanocensus.statistics.reductions import cv, mean, median
 from nanocensus.statistics.size_bins import SizeBins
+from nanocensus.statistics.variance_components import variance_components
 from nanocensus.store.commit import commit_bytes
 from nanocensus.store.tables import read_particles
 
@@ -42,6 +43,8 @@ class Analysis:
     """The index, flagged and excluded micrographs marked."""
     quality_effect: pd.DataFrame
     """Means of the samples with flagged micrographs, with these and without; no row if none is flagged."""
+    worth: xr.Dataset | None = None
+    """How alike the particles of a micrograph are, by sample (`variance_components`)."""
 
 
 def statistics_store(out: Path, which: str) -> Path:
@@ -81,8 +84,9 @@ def analyse_run(job: Job) -> Analysis:
     else:
         counted, counting = without(accepted, excluded), without(micrographs, excluded)
         scale = relative_uncertainties(counting)
-        by_sample, by_size = (with_scale(found, scale) for found in _statistics(counted, counting, job))
-        analysis = Analysis(by_sample, by_size, _densities(counted, job), counts, micrographs, effect)
+        by_sample, by_size, worth = _statistics(counted, counting, job)
+        by_sample, by_size = with_scale(by_sample, scale), with_scale(by_size, scale)
+        analysis = Analysis(by_sample, by_size, _densities(counted, job), counts, micrographs, effect, worth)
         for which, dataset in ((BY_SAMPLE, by_sample), (BY_SIZE, by_size)):
             binning.save(dataset, statistics_store(job.out, which))
             tables[which] = binning.to_table(dataset)
@@ -91,16 +95,18 @@ def analyse_run(job: Job) -> Analysis:
     return analysis
 
 
-def _statistics(accepted: Particles, micrographs: pd.DataFrame, job: Job) -> tuple[xr.Dataset, xr.Dataset]:
-    """Estimate by sample, and by sample and size; the cells of the latter are kept."""
+def _statistics(accepted: Particles, micrographs: pd.DataFrame, job: Job) -> tuple[xr.Dataset, xr.Dataset, xr.Dataset]:
+    """Estimate by sample, and by sample and size, whose cells are kept; and say how alike particles are, by sample."""
     section = job.statistics
     of, cluster, level, weight = section.descriptors, section.cluster, section.level, job.weight_column
-    by_sample = binning.sample_statistics(accepted, micrographs, of=of, cluster=cluster, level=level, weight=weight)
+    statistics = {name: (mean, median, cv) for name in of}
+    whole = cells(accepted, micrographs, by=["sample"], of=of, weight=weight)
+    by_sample = estimate(whole, statistics, cluster=cluster, level=level)
+    worth = variance_components(whole, cluster=cluster, level=level)
     by: list[str | SizeBins] = ["sample", section.bins()]
     made = cells(accepted, micrographs, by=by, of=of, weight=weight)
     made.save(job.out / CELLS_STORE)
-    by_size = estimate(made, {name: (mean, median, cv) for name in of}, cluster=cluster, level=level)
-    return by_sample, by_size
+    return by_sample, estimate(made, statistics, cluster=cluster, level=level), worth
 
 
 def _densities(accepted: Particles, job: Job) -> dict[str, xr.Dataset]:

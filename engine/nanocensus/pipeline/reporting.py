@@ -2,10 +2,12 @@
 
 import dataclasses
 from collections.abc import Iterator, Sequence
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import xarray as xr
 
 from nanocensus.errors import StoreError
 from nanocensus.measure.acceptance import FAILED, REASONS, apply_criteria, decode_failed
@@ -22,7 +24,9 @@ from nanocensus.schema import PIXEL_SIZE_ASSUMED
 from nanocensus.segment.flatfield import unevenness
 from nanocensus.segment.preparation import prepare
 from nanocensus.show.content import Picture, ReportContent, ReportTable
+from nanocensus.show.numbers import count, with_interval
 from nanocensus.show.report import render_report
+from nanocensus.show.theme import quantity_name
 from nanocensus.store.commit import commit_bytes
 from nanocensus.store.ingest import STORE_FOLDER
 from nanocensus.store.manifest import read_manifest
@@ -76,7 +80,7 @@ def report_run(job: Job, analysis: Analysis) -> Path:
         pictures=_with_flattened(list(_pictures(job, micrographs)), job),
         agreement=agreement.rows if len(agreement.rows) else None,
         quality=quality_tables(micrographs, analysis.quality_effect, assumed=assumed),
-        tables=_agreement_table(agreement, job.statistics.level),
+        tables=[*_worth_table(analysis.worth), *_agreement_table(agreement, job.statistics.level)],
         scale=[scale_in_words(each) for each in scales if not each.disagrees],
         warnings=[*domain_warnings(micrographs), *(scale_in_words(each) for each in scales if each.disagrees)],
         provenance={key: value for key, value in record.items() if key not in ("seconds", "n_reused")},
@@ -112,6 +116,35 @@ def _agreement_table(agreement: Agreement, level: float) -> Sequence[ReportTable
     )
     caption = f"Agreement with the true particles, pooled, with {level:.0%} intervals"
     return (ReportTable(caption, agreement.pooled.drop(columns="n").rename(columns={"n_clusters": "fields"}), note),)
+
+
+def _worth_table(worth: xr.Dataset | None) -> Sequence[ReportTable]:
+    """Say how many independent particles would give the means as well."""
+    if worth is None:
+        return ()
+    rows = worth.drop_vars(["autocovariance", "lag"]).to_dataframe().reset_index()
+    shown = {
+        "sample": rows["sample"],
+        "quantity": rows["descriptor"].map(quantity_name),
+        "micrographs": rows["n_micrographs"].astype(int),
+        "particles": rows["n"].astype(int),
+        "intraclass correlation": [with_interval(*ends) for ends in _with_ends(rows, "icc")],
+        "worth independent particles": [
+            f"{count(n)} [{count(low)}, {count(high)}]" if isfinite(low) else count(n)
+            for n, low, high in _with_ends(rows, "effective_n")
+        ],
+    }
+    caption = f"What the particles are worth, with {worth.attrs['level']:.0%} intervals"
+    note = (
+        "Particles of one micrograph resemble each other: the intraclass correlation is the share of their variance that "
+        "lies between micrographs. The mean is known as well as from so many independent particles. nanocensus plan says "
+        "how many micrographs a target needs."
+    )
+    return (ReportTable(caption, pd.DataFrame(shown), note),)
+
+
+def _with_ends(rows: pd.DataFrame, name: str) -> list[tuple[float, float, float]]:
+    return list(zip(rows[name], rows[f"{name}_lower"], rows[f"{name}_upper"], strict=True))
 
 
 def _pictures(job: Job, micrographs: pd.DataFrame) -> Iterator[Picture]:

@@ -6,6 +6,7 @@ Show them in a notebook after ``holoviews.extension("bokeh")``, or save them wit
 from nanocensus.show.criterion_figures import criterion
 from nanocensus.show.distribution_figures import histogram, violins
 from nanocensus.show.micrograph_figures import micrograph
+from nanocensus.show.sampling_figures import data_size, group_scatter
 from nanocensus.show.size_figures import size_resolved
 from nanocensus.show.tally_figures import agreement, rejections
 from nanocensus.show.theme import sample_styles
@@ -13,6 +14,8 @@ from nanocensus.show.theme import sample_styles
 __all__ = [
     "agreement",
     "criterion",
+    "data_size",
+    "group_scatter",
     "histogram",
     "micrograph",
     "rejections",
