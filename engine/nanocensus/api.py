@@ -27,6 +27,7 @@ from nanocensus.show import figures
 from nanocensus.statistics.binning import sample_statistics, size_statistics
 from nanocensus.statistics.cells import Cells, cells, size_bins
 from nanocensus.statistics.estimation import estimate
+from nanocensus.statistics.onset import Onsets, onsets
 from nanocensus.statistics.reductions import cv, mean, median, quantile, sd
 from nanocensus.store.ingest import ingest as _ingest
 from nanocensus.store.manifest import Manifest, OutputLock, read_manifest
@@ -44,6 +45,7 @@ __all__ = [
     "Job",
     "Manifest",
     "Model",
+    "Onsets",
     "Progress",
     "RunSummary",
     "SampleCriteria",
@@ -62,6 +64,7 @@ __all__ = [
     "measure_particles",
     "median",
     "model_names",
+    "onsets",
     "quantile",
     "read_job",
     "read_manifest",

@@ -13,6 +13,9 @@ MODULES = [
     "intervals",
     "step_histograms",
     "density",
+    "onset_fit",
+    "onset_intervals",
+    "onset_readings",
 ]
 
 

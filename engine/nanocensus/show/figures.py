@@ -6,6 +6,7 @@ Show them in a notebook after ``holoviews.extension("bokeh")``, or save them wit
 from nanocensus.show.criterion_figures import criterion
 from nanocensus.show.distribution_figures import histogram, violins
 from nanocensus.show.micrograph_figures import micrograph
+from nanocensus.show.onset_figures import onset
 from nanocensus.show.size_figures import size_resolved
 from nanocensus.show.tally_figures import agreement, rejections
 from nanocensus.show.theme import sample_styles
@@ -15,6 +16,7 @@ __all__ = [
     "criterion",
     "histogram",
     "micrograph",
+    "onset",
     "rejections",
     "sample_styles",
     "size_resolved",
