@@ -3,14 +3,13 @@
 Clusters are drawn anew (Rao and Wu), the fit is repeated, and the percentiles of the places are the interval. Samples
 need not bend at one size. Cochran's Q says whether they differ; if so, what is given is the mean of the places over
 samples like these (random effects), whose interval has two parts: the bootstrap's variance of the weighted mean, in which
-the shared half width is chosen anew each time, and the variance between samples, known with S - 1 degrees of freedom.
+the shared half width is chosen anew each time, and the variance between samples; t has S - 1 degrees of freedom.
 
 Sources
 -------
 Rao and Wu, JASA 83, 231 (1988): bootstrap of n - 1 clusters, without bias for the variance of few.
 Cochran, Biometrics 10, 101 (1954): Q. Paule and Mandel, J. Res. NBS 87, 377 (1982): the variance between samples.
 Hartung and Knapp, Statistics in Medicine 20, 3875 (2001): t with S - 1 degrees of freedom when samples differ.
-Satterthwaite, Biometrics Bulletin 2, 110 (1946): degrees of freedom of a sum of variances.
 """
 
 import hashlib
@@ -142,9 +141,8 @@ def _mean_place(
     means = weight @ places
     between = differences.sd**2 * float((weight**2).sum())
     variance = float(np.var(means[1:], ddof=1)) + between
-    freedom = variance**2 / (between**2 / (len(places) - 1)) if between > 0 else np.inf
     error = variance**0.5
-    reach = float(stats.t.ppf((1 + level) / 2, freedom)) * error
+    reach = float(stats.t.ppf((1 + level) / 2, len(places) - 1)) * error
     estimate = float(means[0])
     method = "mean over samples that differ: random effects, t"
     return Place(estimate, estimate - reach, estimate + reach, error, half_width, method)
