@@ -240,9 +240,9 @@ def report():
 
 
 INTRODUCTION = """Written by `benchmarks/statistics/onset_coverage.py report`; the scenarios are described there. Seeds were fixed
-before the runs, and the procedure was chosen on other seeds (900000 and up). Ranges of seeds from 0 were run before t got S - 1
-degrees of freedom where Q rejects, those from 1000 after: in a scenario whose samples do not differ that widens one interval in
-ten. Coverage is of nominal 95 % intervals, 299 replicates. "Shown": the existence test rejected, and the interval is inside the
+before the runs, and the procedure was chosen on other seeds (900000 and up). Ranges of seeds from 0 (smooth curves) were run before t got S - 1
+degrees of freedom where Q rejects, which the existence test does not see; those from 1000 after.
+Coverage is of nominal 95 % intervals, 299 replicates. "Shown": the existence test rejected, and the interval is inside the
 range searched. The oracle knows the form of the curve and its width, and that samples do not differ. "Each sample": coverage of
 the samples' own onsets, where they are located, whether shown or not. ± is one standard error."""
 
