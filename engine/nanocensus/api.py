@@ -29,6 +29,7 @@ from nanocensus.statistics.binning import sample_statistics, size_statistics
 from nanocensus.statistics.cells import Cells, cells, size_bins
 from nanocensus.statistics.data_size_study import data_size_study
 from nanocensus.statistics.estimation import estimate
+from nanocensus.statistics.onset import Onsets, onsets
 from nanocensus.statistics.reductions import cv, mean, median, quantile, sd
 from nanocensus.statistics.sampling_plan import sampling_plan
 from nanocensus.statistics.sampling_study import sampling_study
@@ -49,6 +50,7 @@ __all__ = [
     "Job",
     "Manifest",
     "Model",
+    "Onsets",
     "Progress",
     "RunSummary",
     "SampleCriteria",
@@ -68,6 +70,7 @@ __all__ = [
     "measure_particles",
     "median",
     "model_names",
+    "onsets",
     "quantile",
     "read_job",
     "read_manifest",

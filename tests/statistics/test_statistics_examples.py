@@ -21,6 +21,9 @@ MODULES = [
     "sampling_study",
     "sampling_plan",
     "planner",
+    "onset_fit",
+    "onset_intervals",
+    "onset_readings",
 ]
 
 

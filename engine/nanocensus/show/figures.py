@@ -6,6 +6,7 @@ Show them in a notebook after ``holoviews.extension("bokeh")``, or save them wit
 from nanocensus.show.criterion_figures import criterion
 from nanocensus.show.distribution_figures import histogram, violins
 from nanocensus.show.micrograph_figures import micrograph
+from nanocensus.show.onset_figures import onset
 from nanocensus.show.sampling_figures import data_size, group_scatter
 from nanocensus.show.size_figures import size_resolved
 from nanocensus.show.tally_figures import agreement, rejections
@@ -18,6 +19,7 @@ __all__ = [
     "group_scatter",
     "histogram",
     "micrograph",
+    "onset",
     "rejections",
     "sample_styles",
     "size_resolved",
