@@ -296,8 +296,9 @@ def _content(
     )
     rejected = rejected[rejected["particles"] > 0].reset_index()
     rejected["reason"] = rejected["reason"].replace("criteria", "failed criteria before it came here")
-    whose = facts["table"].get("tool") or "another program"
-    warnings = [f"The particles were found and measured by {whose}; nobody looked at them here."]
+    tool = facts["table"].get("tool")
+    whose = f" of {tool}" if tool else ""
+    warnings = [f"The particles came as a table{whose}: their micrographs and outlines cannot be looked at here."]
     if analysis.by_sample is None:
         warnings.append("No particle has a value in every column that is needed: there are no statistics.")
     elif WEIGHT not in seen.columns and facts["weight"] is None:
