@@ -7,8 +7,8 @@ import nanocensus as nc
 
 PUBLIC = {
     "Analysis", "Cells", "Criteria", "Evaluation", "Job", "Manifest", "Model", "Onsets", "Progress", "RunSummary", "SampleCriteria",
-    "analyse", "apply_criteria", "cells", "criteria_gallery", "cv", "data_size_study", "decode_failed", "estimate", "evaluate", "figures", "ingest", "load_model", "mean", "measure_particles", "median",
-    "model_names", "onsets", "quantile", "read_job", "read_manifest", "read_micrographs", "read_outlines", "read_particles", "report", "run",
+    "analyse", "analyse_particles", "apply_criteria", "cells", "criteria_gallery", "cv", "data_size_study", "decode_failed", "estimate", "evaluate", "figures", "ingest", "load_model", "mean", "measure_particles", "median",
+    "model_names", "onsets", "quantile", "read_job", "read_manifest", "read_micrographs", "read_outlines", "read_particle_table", "read_particles", "report", "run",
     "sample_statistics", "sampling_plan", "sampling_study", "sd", "size_bins", "size_statistics", "variance_components",
 }  # fmt: skip
 

@@ -265,12 +265,49 @@ def scale(
 
 
 @app.command()
-def analyse(out: OutFolder) -> None:
-    """Compute the statistics of a finished run again, as Zarr and CSV."""
+def analyse(
+    what: Annotated[str, typer.Argument(help="The results of a run; or a table of particles: a file, folder or glob.")],
+    out: Annotated[Path | None, typer.Option(help="Folder of the results, of a table.")] = None,
+    tool: Annotated[
+        str | None, typer.Option("--from", help="imagej, scikit-image, particlespy or cellprofiler.")
+    ] = None,
+    columns: Annotated[
+        str | None, typer.Option(help='Our columns = the table\'s, e.g. "edge_length_nm=Length,sample=Batch".')
+    ] = None,
+    unit: Annotated[str | None, typer.Option(help="Unit of the table's lengths: nm, um, A, ..., px.")] = None,
+    pixel_size_nm: Annotated[float | None, typer.Option(help="Side of a pixel, nm, where lengths are in px.")] = None,
+    sample: Annotated[str | None, typer.Option(help="The sample of all particles.")] = None,
+    pattern: Annotated[
+        str | None, typer.Option(help='Where the sample stands in the micrographs\' names: "{sample}_*".')
+    ] = None,
+    micrographs: Annotated[
+        Path | None, typer.Option(help="A table of the micrographs, those without particles too.")
+    ] = None,
+    of: Annotated[list[str] | None, typer.Option(help="A column to analyse; may be repeated.")] = None,
+    bin_width_nm: Annotated[float, typer.Option(help="Width of the size bins, nm.")] = 0.2,
+) -> None:
+    """Compute the statistics of a finished run again, or those of a table that another tool wrote."""
     from nanocensus import api
+    from nanocensus.pipeline.table_analysis import analyse_file, pairs_of
 
-    api.analyse(out)
-    _say(f"Tables: {out / 'tables'}")
+    if out is None and Path(what).is_file():
+        raise InputError(
+            what, expected="the folder to write to, for a table", got="none", remedy="Say --out results-of-table."
+        )
+    if out is None:
+        api.analyse(what)
+        _say(f"Tables: {Path(what) / 'tables'}")
+        return
+    found = analyse_file(
+        what, micrographs, out=out, of=of or (), bin_width_nm=bin_width_nm, tool=tool, unit=unit, sample=sample,
+        columns=pairs_of(columns), pixel_size_nm=pixel_size_nm, pattern=pattern,
+    )  # fmt: skip
+    for row in found.counts.to_dict("records"):
+        left = [f"{number:,} {reason}" for reason, number in row.items() if reason not in ("sample", "detected", "accepted")
+                and number]  # fmt: skip
+        _say(f"{row['accepted']:,} of {row['detected']:,} particles{' (left out: ' if left else ''}"
+             f"{', '.join(left)}{')' if left else ''}", f"{row['sample']}:")  # fmt: skip
+    _say(f"Report: {out / 'report.html'}")
 
 
 @app.command()

@@ -80,7 +80,7 @@ def analyse_run(job: Job) -> Analysis:
     tables = {"counts": counts, QUALITY_EFFECT: effect}
     if not int(counts["accepted"].sum()):
         analysis = Analysis(None, None, {}, counts, micrographs, effect)
-        _remove_statistics(job.out)  # those of an earlier run would stand beside counts that deny them
+        remove_statistics(job.out)  # those of an earlier run would stand beside counts that deny them
     else:
         counted, counting = without(accepted, excluded), without(micrographs, excluded)
         scale = relative_uncertainties(counting)
@@ -113,7 +113,8 @@ def _densities(accepted: Particles, job: Job) -> dict[str, xr.Dataset]:
     return {name: densities(accepted, name, weight=job.weight_column) for name in job.statistics.descriptors}
 
 
-def _remove_statistics(out: Path) -> None:
+def remove_statistics(out: Path) -> None:
+    """Remove the statistics of an earlier analysis."""
     for folder in (out / CELLS_STORE, out / STATISTICS_STORE):
         shutil.rmtree(folder, ignore_errors=True)
     for which in (BY_SAMPLE, BY_SIZE):
