@@ -35,7 +35,7 @@ def draw_lattice_micrograph(rng, pixel_nm, *, anisotropy=0.0, side=1024, particl
     import numpy as np
     from scipy import ndimage
 
-    from nanocensus.measure.lattice import spacings_nm
+    from nanocensus.measure.crystals import spacings_nm
 
     high, wide = pixel_nm / np.sqrt(1 + anisotropy), pixel_nm * np.sqrt(1 + anisotropy)
     image = ndimage.gaussian_filter(rng.normal(size=(side, side)), 1.1)
@@ -56,7 +56,7 @@ def draw_lattice_micrograph(rng, pixel_nm, *, anisotropy=0.0, side=1024, particl
     return np.clip(1000 + 100 * image, 0, 65535).astype(np.uint16)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def lattice_micrograph():
     """Draw a micrograph of discs with lattice fringes."""
     return draw_lattice_micrograph

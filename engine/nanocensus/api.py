@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import distributed
+import pandas as pd
 
 from nanocensus.errors import InputError
 from nanocensus.measure.acceptance import apply_criteria, decode_failed
@@ -21,19 +22,30 @@ from nanocensus.pipeline.merit import LARGE_PX
 from nanocensus.pipeline.record import RunSummary, job_of_run
 from nanocensus.pipeline.reporting import report_run
 from nanocensus.pipeline.runner import census
+from nanocensus.pipeline.scale import check_scale
 from nanocensus.pipeline.spec import Job, model_path, parse_job, read_job
+from nanocensus.pipeline.table_analysis import analyse_table
 from nanocensus.segment.weights import Model, load_model, model_names
 from nanocensus.show import figures
 from nanocensus.statistics.across import cv_across_samples
 from nanocensus.statistics.binning import sample_statistics, size_statistics
 from nanocensus.statistics.cells import Cells, cells, size_bins
 from nanocensus.statistics.contrasts import compare, difference, ratio
+from nanocensus.statistics.data_size_study import data_size_study
 from nanocensus.statistics.estimation import estimate
+from nanocensus.statistics.onset import Onsets, onsets
+from nanocensus.statistics.panels import Cluster
+from nanocensus.statistics.partitions import Particles
 from nanocensus.statistics.reductions import cv, mean, median, quantile, sd
+from nanocensus.statistics.sampling_plan import sampling_plan
+from nanocensus.statistics.sampling_study import sampling_study
+from nanocensus.statistics.size_bins import SizeBins
 from nanocensus.statistics.size_distribution import size_distribution
+from nanocensus.statistics.variance_components import variance_components
 from nanocensus.store.ingest import ingest as _ingest
 from nanocensus.store.manifest import Manifest, OutputLock, read_manifest
 from nanocensus.store.outlines import read_outlines
+from nanocensus.store.particle_tables import ParticleTable, open_particle_table, read_micrograph_table
 from nanocensus.store.sources import find_sources
 from nanocensus.store.tables import read_micrographs, read_particles
 
@@ -47,16 +59,19 @@ __all__ = [
     "Job",
     "Manifest",
     "Model",
+    "Onsets",
     "Progress",
     "RunSummary",
     "SampleCriteria",
     "analyse",
+    "analyse_particles",
     "apply_criteria",
     "cells",
     "compare",
     "criteria_gallery",
     "cv",
     "cv_across_samples",
+    "data_size_study",
     "decode_failed",
     "difference",
     "estimate",
@@ -68,20 +83,25 @@ __all__ = [
     "measure_particles",
     "median",
     "model_names",
+    "onsets",
     "quantile",
     "ratio",
     "read_job",
     "read_manifest",
     "read_micrographs",
     "read_outlines",
+    "read_particle_table",
     "read_particles",
     "report",
     "run",
     "sample_statistics",
+    "sampling_plan",
+    "sampling_study",
     "sd",
     "size_bins",
     "size_distribution",
     "size_statistics",
+    "variance_components",
 ]
 
 
@@ -130,8 +150,14 @@ def run(
     job = dataclasses.replace(job, cluster=cluster, out=job.out if out is None else Path(out).absolute())
     with OutputLock(job.out):
         summary = census(job, client=client, on_progress=on_progress)
-        report_run(job, analyse_run(job))
-    return summary
+        if job.scale.lattice is not None:
+            check_scale(job.out, job.scale.lattice, micrographs=job.scale.micrographs, on_progress=on_progress)
+        analysis = analyse_run(job)
+        report_run(job, analysis)
+    judged = analysis.micrographs
+    return dataclasses.replace(
+        summary, n_flagged=int(judged["flags"].notna().sum()), n_excluded=int(judged["excluded"].sum())
+    )
 
 
 def ingest(
@@ -181,6 +207,108 @@ def analyse(out: StrPath) -> Analysis:
     job = job_of_run(Path(out))
     with OutputLock(job.out):
         return analyse_run(job)
+
+
+def read_particle_table(
+    table: StrPath,
+    *,
+    tool: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    unit: str | None = None,
+    pixel_size_nm: float | None = None,
+    sample: str | None = None,
+    pattern: str | None = None,
+    micrographs: StrPath | pd.DataFrame | None = None,
+) -> Particles:
+    """Read a table of particles that another tool measured, under the names of `schema.PARTICLES` and in nm.
+
+    Parameters
+    ----------
+    table : path
+        A CSV, TSV or Parquet file, a folder of them, or a glob.
+    tool : {"imagej", "scikit-image", "particlespy", "cellprofiler"}, optional
+        Whose columns they are; without it they have to be called as ours, or be named in `columns`.
+    columns : mapping of str to str, optional
+        Our name of a column (a descriptor, sample, micrograph, group, session, condition_...): the table's.
+    unit : str, optional
+        Of the lengths in columns that are renamed: "nm", "um", "A", ..., or "px" with `pixel_size_nm`. ImageJ and
+        ParticleSpy do not write it into their tables.
+    pixel_size_nm : float, optional
+        Side of a pixel, nm, where lengths are in pixels.
+    sample : str, optional
+        The sample of all particles. Else it is a column's, the pattern's, that of `micrographs`, or the first folder's.
+    pattern : str, optional
+        Where the sample (group, session, a condition) stands in the names of micrographs, e.g. "{sample}_*". A
+        micrograph is named by its column, or else by its file.
+    micrographs : path or DataFrame, optional
+        A table of micrographs that tells the sample of each.
+
+    Returns
+    -------
+    pandas.DataFrame, or dask.dataframe.DataFrame of Parquet
+        sample and micrograph, the known columns, what follows from them (edge length from area, ...), and all others
+        under their own names. Missing values are NaN; nothing is left out.
+
+    Raises
+    ------
+    TableError
+        If it cannot be read, columns are missing or hold text, or nothing tells the sample.
+    CalibrationError
+        If nobody says in what unit the lengths are.
+    """
+    listed = _micrograph_table(micrographs)
+    return open_particle_table(
+        table, tool=tool, columns=columns, unit=unit, pixel_size_nm=pixel_size_nm, sample=sample, pattern=pattern,
+        micrographs=listed,
+    ).frame  # fmt: skip
+
+
+def analyse_particles(
+    particles: Particles,
+    micrographs: StrPath | pd.DataFrame | None = None,
+    *,
+    out: StrPath,
+    of: Sequence[str] = (),
+    bins: SizeBins | None = None,
+    cluster: Cluster = "group",
+    level: float = 0.95,
+) -> Analysis:
+    """Compute and save the statistics of any particles: tables/*.csv, statistics.zarr, cells.zarr and report.html.
+
+    Parameters
+    ----------
+    particles : pandas or dask DataFrame
+        As `read_particle_table` or `read_particles` give it. Rows with a failed criterion (`failed_criteria`) or without
+        a finite value in a needed column are left out, and counted by reason in tables/counts.csv and the report.
+    micrographs : path or DataFrame, optional
+        Their micrographs, those without particles too; without it those that the rows name.
+    out : path
+        Folder of the results, made if missing.
+    of : sequence of str
+        Columns to analyse; edge length, circularity and solidity if absent. Others than the schema's may be among them.
+    bins : SizeBins, optional
+        0.2 nm wide if absent.
+    cluster, level
+        See `estimate`.
+
+    Returns
+    -------
+    Analysis
+
+    Raises
+    ------
+    TableError, StatisticsError
+        If there are no particles, one is there twice, or the columns cannot be counted.
+    """
+    table = ParticleTable(particles, pd.DataFrame(columns=["sample", "micrograph"]), {"files": "a DataFrame"})
+    with OutputLock(Path(out)):
+        return analyse_table(
+            table, _micrograph_table(micrographs), out=Path(out), of=of, bins=bins, cluster=cluster, level=level
+        )
+
+
+def _micrograph_table(given: StrPath | pd.DataFrame | None) -> pd.DataFrame | None:
+    return given if given is None or isinstance(given, pd.DataFrame) else read_micrograph_table(given)
 
 
 def report(out: StrPath) -> Path:

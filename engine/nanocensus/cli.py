@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from math import nan
+from math import isnan, nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,7 +29,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nanocensus import __version__
-from nanocensus.errors import NanocensusError
+from nanocensus.errors import InputError, NanocensusError
 
 if TYPE_CHECKING:
     from nanocensus.pipeline.dispatch import OnProgress
@@ -97,6 +97,9 @@ def _say_summary(summary: "RunSummary") -> None:
     ):
         if number:
             _say(f"{number:,}. {where}", f"{what}:", style)
+    if summary.n_flagged:
+        counted = "they do not count" if summary.n_excluded else "they count all the same"
+        _say(f"{summary.n_flagged:,}; {counted}: the report names them.", "flagged (micrographs):", "yellow")
     if summary.n_gone:
         _say(f"{summary.n_gone:,} of the last run, renamed or removed since.", "gone (files):", "yellow")
     _say(f"Report: {summary.out / 'report.html'}")
@@ -110,7 +113,8 @@ def init(
     """Look through a folder of micrographs, and write a job file and a table of what was found, to edit."""
     from nanocensus.pipeline.first_job import begin
 
-    first = begin(folder, replace=replace)
+    with _progress() as on_progress:
+        first = begin(folder, replace=replace, on_progress=on_progress)
     found = first.survey
     table = Table("sample", "files", "nm a pixel", "conditions", title=Text(str(folder)))
     for sample in dict.fromkeys(each.sample for each in found.files):
@@ -206,44 +210,143 @@ def export(
 @app.command()
 def scale(
     out: OutFolder,
-    lattice: Annotated[str, typer.Option(help="Co3O4, Au, ..., or spacings of planes in nm between commas.")],
+    lattice: Annotated[
+        str | None,
+        typer.Option(help='Co3O4, Au, ...; a .cif; "4.08 F" (cubic, angstroms); or spacings in nm between commas.'),
+    ] = None,
+    recalibrate: Annotated[
+        bool, typer.Option("--recalibrate", help="Use the sizes that are found, from the next run on.")
+    ] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Use the stated sizes again, from the next run on.")] = False,
 ) -> None:
     """Hold the stated pixel sizes against the lattice fringes of the micrographs themselves."""
-    from nanocensus.pipeline.scale import TABLE, check_scale
+    from nanocensus.pipeline.scale import TABLE, check_scale, undo_recalibration
+    from nanocensus.pipeline.scale import recalibrate as record
 
+    again = "Run the job again: particles are measured anew, nothing is segmented anew."
+    if undo:
+        _say(again if undo_recalibration(out) else "Nothing to undo: the stated sizes are used.")
+        return
+    if lattice is None:
+        remedy = 'Say --lattice Co3O4, or spacings in nm such as "0.4667,0.2858".'
+        raise InputError("--lattice", expected="the lattice of the particles", got="none", remedy=remedy)
     table = Table(
-        "session", "micrographs", "spots", "stated, nm", "found, nm", "difference", "anisotropy", title=lattice
-    )
-    found = check_scale(out, lattice)
+        "session", "micrographs", "spots", "stated, nm", "used, nm", "found, nm", "difference", "anisotropy",
+        title=Text(lattice),
+    )  # fmt: skip
+    with _progress() as on_progress:
+        found = check_scale(out, lattice, on_progress=on_progress)
     for each in found:
-        row = [each.session, str(each.micrographs)]
+        row = [each.name, str(each.micrographs)]
+        sizes = [f"{each.stated_nm:.5g}", f"{each.used_nm:.5g}"]
         if each.found is None:
-            table.add_row(*row, "0", f"{each.stated_nm:.5g}", "no lattice seen", "", "")
+            table.add_row(*row, "0", *sizes, "no lattice seen", "", "")
             continue
         (low, high), (least, most) = each.found.pixel_size_interval_nm, each.found.anisotropy_interval
         table.add_row(
             *row,
             str(each.found.spots),
-            f"{each.stated_nm:.5g}",
+            *sizes,
             f"{each.found.pixel_size_nm:.5f} [{low:.5f}, {high:.5f}]",
-            f"{each.found.pixel_size_nm / each.stated_nm - 1:+.2%}",
+            f"{each.difference:+.2%}",
             f"{each.found.anisotropy:.2%} [{least:.2%}, {most:.2%}]",
         )
     out_console.print(table)
     for each in found:
-        if each.disagrees and each.found is not None:
-            text = f"{each.session}: fill {each.found.pixel_size_nm:.5f} into pixel_size_nm of micrographs.csv, or find out why"
-            _say(text, "disagrees", "red")
+        if each.disagrees and not recalibrate:
+            _say(f"{each.name}: say --recalibrate to use the size that was found, or find out why", "disagrees", "red")
+    if recalibrate:
+        made = record(out, found)
+        for one in made:
+            size = f"{one.stated_nm:.5g} nm becomes {one.pixel_size_nm:.5f} nm (u = {one.uncertainty:.2%})"
+            _say(f"{one.session or 'all'}: {size}", "recalibrated", "green")
+        _say(again if made else "Nothing was recorded: no lattice seen.")
     _say(f"Table: {out / TABLE}")
 
 
 @app.command()
-def analyse(out: OutFolder) -> None:
-    """Compute the statistics of a finished run again, as Zarr and CSV."""
+def analyse(
+    what: Annotated[str, typer.Argument(help="The results of a run; or a table of particles: a file, folder or glob.")],
+    out: Annotated[Path | None, typer.Option(help="Folder of the results, of a table.")] = None,
+    tool: Annotated[
+        str | None, typer.Option("--from", help="imagej, scikit-image, particlespy or cellprofiler.")
+    ] = None,
+    columns: Annotated[
+        str | None, typer.Option(help='Our columns = the table\'s, e.g. "edge_length_nm=Length,sample=Batch".')
+    ] = None,
+    unit: Annotated[str | None, typer.Option(help="Unit of the table's lengths: nm, um, A, ..., px.")] = None,
+    pixel_size_nm: Annotated[float | None, typer.Option(help="Side of a pixel, nm, where lengths are in px.")] = None,
+    sample: Annotated[str | None, typer.Option(help="The sample of all particles.")] = None,
+    pattern: Annotated[
+        str | None, typer.Option(help='Where the sample stands in the micrographs\' names: "{sample}_*".')
+    ] = None,
+    micrographs: Annotated[
+        Path | None, typer.Option(help="A table of the micrographs, those without particles too.")
+    ] = None,
+    of: Annotated[list[str] | None, typer.Option(help="A column to analyse; may be repeated.")] = None,
+    bin_width_nm: Annotated[float, typer.Option(help="Width of the size bins, nm.")] = 0.2,
+) -> None:
+    """Compute the statistics of a finished run again, or those of a table that another tool wrote."""
     from nanocensus import api
+    from nanocensus.pipeline.table_analysis import analyse_file, pairs_of
 
-    api.analyse(out)
-    _say(f"Tables: {out / 'tables'}")
+    if out is None and Path(what).is_file():
+        raise InputError(
+            what, expected="the folder to write to, for a table", got="none", remedy="Say --out results-of-table."
+        )
+    if out is None:
+        api.analyse(what)
+        _say(f"Tables: {Path(what) / 'tables'}")
+        return
+    found = analyse_file(
+        what, micrographs, out=out, of=of or (), bin_width_nm=bin_width_nm, tool=tool, unit=unit, sample=sample,
+        columns=pairs_of(columns), pixel_size_nm=pixel_size_nm, pattern=pattern,
+    )  # fmt: skip
+    for row in found.counts.to_dict("records"):
+        left = [f"{number:,} {reason}" for reason, number in row.items() if reason not in ("sample", "detected", "accepted")
+                and number]  # fmt: skip
+        _say(f"{row['accepted']:,} of {row['detected']:,} particles{' (left out: ' if left else ''}"
+             f"{', '.join(left)}{')' if left else ''}", f"{row['sample']}:")  # fmt: skip
+    _say(f"Report: {out / 'report.html'}")
+
+
+@app.command()
+def plan(
+    out: OutFolder,
+    half_width: Annotated[
+        float | None, typer.Option(help="Wanted half-width of the mean's interval, in the descriptor's unit.")
+    ] = None,
+    standard_error: Annotated[float | None, typer.Option(help="Or its standard error.")] = None,
+    cv: Annotated[float | None, typer.Option(help="Or that as a share of the mean: 0.02 for 2 %.")] = None,
+    of: Annotated[list[str] | None, typer.Option(help="A descriptor; may be repeated. The job's if left out.")] = None,
+    by_size: Annotated[bool, typer.Option("--by-size", help="Plan for every size bin.")] = False,
+    at_most: Annotated[int, typer.Option(help="Micrographs that one would record at the most.")] = 1000,
+) -> None:
+    """Say how many micrographs the means need, and whether those at hand are enough; ask it while recording."""
+    from nanocensus.pipeline.sampling import plan_run
+    from nanocensus.show.numbers import with_interval
+
+    found = plan_run(
+        out, of=of or (), by_size=by_size, half_width=half_width, standard_error=standard_error, cv=cv, at_most=at_most
+    )
+    sizes = ["size, nm"] if by_size else []
+    table = Table("sample", *sizes, "descriptor", "micrographs", "mean", "ICC", "now", "needed", "advice")
+    for row in found.to_dict("records"):
+        size = [f"{row['size_left']:.2f} to {row['size_right']:.2f}"] if by_size else []
+        now = _known(row["reached"], ".2%" if cv is not None else ".3g")
+        table.add_row(
+            str(row["sample"]), *size, str(row["descriptor"]), f"{row['n_micrographs']:,}", f"{row['mean']:.4g}",
+            with_interval(row["icc"], row["icc_lower"], row["icc_upper"]), now, _known(row["needed"], ",.0f"), row["advice"],
+        )  # fmt: skip
+    out_console.print(table)
+    _say(
+        "now: what was asked for, as it is; needed: micrographs in all; advice: more to record, in brackets the range that "
+        "the uncertainty of the ICC leaves. It supposes that further micrographs are like these."
+    )
+
+
+def _known(number: float, form: str) -> str:
+    return "–" if isnan(number) else f"{number:{form}}"
 
 
 @app.command()

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from nanocensus.errors import FormatVersionError, TableError
 
-FORMAT_VERSION = "1.1"
+FORMAT_VERSION = "1.2"
 """major.minor of everything written; a minor only adds nullable columns, so older minors always open."""
 
 _ARROW: Mapping[str, pa.DataType] = {
@@ -28,6 +28,8 @@ DType = Literal["string", "bool", "int32", "float64"]
 Estimator = Literal["outline", "paper", "crofton"]
 PIXEL_SIZE_ASSUMED = "assumed"
 """The `pixel_size_source` of a pixel size that the user made up; every length then carries the word."""
+PIXEL_SIZE_LATTICE = "lattice "
+"""What the `pixel_size_source` of one that was found from fringes begins with; the lattice follows."""
 
 WEIGHT_QUANTUM = 2.0**-10
 """Step of the weights of particles in the statistics; the largest weight is 2^6."""
@@ -149,6 +151,63 @@ def check_format_version(version: str, artefact: str) -> None:
 
 CONDITION_PREFIX = "condition_"
 
+
+def _score(name: str, meaning: str, unit: str = "1", maximum: float | None = None) -> Column:
+    return Column(name, "float64", meaning, unit, nullable=True, minimum=0.0, maximum=maximum)
+
+
+_SCORES = (
+    _score("blur_nm", "Width (Gaussian sigma) of its particles' edges as recorded: focus.", "nm"),
+    _score("drift_nm", "Length over which those edges are smeared in one direction; a little by chance.", "nm"),
+    _score("drift_rad", "That direction, from the x axis towards increasing y, within half a turn.", "rad"),
+    _score(
+        "saturated_share",
+        "Share of its pixels at an end of the recorded values, beyond the share of neighbouring values.",
+        maximum=1.0,
+    ),
+    _score(
+        "background_range",
+        "5th to 95th percentile of the background's means over 16 x 16 squares, as a share of their median: uneven light, "
+        "charging, dirt.",
+    ),
+    _score("covered_share", "Share of its pixels that are particle.", maximum=1.0),
+    _score(
+        "touching_share",
+        "Share of its particles with a gap of at most 2 px, split from a larger one, or of a solidity below 0.9.",
+        maximum=1.0,
+    ),
+)
+_JUDGEMENTS = (
+    Column(
+        "overlap_with",
+        "string",
+        "Name of the micrograph of its sample that shows most of the same place.",
+        nullable=True,
+    ),
+    _score("overlap_share", "Share of the smaller of the two that both show.", maximum=1.0),
+    Column(
+        "overlap_shift_y_px",
+        "float64",
+        "Rows from its upper edge down to that of the other one, to half a reduced pixel (1/256 of its longest side).",
+        "px",
+        nullable=True,
+    ),
+    Column(
+        "overlap_shift_x_px", "float64", "Columns from its left edge to that of the other one.", "px", nullable=True
+    ),
+    Column("flags", "string", "Why the rules of [quality] would rather not count it.", nullable=True),
+    Column(
+        "excluded",
+        "bool",
+        "Whether those rules keep it out of the statistics; none before these were computed.",
+        nullable=True,
+    ),
+)
+SCORES = tuple(column.name for column in _SCORES)
+"""Columns of the index that say what a micrograph is worth, told by itself."""
+JUDGEMENTS = tuple(column.name for column in _JUDGEMENTS)
+"""Columns of the index that say so by the others, and what the rules make of it."""
+
 MICROGRAPHS = Table(
     "micrographs",
     "The index: one row a micrograph, whatever became of it.",
@@ -168,7 +227,11 @@ MICROGRAPHS = Table(
         Column("width_px", "int32", "Number of columns.", "px", minimum=1.0),
         Column("recorded_dtype", "string", "Type of the recorded values (numpy name)."),
         Column("pixel_size_nm", "float64", "Side of a (square) pixel.", "nm", minimum=1e-3, maximum=1e3),
-        Column("pixel_size_source", "string", "Who says so: given, assumed, or the tag of the file it was read from."),
+        Column(
+            "pixel_size_source",
+            "string",
+            "Who says so: given, assumed, the tag of the file it was read from, or the lattice whose fringes say so.",
+        ),
         Column(
             "pixel_size_uncertainty",
             "float64",
@@ -177,6 +240,16 @@ MICROGRAPHS = Table(
             nullable=True,
             minimum=0.0,
         ),
+        Column(
+            "stated_pixel_size_nm",
+            "float64",
+            "What header or user state, where lattice fringes gave the pixel size instead.",
+            "nm",
+            nullable=True,
+            minimum=1e-3,
+            maximum=1e3,
+        ),
+        Column("stated_pixel_size_source", "string", "Who states that one.", nullable=True),
         Column("model", "string", "Name of the network that predicted it.", nullable=True),
         Column(
             "truth",
@@ -203,6 +276,8 @@ MICROGRAPHS = Table(
         ),
         Column("part", "string", "File name of the Parquet part that holds its particles.", nullable=True),
         Column("part_digest", "string", "SHA-256 of that file.", nullable=True),
+        *_SCORES,
+        *_JUDGEMENTS,
     ),
     open_prefix=CONDITION_PREFIX,
 )

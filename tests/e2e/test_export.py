@@ -6,11 +6,14 @@ import pytest
 import skimage.measure
 from typer.testing import CliRunner
 
+import nanocensus as nc
 from nanocensus.cli import app
 from nanocensus.errors import InputError
 from nanocensus.pipeline.export import KINDS, export_run, write_calibrated
+from nanocensus.pipeline.record import job_of_run
 from nanocensus.store.manifest import read_manifest
 from nanocensus.store.micrographs import read_labels, read_pixels
+from nanocensus.store.particle_tables import read_micrograph_table
 from nanocensus.store.readers import read_image, read_plane
 from nanocensus.store.tables import read_particles
 
@@ -91,3 +94,30 @@ def test_the_command_exports_tables_unless_told_otherwise(out, tmp_path):
 def test_an_unknown_kind_is_refused(tmp_path):
     with pytest.raises(InputError, match="csv, parquet, imagej, images, labels, maps"):
         export_run(tmp_path, tmp_path, ["docx"])
+
+
+def test_what_was_exported_gives_the_same_statistics_when_it_comes_back(out, exported, tmp_path):
+    accepted = nc.apply_criteria(nc.read_particles(out), job_of_run(out).criteria).compute()
+    accepted = accepted[accepted["failed_criteria"] == 0]
+    of = ["edge_length_nm", "circularity", "solidity"]
+    expected = nc.sample_statistics(accepted, nc.read_micrographs(out), of=of).to_dataframe()
+    listed = read_micrograph_table(exported / "micrographs.csv")
+    for name in ("particles.csv", "particles.parquet"):
+        back = nc.read_particle_table(exported / name)
+        made = nc.analyse_particles(back, listed, out=tmp_path / name, of=of).by_sample
+        pd.testing.assert_frame_equal(made.to_dataframe(), expected)
+
+
+def test_results_like_those_of_imagej_come_back_the_same_but_for_weights(out, exported, tmp_path):
+    accepted = nc.apply_criteria(nc.read_particles(out), job_of_run(out).criteria).compute()
+    accepted = accepted[accepted["failed_criteria"] == 0]
+    of = ["edge_length_nm", "circularity", "solidity"]
+    expected = nc.sample_statistics(accepted, of=of, weight=None)["estimate"].to_series()
+    back = nc.read_particle_table(exported / "Results.csv", tool="imagej", unit="nm", pattern="{sample}/**/*")
+    made = nc.analyse_particles(back, out=tmp_path, of=of).by_sample["estimate"].to_series()
+    pd.testing.assert_series_equal(made, expected, rtol=1e-9)
+
+
+def test_the_record_of_a_run_is_not_overwritten_by_a_table(out):
+    with pytest.raises(InputError, match="holds no run"):
+        nc.analyse_particles(nc.read_particles(out), out=out)

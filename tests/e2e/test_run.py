@@ -50,7 +50,7 @@ def test_a_run_leaves_everything_that_was_promised(finished):
         assert (out / name).exists()
     assert {path.name for path in (out / "tables").iterdir()} == {
         "counts.csv", "by_sample.csv", "by_size.csv", "size_distribution.csv", "lognormal_fit.csv", "contrasts.csv",
-        "across_samples.csv",
+        "across_samples.csv", "quality_effect.csv",
     }  # fmt: skip
     assert len(list((out / "particles").iterdir())) == 2  # one block a sample
 

@@ -69,6 +69,12 @@ def test_a_folder_of_mixed_files_becomes_a_job_that_runs_as_it_is(mixed, tmp_pat
     assert first.survey.uncalibrated == ["Co0.8_DW0.43/plain.tif"]
 
 
+def test_each_header_that_was_read_is_told(mixed):
+    told = []
+    begin(mixed, on_progress=told.append)
+    assert [(each.stage, each.done, each.total) for each in told] == [("headers", i, 7) for i in range(1, 8)]
+
+
 def test_what_no_file_contains_has_a_cell_to_fill(mixed):
     table = begin(mixed).table
     header = list(rows(table)[0])

@@ -3,7 +3,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from nanocensus.errors import JobError
+from nanocensus.errors import InputError, JobError
 from nanocensus.pipeline.contracts import job_contract
 from nanocensus.pipeline.spec import Job, parse_job, read_job
 from nanocensus.schema import PARTICLES
@@ -93,3 +93,14 @@ def test_border_weights_are_off_where_the_paper_is_followed_unless_asked_for():
 def test_a_missing_job_file_is_named():
     with pytest.raises(JobError, match=r"nowhere\.toml"):
         read_job("nowhere.toml")
+
+
+def test_a_lattice_is_known_before_any_work_starts(tmp_path):
+    job = {"out": "x", "simulate": {}}
+    assert parse_job(job | {"scale": {"lattice": "4.08 F"}}).scale.lattice == "4.08 F"
+    with pytest.raises(InputError, match="one of Co3O4"):
+        parse_job(job | {"scale": {"lattice": "Unobtainium"}})
+    with pytest.raises(InputError, match=r"au\.cif"):
+        parse_job(job | {"scale": {"lattice": "au.cif"}}, base=tmp_path)
+    (tmp_path / "au.cif").write_text("data_x\n_cell_length_a 4.08\n_cell_length_b 4.08\n_cell_length_c 4.08\n")
+    assert parse_job(job | {"scale": {"lattice": "au.cif"}}, base=tmp_path).scale.lattice == str(tmp_path / "au.cif")

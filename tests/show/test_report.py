@@ -253,6 +253,18 @@ def test_a_scale_that_was_given_is_not_called_assumed():
     assert "0.086 nm (given by the user, relative standard uncertainty 1 %; 4 micrographs)" in text
 
 
+def test_lengths_are_printed_with_the_share_of_the_scale_and_an_unknown_one_is_said_to_be():
+    ds = estimates().assign_coords(unit=("descriptor", ["nm", "1"]))
+    reach = np.array([[0.12, 0.1], [0.01, 0.1]])
+    ds = ds.assign(expanded_uncertainty=(ds["estimate"].dims, np.stack([reach, np.full((2, 2), np.nan)])))
+    page = render_report(ReportContent("t", SAMPLES[:2], estimates=ds))
+    rows = re.findall(r"<td class=\"number\">5\.32 ± 0\.12</td>|<td class=\"number\">unknown</td>", page)
+    assert len(rows) == 2
+    text = Document(page).text
+    assert text.count("mean ± with the scale's share") == 1  # ratios have none
+    assert "expanded uncertainty (90 %) of sampling and pixel size together" in text
+
+
 def test_refused_intervals_say_why():
     content = ReportContent("t", SAMPLES[:1], estimates=estimates(SAMPLES[:1], refused=True))
     text = Document(render_report(content)).text

@@ -16,6 +16,17 @@ MODULES = [
     "contrasts",
     "across",
     "size_distribution",
+    "philox",
+    "permutation",
+    "block_sums",
+    "intraclass",
+    "variance_components",
+    "sampling_study",
+    "sampling_plan",
+    "planner",
+    "onset_fit",
+    "onset_intervals",
+    "onset_readings",
 ]
 
 

@@ -395,3 +395,12 @@ def test_of_a_complete_list_what_is_not_on_it_leaves_the_index(raw, tmp_path):
     assert len(sources) == len(manifest.micrographs) + len(manifest.refusals)
     names = set(manifest.micrographs["name"]) | set(manifest.refusals["name"])
     assert names == {source.name for source in sources}
+
+
+def test_smaller_copies_are_made_unless_they_are_not_wanted(tmp_path):
+    save(tmp_path / "raw" / "A" / "1.tif", image(1, (520, 600)))
+    for pyramid, paths in ((True, ["0", "1"]), (False, ["0"])):
+        out = tmp_path / f"out-{pyramid}"
+        manifest = ingest(find_sources(tmp_path / "raw"), out, pyramid=pyramid)
+        group = zarr.open_group(out / STORE_FOLDER / manifest.micrographs["micrograph"][0], mode="r")
+        assert [each["path"] for each in group.attrs["ome"]["multiscales"][0]["datasets"]] == paths

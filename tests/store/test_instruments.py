@@ -286,3 +286,31 @@ def test_real_files_of_instruments(name, shape, nanometres):
 def test_the_page_lists_every_suffix_that_is_read():
     text = PAGE.read_text()
     assert [suffix for suffix in READERS if f"`{suffix}`" not in text] == []
+
+
+@pytest.mark.parametrize("image_of", ["navigation", "energy"])
+def test_a_line_of_spectra_is_no_image_even_with_a_pixel_size(tmp_path, image_of):
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    path = write_with("hspy", raw / "line.hspy", image())
+    import h5py
+
+    with h5py.File(path, "r+") as file:
+        (experiment,) = file["Experiments"].values()
+        if image_of == "navigation":
+            experiment["axis-0"].attrs["navigate"] = True
+        else:
+            experiment["axis-1"].attrs["units"] = "eV"
+    manifest = ingest(find_sources(raw, pixel_size_nm=0.1), tmp_path / "out")
+    (reason,) = manifest.refusals["reason"]
+    assert "expected an image (rows, columns), got data of shape 48x64 (y, x). Leave spectra out" in reason
+
+
+def test_a_damaged_emi_beside_a_good_ser_is_named(tmp_path):
+    path = write_ser(tmp_path / "x_1.ser", image(unit="m"))
+    emi = write_emi(tmp_path / "x.emi")
+    emi.write_bytes(emi.read_bytes()[: len(emi.read_bytes()) // 2].replace(b"<", b"\0"))
+    with pytest.raises(ImageError, match=r"x_1\.ser, described by x\.emi: .*move it away"):
+        read_image(path)
+    emi.unlink()
+    np.testing.assert_array_equal(read_image(path).pixels, PIXELS)

@@ -73,8 +73,9 @@ def test_the_digest_depends_on_values_type_and_shape_and_not_on_memory_layout():
     assert len({content_digest(array) for array in [zeros, *others]}) == 5
 
 
-def assert_is_ngff_image(attributes, pixel_size_nm, name):
-    ome = attributes["ome"]
+def assert_is_ngff_image(group, pixel_size_nm, name, levels=3):
+    """Hold a group against what OME-NGFF 0.5 asks of a multiscale image, and its copies against where they lie."""
+    ome = group.attrs["ome"]
     assert ome["version"] == "0.5"
     (multiscale,) = ome["multiscales"]
     assert multiscale["name"] == name
@@ -82,21 +83,34 @@ def assert_is_ngff_image(attributes, pixel_size_nm, name):
         {"name": "y", "type": "space", "unit": "nanometer"},
         {"name": "x", "type": "space", "unit": "nanometer"},
     ]
-    (dataset,) = multiscale["datasets"]
-    assert dataset["path"] == "0"
-    assert dataset["coordinateTransformations"] == [{"type": "scale", "scale": [pixel_size_nm, pixel_size_nm]}]
+    assert [dataset["path"] for dataset in multiscale["datasets"]] == [str(level) for level in range(levels)]
+    assert sorted(group.array_keys()) == [dataset["path"] for dataset in multiscale["datasets"]]
+    labels = "image-label" in ome
+    assert multiscale.get("type") == (None if levels == 1 else "nearest" if labels else "mean")
+    height, width = group["0"].shape
+    for level, dataset in enumerate(multiscale["datasets"]):
+        array, (scale, *translation) = group[dataset["path"]], dataset["coordinateTransformations"]
+        assert scale == {"type": "scale", "scale": [pixel_size_nm * 2**level] * 2}
+        moved = [pixel_size_nm * (2**level - 1) / 2] * 2
+        assert translation == (
+            [{"type": "translation", "translation": pytest.approx(moved)}] if level and not labels else []
+        )
+        assert array.shape == (height // 2**level, width // 2**level)
+        assert array.dtype == group["0"].dtype
+        assert array.metadata.dimension_names == ("y", "x")
+        assert array.shards is not None
 
 
 def test_metadata_are_those_of_the_ngff_specification(store):
     all_three(store)
     image = zarr.open_group(store / NAME, mode="r")
     assert image.metadata.zarr_format == 3
-    assert_is_ngff_image(image.attrs, 0.086, "A/1.tif")
-    assert_is_ngff_image(image["probability"].attrs, 0.086, "probability")
+    assert_is_ngff_image(image, 0.086, "A/1.tif")
+    assert_is_ngff_image(image["probability"], 0.086, "probability")
     assert image["labels"].attrs["ome"] == {"version": "0.5", "labels": ["particles", "truth"]}
     for name in ("particles", "truth"):
         label = image[f"labels/{name}"]
-        assert_is_ngff_image(label.attrs, 0.086, name)
+        assert_is_ngff_image(label, 0.086, name)
         assert label.attrs["ome"]["image-label"] == {"source": {"image": "../../"}}
         assert np.issubdtype(label["0"].dtype, np.integer)
         assert label["0"].shape == image["0"].shape
@@ -127,6 +141,8 @@ def test_each_array_is_one_shard_of_chunks_up_to_1024_checked_by_crc(store):
         shuffle = "bitshuffle" if path == "0" else "shuffle"
         assert (blosc["cname"], blosc["shuffle"], blosc["typesize"]) == ("lz4", shuffle, array.dtype.itemsize)
         assert [file.name for file in folder.rglob("*") if file.is_file()].count("0") == 1
+        for copy in ("1", "2"):
+            assert (folder.parent / copy / "c" / "0" / "0").stat().st_size > 0
     assert not list(store.rglob("*.partial"))
     assert "consolidated_metadata" not in json.loads((store / "zarr.json").read_text())
 
@@ -255,13 +271,51 @@ def test_another_pixel_size_reaches_every_image_and_keeps_the_data(store):
     probability, _ = all_three(store)
     describe_micrograph(store, NAME, name="B/2.tif", pixel_size_nm=0.1)
     image = zarr.open_group(store / NAME, mode="r")
-    assert_is_ngff_image(image.attrs, 0.1, "B/2.tif")
-    assert_is_ngff_image(image["probability"].attrs, 0.1, "probability")
-    assert_is_ngff_image(image["labels/truth"].attrs, 0.1, "truth")
+    assert_is_ngff_image(image, 0.1, "B/2.tif")
+    assert_is_ngff_image(image["probability"], 0.1, "probability")
+    assert_is_ngff_image(image["labels/truth"], 0.1, "truth")
     assert "image-label" in image["labels/truth"].attrs["ome"]
     read, digest = read_probability(store, NAME)
     assert digest == "abc"
     np.testing.assert_array_equal(read, probability)
+
+
+def test_the_whole_image_has_the_same_bytes_with_and_without_copies(tmp_path):
+    found = {}
+    for pyramid in (True, False):
+        path = tmp_path / str(pyramid) / "micrographs.zarr"
+        create_store(path, pyramid=pyramid)
+        write_micrograph(path, NAME, PIXELS, name="A/1.tif", pixel_size_nm=0.086)
+        all_three(path)
+        image = zarr.open_group(path / NAME, mode="r")
+        for group, name in (
+            (image, "A/1.tif"),
+            (image["probability"], "probability"),
+            (image["labels/truth"], "truth"),
+        ):
+            assert_is_ngff_image(group, 0.086, name, levels=3 if pyramid else 1)
+        places = ("0", "probability/0", "labels/truth/0")
+        found[pyramid] = [
+            file.read_bytes() for place in places for file in sorted((path / NAME / place).rglob("*")) if file.is_file()
+        ]
+    assert found[True] == found[False]
+
+
+def test_a_store_of_an_earlier_version_opens_and_goes_on_with_or_without_copies_as_asked(store):
+    zarr.open_group(store, mode="r+").attrs["nanocensus"] = {"kind": "micrographs", "format_version": "1.1"}
+    all_three(store)
+    image = zarr.open_group(store / NAME, mode="r")
+    assert_is_ngff_image(image["probability"], 0.086, "probability", levels=1)
+    describe_micrograph(store, NAME, name="B/2.tif", pixel_size_nm=0.1)
+    image = zarr.open_group(store / NAME, mode="r")
+    assert_is_ngff_image(image, 0.1, "B/2.tif")  # it has copies, and keeps them
+    assert_is_ngff_image(image["probability"], 0.1, "probability", levels=1)
+    create_store(store)
+    all_three(store)
+    assert_is_ngff_image(zarr.open_group(store / NAME / "probability", mode="r"), 0.1, "probability")
+    create_store(store, pyramid=False)
+    all_three(store)
+    assert_is_ngff_image(zarr.open_group(store / NAME / "probability", mode="r"), 0.1, "probability", levels=1)
 
 
 def test_many_writers_at_once_of_different_and_of_equal_micrographs_lose_nothing(tmp_path):

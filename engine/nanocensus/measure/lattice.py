@@ -6,7 +6,7 @@ planes of spacing d says |q| / p = 1 / d of the pixel size p; spots in many dire
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,30 +34,6 @@ _LEAST_SIGMAS = 6.0
 _RESAMPLES = 400
 _CHI2_OF_TWO = 5.991
 """What the squared length of two normal numbers stays below in 95 % of cases."""
-
-LATTICES: Mapping[str, tuple[float, Sequence[tuple[int, int, int]]]] = {
-    "Co3O4": (0.80840, ((1, 1, 1), (2, 2, 0), (3, 1, 1), (2, 2, 2), (4, 0, 0), (4, 2, 2), (5, 1, 1), (4, 4, 0))),
-    "Fe3O4": (0.83967, ((1, 1, 1), (2, 2, 0), (3, 1, 1), (2, 2, 2), (4, 0, 0), (4, 2, 2), (5, 1, 1), (4, 4, 0))),
-    "CoO": (0.42612, ((1, 1, 1), (2, 0, 0), (2, 2, 0), (3, 1, 1), (2, 2, 2))),
-    "Au": (0.40786, ((1, 1, 1), (2, 0, 0), (2, 2, 0), (3, 1, 1), (2, 2, 2))),
-    "Ag": (0.40857, ((1, 1, 1), (2, 0, 0), (2, 2, 0), (3, 1, 1), (2, 2, 2))),
-    "Pt": (0.39236, ((1, 1, 1), (2, 0, 0), (2, 2, 0), (3, 1, 1), (2, 2, 2))),
-    "Pd": (0.38902, ((1, 1, 1), (2, 0, 0), (2, 2, 0), (3, 1, 1), (2, 2, 2))),
-    "Si": (0.54310, ((1, 1, 1), (2, 2, 0), (3, 1, 1), (4, 0, 0), (3, 3, 1))),
-}
-"""Cubic lattices: the constant in nm at room temperature (bulk), and the reflections that show."""
-
-
-def spacings_nm(lattice: str) -> Float[np.ndarray, " reflection"]:
-    """Give the spacings of a lattice's planes, nm.
-
-    Examples
-    --------
-    >>> spacings_nm("Au").round(4)
-    array([0.2355, 0.2039, 0.1442, 0.123 , 0.1177])
-    """
-    constant, reflections = LATTICES[lattice]
-    return np.array([constant / math.sqrt(sum(index * index for index in hkl)) for hkl in reflections])
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,7 +152,7 @@ def scale_from_lattice(
     pixel_size_nm : float
         As stated; the true one is looked for within 6 % of it.
     spacings : (reflection,) ndarray
-        Of the lattice's planes, nm; see `spacings_nm`.
+        Of the lattice's planes, nm; see `crystals`.
     seed : int
         Of the bootstrap.
 
@@ -186,7 +162,7 @@ def scale_from_lattice(
         None if no lattice is seen: too few spots, or no more on the reflections than would be by chance.
     """
     frequency = np.concatenate([np.empty((0, 2)), *map(_of_crystals, spots)])
-    reflections = 1 / np.sort(spacings)
+    reflections = np.sort(1 / spacings)
     radius = np.hypot(*frequency.T) / pixel_size_nm
     found = _search(radius, reflections)
     if found is None:

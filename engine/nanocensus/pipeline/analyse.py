@@ -1,7 +1,7 @@
 """From the particle table to the statistics of samples and size bins, saved beside it."""
 
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,18 +10,22 @@ import xarray as xr
 
 from nanocensus.measure.acceptance import FAILED, REASONS, apply_criteria, count_rejections
 from nanocensus.pipeline.comparisons import Comparisons, compare_samples, comparison_tables
+from nanocensus.pipeline.quality import judge_run
+from nanocensus.pipeline.quality_effect import effect_of_flagged, without
 from nanocensus.pipeline.spec import Job
 from nanocensus.statistics import binning
 from nanocensus.statistics.cells import cells
+from nanocensus.statistics.combined import relative_uncertainties, with_scale
 from nanocensus.statistics.density import densities
 from nanocensus.statistics.estimation import estimate
 from nanocensus.statistics.partitions import Particles
 from nanocensus.statistics.reductions import cv, mean, median
 from nanocensus.statistics.size_bins import SizeBins
+from nanocensus.statistics.variance_components import variance_components
 from nanocensus.store.commit import commit_bytes
-from nanocensus.store.tables import read_micrographs, read_particles
+from nanocensus.store.tables import read_particles
 
-BY_SAMPLE, BY_SIZE = "by_sample", "by_size"
+BY_SAMPLE, BY_SIZE, QUALITY_EFFECT = "by_sample", "by_size", "quality_effect"
 _COMPARED = ("size_distribution", "lognormal_fit", "contrasts", "across_samples")
 TABLES_FOLDER, STATISTICS_STORE, CELLS_STORE = "tables", "statistics.zarr", "cells.zarr"
 
@@ -35,7 +39,14 @@ class Analysis:
     densities: Mapping[str, xr.Dataset]
     """The distribution of each descriptor, by sample."""
     counts: pd.DataFrame
-    """One row a sample: detected, accepted, and how many failed each criterion (a particle may fail several)."""
+    """One row a sample: detected, accepted, how many failed each criterion (a particle may fail several), and how many met
+    all but lie on excluded micrographs."""
+    micrographs: pd.DataFrame
+    """The index, flagged and excluded micrographs marked."""
+    quality_effect: pd.DataFrame
+    """Means of the samples with flagged micrographs, with these and without; no row if none is flagged."""
+    worth: xr.Dataset | None = None
+    """How alike the particles of a micrograph are, by sample (`variance_components`)."""
     comparisons: Comparisons | None = None
     """The samples beside each other."""
 
@@ -64,20 +75,25 @@ def analyse_run(job: Job) -> Analysis:
     TableError
         If a descriptor is not a column of the particles table.
     """
-    micrographs = read_micrographs(job.out)
-    flagged = apply_criteria(read_particles(job.out), job.criteria)
-    counts = _counts(flagged, micrographs["sample"].unique())
-    tables = {"counts": counts}
+    micrographs = judge_run(job.out, job.quality)
+    excluded = list(micrographs.loc[micrographs["excluded"], "micrograph"])
+    judged = apply_criteria(read_particles(job.out), job.criteria)
+    accepted = judged[judged[FAILED] == 0]
+    counts = _counts(judged, micrographs["sample"].unique(), excluded)
+    effect = effect_of_flagged(accepted, micrographs, job)
+    tables = {"counts": counts, QUALITY_EFFECT: effect}
     _remove_comparisons(job.out)  # of one sample there are fewer than there may have been
     if not int(counts["accepted"].sum()):
-        analysis = Analysis(None, None, {}, counts)
-        _remove_statistics(job.out)  # those of an earlier run would stand beside counts that deny them
+        analysis = Analysis(None, None, {}, counts, micrographs, effect)
+        remove_statistics(job.out)  # those of an earlier run would stand beside counts that deny them
     else:
-        accepted = flagged[flagged[FAILED] == 0]
-        by_sample, by_size = _statistics(accepted, micrographs, job)
-        compared = compare_samples(accepted, micrographs, job, by_sample, by_size)
-        analysis = Analysis(by_sample, by_size, _densities(accepted, job), counts, compared)
+        counted, counting = without(accepted, excluded), without(micrographs, excluded)
+        scale = relative_uncertainties(counting)
+        by_sample, by_size, worth = _statistics(counted, counting, job)
+        compared = compare_samples(counted, counting, job, by_sample, by_size)
         tables |= comparison_tables(compared)
+        by_sample, by_size = with_scale(by_sample, scale), with_scale(by_size, scale)
+        analysis = Analysis(by_sample, by_size, _densities(counted, job), counts, micrographs, effect, worth, compared)
         for which, dataset in ((BY_SAMPLE, by_sample), (BY_SIZE, by_size)):
             binning.save(dataset, statistics_store(job.out, which))
             tables[which] = binning.to_table(dataset)
@@ -86,23 +102,26 @@ def analyse_run(job: Job) -> Analysis:
     return analysis
 
 
-def _statistics(accepted: Particles, micrographs: pd.DataFrame, job: Job) -> tuple[xr.Dataset, xr.Dataset]:
-    """Estimate by sample, and by sample and size; the cells of the latter are kept."""
+def _statistics(accepted: Particles, micrographs: pd.DataFrame, job: Job) -> tuple[xr.Dataset, xr.Dataset, xr.Dataset]:
+    """Estimate by sample, and by sample and size, whose cells are kept; and say how alike particles are, by sample."""
     section = job.statistics
     of, cluster, level, weight = section.descriptors, section.cluster, section.level, job.weight_column
-    by_sample = binning.sample_statistics(accepted, micrographs, of=of, cluster=cluster, level=level, weight=weight)
+    statistics = {name: (mean, median, cv) for name in of}
+    whole = cells(accepted, micrographs, by=["sample"], of=of, weight=weight)
+    by_sample = estimate(whole, statistics, cluster=cluster, level=level)
+    worth = variance_components(whole, cluster=cluster, level=level)
     by: list[str | SizeBins] = ["sample", section.bins()]
     made = cells(accepted, micrographs, by=by, of=of, weight=weight)
     made.save(job.out / CELLS_STORE)
-    by_size = estimate(made, {name: (mean, median, cv) for name in of}, cluster=cluster, level=level)
-    return by_sample, by_size
+    return by_sample, estimate(made, statistics, cluster=cluster, level=level), worth
 
 
 def _densities(accepted: Particles, job: Job) -> dict[str, xr.Dataset]:
     return {name: densities(accepted, name, weight=job.weight_column) for name in job.statistics.descriptors}
 
 
-def _remove_statistics(out: Path) -> None:
+def remove_statistics(out: Path) -> None:
+    """Remove the statistics of an earlier analysis."""
     for folder in (out / CELLS_STORE, out / STATISTICS_STORE):
         shutil.rmtree(folder, ignore_errors=True)
     for which in (BY_SAMPLE, BY_SIZE):
@@ -114,13 +133,15 @@ def _remove_comparisons(out: Path) -> None:
         (out / TABLES_FOLDER / f"{which}.csv").unlink(missing_ok=True)
 
 
-def _counts(flagged: Particles, samples: Iterable[str]) -> pd.DataFrame:
+def _counts(judged: Particles, samples: Iterable[str], excluded: Sequence[str]) -> pd.DataFrame:
     """Count detected, accepted and rejected particles by reason, one row a sample, those without particles too."""
-    frame = flagged[["sample", FAILED]]
+    frame = judged[["sample", "micrograph", FAILED]]
     frame = frame if isinstance(frame, pd.DataFrame) else frame.compute()
     counted = []
     for sample in samples:
         rows = frame[frame["sample"] == sample]
-        accepted = int((rows[FAILED] == 0).sum())
-        counted.append({"sample": sample, "detected": len(rows), "accepted": accepted, **count_rejections(rows)})
-    return pd.DataFrame(counted, columns=["sample", "detected", "accepted", *REASONS])
+        accepted = rows.loc[rows[FAILED] == 0, "micrograph"]
+        left_out = int(accepted.isin(list(excluded)).sum())
+        numbers = {"detected": len(rows), "accepted": len(accepted) - left_out, "on_excluded_micrographs": left_out}
+        counted.append({"sample": sample, **numbers, **count_rejections(rows)})
+    return pd.DataFrame(counted, columns=["sample", "detected", "accepted", *REASONS, "on_excluded_micrographs"])

@@ -11,10 +11,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Float64, UInt8
+from jaxtyping import Float64, Shaped, UInt8
 
 from nanocensus.errors import DamageError, ImageError, NanocensusError
 from nanocensus.measure.descriptors import Measured, measure
+from nanocensus.measure.quality import quality
+from nanocensus.measure.registration import thumbnail
 from nanocensus.pipeline.gpu_service import predict_on_gpu
 from nanocensus.pipeline.plan import Block, PlannedMap, Task, planned_row
 from nanocensus.pipeline.spec import MeasureSection
@@ -27,6 +29,7 @@ from nanocensus.store.ingest import STORE_FOLDER
 from nanocensus.store.micrographs import read_pixels, read_probability, write_labels, write_probability
 from nanocensus.store.outlines import ANGLES, OUTLINES_FOLDER, write_outlines
 from nanocensus.store.tables import PARTICLES_FOLDER, write_part
+from nanocensus.store.thumbnails import write_thumbnail
 
 _log = logging.getLogger(__name__)
 
@@ -72,8 +75,8 @@ def process_block(
     rows: list[dict[str, Any]] = []
     for task in block.tasks:
         try:
-            table, radii_nm, score = _process_micrograph(task, out, None if gpu else inference, settings, seconds)
-            outcome = {"status": "done", "n_detected": table.num_rows, "domain_score": score}
+            table, radii_nm, scores = _process_micrograph(task, out, None if gpu else inference, settings, seconds)
+            outcome = {"status": "done", "n_detected": table.num_rows, **scores}
         except Exception as error:  # noqa: BLE001  one bad micrograph must not cost the others
             table, radii_nm = PARTICLES.arrow().empty_table(), np.empty((0, ANGLES))
             outcome = _failure(task, error)
@@ -127,39 +130,50 @@ def _failure(task: Task, error: Exception) -> dict[str, Any]:
 
 def _process_micrograph(
     task: Task, out: Path, inference: Inference | None, settings: MeasureSection, seconds: dict[str, float]
-) -> tuple[pa.Table, Float64[np.ndarray, "n 128"], float | None]:
-    """Give the particles of a micrograph, r(theta) of their outlines in nm (none where pixels were counted), its score."""
+) -> tuple[pa.Table, Float64[np.ndarray, "n 128"], dict[str, float | None]]:
+    """Give the particles of a micrograph, r(theta) of their outlines in nm (none where pixels were counted), its scores."""
     store, micrograph = out / STORE_FOLDER, str(task.row["micrograph"])
     probability = _probability(store, task, task.map, inference, seconds)
     maps = [
         _probability(store, task, planned, inference, seconds, sibling=planned.network.name)
         for planned in task.siblings
     ]
-    score = _domain_score(store, micrograph, task, probability, seconds)
     with _timed(seconds, "measure"):
         table, labels, radii_nm = _measured(
             probability, float(task.row["pixel_size_nm"]), settings, np.stack(maps) if maps else None
         )
     with _timed(seconds, "write"):
         write_labels(store, micrograph, labels, measure_digest=task.measure_digest)
+    scores = _scores(out, task, probability, table, seconds)
     identity = {"sample": task.row["sample"], "micrograph": micrograph}
     columns = [pa.repeat(pa.scalar(identity[name]), table.num_rows) if name in identity else table[name]
                for name in PARTICLES.names]  # fmt: skip
-    return pa.table(columns, schema=PARTICLES.arrow()), np.empty((0, ANGLES)) if radii_nm is None else radii_nm, score
+    return pa.table(columns, schema=PARTICLES.arrow()), np.empty((0, ANGLES)) if radii_nm is None else radii_nm, scores
 
 
-def _domain_score(
-    store: Path, micrograph: str, task: Task, probability: UInt8[np.ndarray, "y x"], seconds: dict[str, float]
-) -> float | None:
+def _scores(
+    out: Path, task: Task, probability: UInt8[np.ndarray, "y x"], particles: pa.Table, seconds: dict[str, float]
+) -> dict[str, float | None]:
+    """Say what the micrograph is worth, and keep what tells whether another one shows the same place."""
+    micrograph = str(task.row["micrograph"])
+    with _timed(seconds, "read"):
+        pixels = read_pixels(out / STORE_FOLDER, micrograph)
+    with _timed(seconds, "measure"):
+        found = quality(pixels, probability, particles, pixel_size_nm=float(task.row["pixel_size_nm"]))
+        scores = {"domain_score": _domain_score(pixels, task, probability), **dataclasses.asdict(found)}
+        reduced = thumbnail(pixels)
+    with _timed(seconds, "write"):
+        write_thumbnail(out, micrograph, reduced)
+    return {name: None if score is None else float(f"{score:.5g}") for name, score in scores.items()}
+
+
+def _domain_score(pixels: Shaped[np.ndarray, "y x"], task: Task, probability: UInt8[np.ndarray, "y x"]) -> float | None:
     """Say how far the micrograph is from what its network was trained on, if that is known."""
     domain = task.map.network.domain
     if domain is None:
         return None
-    with _timed(seconds, "read"):
-        pixels = read_pixels(store, micrograph)
-    with _timed(seconds, "measure"):
-        as_known = prepare(pixels, dataclasses.replace(task.preparation, flat_field=False))
-        return round(domain.score(describe(as_known, probability)), 4)
+    as_known = prepare(pixels, dataclasses.replace(task.preparation, flat_field=False))
+    return round(domain.score(describe(as_known, probability)), 4)
 
 
 def _probability(

@@ -23,25 +23,30 @@ def store_contract() -> dict[str, Any]:
         "properties": {"name": {"enum": ["y", "x"]}, "type": {"const": "space"}, "unit": {"const": "nanometer"}},
         "required": ["name", "type", "unit"],
     }
-    scale = {
-        "type": "object",
-        "properties": {
-            "type": {"const": "scale"},
-            "scale": {
-                "description": "Side of a pixel, nm.",
-                "type": "array",
-                "items": {"type": "number", "exclusiveMinimum": 0},
-                "minItems": 2,
-                "maxItems": 2,
+    scale, translation = (
+        {
+            "type": "object",
+            "properties": {
+                "type": {"const": kind},
+                kind: {"description": words, "type": "array", "items": item, "minItems": 2, "maxItems": 2},
             },
-        },
-        "required": ["type", "scale"],
-    }
+            "required": ["type", kind],
+        }
+        for kind, words, item in (
+            ("scale", "Side of a pixel, nm.", {"type": "number", "exclusiveMinimum": 0}),
+            ("translation", "Centre of the first pixel of a copy, nm.", {"type": "number", "minimum": 0}),
+        )
+    )
     dataset = {
         "type": "object",
         "properties": {
             "path": {"type": "string"},
-            "coordinateTransformations": {"type": "array", "items": scale, "minItems": 1},
+            "coordinateTransformations": {
+                "type": "array",
+                "prefixItems": [scale, translation],
+                "items": False,
+                "minItems": 1,
+            },
         },
         "required": ["path", "coordinateTransformations"],
     }
@@ -49,6 +54,7 @@ def store_contract() -> dict[str, Any]:
         "type": "object",
         "properties": {
             "name": {"type": "string"},
+            "type": {"description": "How the copies were made.", "enum": ["mean", "nearest"]},
             "axes": {"type": "array", "items": axis, "minItems": 2, "maxItems": 2},
             "datasets": {"type": "array", "items": dataset, "minItems": 1},
         },
@@ -89,6 +95,9 @@ def statistics_contract() -> dict[str, Any]:
         "upper": (number, "Upper end of the confidence interval; absent where refused."),
         "standard_error": (number, "Standard error of the estimate; absent where refused."),
         "degrees_of_freedom": (number, "Degrees of freedom of the t distribution that was used."),
+        "scale_uncertainty": (number, "What the pixel size adds, as a standard uncertainty; absent where not known."),
+        "combined_standard_uncertainty": (number, "Root of the sum of its square and that of the standard error."),
+        "expanded_uncertainty": (number, "That times Student's t at the level of the interval, about 2."),
         "n": (count, "Number of particles."),
         "n_micrographs": (count, "Number of micrographs of the sample, those without such a particle too."),
         "n_clusters": (count, "Number of clusters (groups) of the sample."),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nanocensus.errors import JobError
+from nanocensus.pipeline.dispatch import OnProgress, Progress, silent
 from nanocensus.store.commit import commit_bytes
 from nanocensus.store.survey import Survey, survey
 
@@ -22,7 +23,7 @@ class FirstJob:
     survey: Survey
 
 
-def begin(folder: Path, *, replace: bool = False) -> FirstJob:
+def begin(folder: Path, *, replace: bool = False, on_progress: OnProgress = silent) -> FirstJob:
     """Survey a folder of micrographs, and write a micrographs.csv and a commented job file into it.
 
     Parameters
@@ -30,6 +31,8 @@ def begin(folder: Path, *, replace: bool = False) -> FirstJob:
     folder : Path
     replace : bool
         Whether what is there of these names may be replaced.
+    on_progress : callable
+        Told how many headers were read.
 
     Returns
     -------
@@ -49,7 +52,7 @@ def begin(folder: Path, *, replace: bool = False) -> FirstJob:
                 got="one that may have been edited",
                 remedy="Move it away, or say --replace.",
             )
-    found = survey(folder)
+    found = survey(folder, on_header=lambda done, total: on_progress(Progress("headers", done, total)))
     commit_bytes(table, table_text(found).encode())
     commit_bytes(job, job_text(folder.resolve().name, found).encode())
     return FirstJob(job, table, found)
@@ -101,6 +104,10 @@ def job_text(name: str, found: Survey) -> str:
             "# pixel_size_assumed = true     # if it is made up: every length in the results then says so",
         ]
     said += [
+        "# pixel_size_uncertainty = 0.01  # relative, of all pixel sizes, if you know it: it goes into that of every length",
+        "",
+        "[scale]",
+        '# lattice = "Co3O4"             # if the particles show fringes: holds the pixel sizes against them',
         "",
         "[segment]",
         '# contrast = "bright"           # if particles are brighter than their surroundings (dark field, HAADF)',

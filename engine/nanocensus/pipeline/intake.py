@@ -38,6 +38,7 @@ def find_micrographs(job: Job) -> list[Source]:
             pattern=job.input.pattern,
             table=job.input.table,
             pixel_size_nm=job.input.pixel_size_nm,
+            pixel_size_uncertainty=job.input.pixel_size_uncertainty,
             assumed=job.input.pixel_size_assumed,
         )
     if job.simulate is not None:
@@ -102,7 +103,9 @@ def _load(place: str, tile_px: int) -> Network:
     return Network(place, model.name, model.digest, model.domain)
 
 
-def take_in(sources: list[Source], out: Path, client: distributed.Client, on_progress: OnProgress) -> Manifest:
+def take_in(
+    sources: list[Source], out: Path, client: distributed.Client, on_progress: OnProgress, *, pyramid: bool = True
+) -> Manifest:
     """Bring the micrographs into the store, spread over a cluster.
 
     Raises
@@ -111,7 +114,7 @@ def take_in(sources: list[Source], out: Path, client: distributed.Client, on_pro
         If every file was refused.
     """
     # A file that is gone leaves the census too; its micrograph stays in the store, where it costs only room.
-    manifest = ingest(sources, out, map=partial(_in_order, client, on_progress), complete=True)
+    manifest = ingest(sources, out, map=partial(_in_order, client, on_progress), complete=True, pyramid=pyramid)
     if manifest.micrographs.empty:
         reasons = manifest.refusals["reason"]
         raise InputError(

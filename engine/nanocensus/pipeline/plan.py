@@ -14,6 +14,7 @@ import pandas as pd
 from nanocensus.errors import StoreError
 from nanocensus.pipeline.spec import MeasureSection
 from nanocensus.provenance import digest, file_digest
+from nanocensus.schema import JUDGEMENTS, SCORES
 from nanocensus.segment.domain import Domain
 from nanocensus.segment.inference import Inference
 from nanocensus.segment.preparation import AS_USUAL, Preparation
@@ -24,11 +25,12 @@ from nanocensus.store.tables import PARTICLES_FOLDER, read_part_rows
 
 SEGMENT_VERSION = 2
 """Raise it when the same micrograph and network would give another probability map."""
-MEASURE_VERSION = 2
-"""Raise it when the same probability map would give another particle table."""
+MEASURE_VERSION = 3
+"""Raise it when the same probability map would give another particle table, or other scores."""
 
 RESULT_COLUMNS = (
-    "model", "segment_digest", "measure_digest", "status", "reason", "n_detected", "domain_score", "part", "part_digest"
+    "model", "segment_digest", "measure_digest", "status", "reason", "n_detected", "domain_score", "part", "part_digest",
+    *SCORES, *JUDGEMENTS,
 )  # fmt: skip
 """Columns of the index that say what became of a micrograph; the others say what it is."""
 

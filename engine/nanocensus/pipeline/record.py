@@ -34,6 +34,10 @@ class RunSummary:
     """Digest of each network that was used, by its name."""
     seconds: Mapping[str, float]
     """Wall time of the client's stages, and summed time of the workers' stages (read, network, measure, write)."""
+    n_flagged: int = 0
+    """Micrographs that the rules of [quality] flag, once the statistics are done."""
+    n_excluded: int = 0
+    """Of these, the ones that do not count."""
 
 
 def write_record(job: Job, summary: RunSummary, cluster: Mapping[str, object]) -> None:

@@ -2,10 +2,12 @@
 
 import dataclasses
 from collections.abc import Iterator, Sequence
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import xarray as xr
 
 from nanocensus.errors import StoreError
 from nanocensus.measure.acceptance import FAILED, REASONS, apply_criteria, decode_failed
@@ -14,13 +16,18 @@ from nanocensus.pipeline.agreement import Agreement, agreement_of_run
 from nanocensus.pipeline.analyse import Analysis
 from nanocensus.pipeline.comparisons import report_tables
 from nanocensus.pipeline.criteria_words import criteria_in_words, reason_in_words
+from nanocensus.pipeline.quality_effect import quality_tables
 from nanocensus.pipeline.record import run_record
+from nanocensus.pipeline.scale import known_scales
+from nanocensus.pipeline.scale_words import scale_in_words
 from nanocensus.pipeline.spec import Job
 from nanocensus.schema import PIXEL_SIZE_ASSUMED
 from nanocensus.segment.flatfield import unevenness
 from nanocensus.segment.preparation import prepare
 from nanocensus.show.content import Picture, ReportContent, ReportTable
+from nanocensus.show.numbers import count, with_interval
 from nanocensus.show.report import render_report
+from nanocensus.show.theme import quantity_name
 from nanocensus.store.commit import commit_bytes
 from nanocensus.store.ingest import STORE_FOLDER
 from nanocensus.store.manifest import read_manifest
@@ -53,11 +60,12 @@ def report_run(job: Job, analysis: Analysis) -> Path:
         If there are no results, or they are damaged.
     """
     manifest = read_manifest(job.out)
-    micrographs = manifest.micrographs
+    micrographs = analysis.micrographs
     counts = analysis.counts.set_index("sample")
     agreement = agreement_of_run(job.out, level=job.statistics.level)
     assumed = bool((micrographs["pixel_size_source"] == PIXEL_SIZE_ASSUMED).any())
     record = run_record(job.out)
+    scales = known_scales(job.out)
     content = ReportContent(
         title=job.title,
         samples=[str(sample) for sample in micrographs["sample"].drop_duplicates()],
@@ -74,8 +82,14 @@ def report_run(job: Job, analysis: Analysis) -> Path:
         across=None if analysis.comparisons is None else analysis.comparisons.across,
         pictures=_with_flattened(list(_pictures(job, micrographs)), job),
         agreement=agreement.rows if len(agreement.rows) else None,
-        tables=[*_agreement_table(agreement, job.statistics.level), *_compared(analysis, assumed=assumed)],
-        warnings=domain_warnings(micrographs),
+        quality=quality_tables(micrographs, analysis.quality_effect, assumed=assumed),
+        tables=[
+            *_compared(analysis, assumed=assumed),
+            *_worth_table(analysis.worth),
+            *_agreement_table(agreement, job.statistics.level),
+        ],
+        scale=[scale_in_words(each) for each in scales if not each.disagrees],
+        warnings=[*domain_warnings(micrographs), *(scale_in_words(each) for each in scales if each.disagrees)],
         provenance={key: value for key, value in record.items() if key not in ("seconds", "n_reused")},
     )
     path = job.out / REPORT
@@ -114,6 +128,35 @@ def _agreement_table(agreement: Agreement, level: float) -> Sequence[ReportTable
     )
     caption = f"Agreement with the true particles, pooled, with {level:.0%} intervals"
     return (ReportTable(caption, agreement.pooled.drop(columns="n").rename(columns={"n_clusters": "fields"}), note),)
+
+
+def _worth_table(worth: xr.Dataset | None) -> Sequence[ReportTable]:
+    """Say how many independent particles would give the means as well."""
+    if worth is None:
+        return ()
+    rows = worth.drop_vars(["autocovariance", "lag"]).to_dataframe().reset_index()
+    shown = {
+        "sample": rows["sample"],
+        "quantity": rows["descriptor"].map(quantity_name),
+        "micrographs": rows["n_micrographs"].astype(int),
+        "particles": rows["n"].astype(int),
+        "intraclass correlation": [with_interval(*ends) for ends in _with_ends(rows, "icc")],
+        "worth independent particles": [
+            f"{count(n)} [{count(low)}, {count(high)}]" if isfinite(low) else count(n)
+            for n, low, high in _with_ends(rows, "effective_n")
+        ],
+    }
+    caption = f"What the particles are worth, with {worth.attrs['level']:.0%} intervals"
+    note = (
+        "Particles of one micrograph resemble each other: the intraclass correlation is the share of their variance that "
+        "lies between micrographs. The mean is known as well as from so many independent particles. nanocensus plan says "
+        "how many micrographs a target needs."
+    )
+    return (ReportTable(caption, pd.DataFrame(shown), note),)
+
+
+def _with_ends(rows: pd.DataFrame, name: str) -> list[tuple[float, float, float]]:
+    return list(zip(rows[name], rows[f"{name}_lower"], rows[f"{name}_upper"], strict=True))
 
 
 def _pictures(job: Job, micrographs: pd.DataFrame) -> Iterator[Picture]:

@@ -1,7 +1,7 @@
 """A run: from files to a finished index, going on from whatever is already there."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,7 @@ from nanocensus.pipeline.plan import (
     planned_row,
 )
 from nanocensus.pipeline.record import RunSummary, write_record
+from nanocensus.pipeline.registration import register, with_overlaps
 from nanocensus.pipeline.spec import Job
 from nanocensus.segment.openvino_engine import require_openvino
 from nanocensus.store.manifest import MICROGRAPHS_FILE, Manifest, read_manifest, rows_of, write_manifest
@@ -82,17 +83,17 @@ def census(job: Job, *, client: distributed.Client | None = None, on_progress: O
         clock.lap("cluster")
         compiling = connected.submit(compile_kernels, job.measure, pure=False)
         before = _index(job.out)
-        manifest = take_in(sources, job.out, connected, on_progress)
+        manifest = take_in(sources, job.out, connected, on_progress, pyramid=job.store.pyramid)
         clock.lap("ingest")
         distributed.wait(compiling)  # a failure shows, with its micrograph, when the first is measured
         clock.lap("compile")
         outcome = _process(manifest, chosen, compared, job, connected, device, on_progress)
-        for part in set(before["part"].dropna()) - set(
-            outcome.micrographs["part"]
-        ):  # superseded, and no longer in the index
-            for folder in (PARTICLES_FOLDER, OUTLINES_FOLDER):
-                (job.out / folder / part).unlink(missing_ok=True)
+        _remove_superseded(job.out, set(outcome.micrographs["part"]))
         clock.lap("process")
+        resources = where_blocks_go(connected, device, job.measure)
+        pairs = register(outcome.micrographs, job.out, connected, resources=resources, on_progress=on_progress)
+        write_manifest(job.out, Manifest(with_overlaps(outcome.micrographs, pairs), manifest.refusals))
+        clock.lap("register")
         cluster = describe(connected)
     complete = outcome.micrographs
     summary = RunSummary(
@@ -149,6 +150,14 @@ class _Clock:
         now = perf_counter()
         self.laps[stage] = now - self._last
         self._last = now
+
+
+def _remove_superseded(out: Path, parts: Collection[str]) -> None:
+    """Remove parts that the index does not name, those of runs that were killed before they could too."""
+    for folder in (PARTICLES_FOLDER, OUTLINES_FOLDER):
+        for path in (out / folder).glob("part-*.parquet"):
+            if path.name not in parts:
+                path.unlink()
 
 
 def _index(out: Path) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from nanocensus.device import DeviceChoice
 from nanocensus.errors import JobError
 from nanocensus.measure.criteria import Criteria
+from nanocensus.pipeline.lattices import CIF_SUFFIX, lattice_spacings
 from nanocensus.schema import PARTICLES, Estimator
 from nanocensus.sections import parse_section, read_toml
 from nanocensus.segment.architecture import Engine, Precision
@@ -29,13 +30,17 @@ class InputSection:
     folder: Path
     """Folder of the micrographs; its first level of folders are the samples, unless a table or pattern says otherwise."""
     table: Path | None = None
-    """A samples.csv or micrographs.csv with sample, group, session, order, pixel_size_nm, mask, model, image and conditions."""
+    """A samples.csv or micrographs.csv with sample, group, session, order, pixel_size_nm, pixel_size_uncertainty,
+    mask, model, image and conditions."""
     pattern: str | None = None
     """Where names are in the paths, e.g. "{sample}/{group}/{order}_*.tif"."""
     pixel_size_nm: float | None = None
     """Side of a pixel in nm, for all files; goes before what the files say."""
     pixel_size_assumed: bool = False
     """Whether that pixel size is made up: every length in the results then says so."""
+    pixel_size_uncertainty: float | None = None
+    """Relative standard uncertainty of the pixel sizes, whoever states them (0.01 is 1 %); it goes into the uncertainty
+    of every length. Unknown if absent."""
 
     def __post_init__(self) -> None:
         """Check that an assumption is stated."""
@@ -62,6 +67,14 @@ class SimulateSection:
     def __post_init__(self) -> None:
         """Check that there is something to simulate."""
         _at_least("micrographs", self.micrographs, 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class StoreSection:
+    """How micrographs, maps and labels are kept."""
+
+    pyramid: bool = True
+    """Whether smaller copies are kept beside each image, with which viewers open it at once."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,6 +156,67 @@ class MeasureSection:
             raise JobError(
                 "threshold", expected="a probability between 0 and 1", got=f"{self.threshold:g}", remedy="Try 0.5."
             )
+
+
+Bound = float | Literal[False] | None
+
+
+@dataclasses.dataclass(frozen=True)
+class QualitySection:
+    """Which micrographs are flagged, and whether those that are still count.
+
+    The keys that end in z say how far above the median of its like (its sample, or its run if that has fewer than eight) a
+    score may lie, in robust standard deviations; the others are bounds. `false` switches a rule off.
+    """
+
+    action: Literal["report", "exclude"] = "report"
+    """Whether flagged micrographs are only named ("report"), or named and left out of the statistics ("exclude")."""
+    blur_z: Bound = 4.0
+    """Of the width of the particles' edges."""
+    drift_z: Bound = 4.0
+    """Of the length over which they are smeared."""
+    background_z: Bound = 5.0
+    """Of the background's range: uneven light, charging, dirt."""
+    crowding_z: Bound = 5.0
+    """Of the share of the area that particles cover, and of the share of particles that touch."""
+    max_blur_nm: Bound = None
+    """Largest width of the edges, nm."""
+    max_drift_nm: Bound = None
+    """Largest length of the smear, nm."""
+    max_saturated_share: Bound = 0.01
+    """Largest share of saturated pixels."""
+    max_background_range: Bound = None
+    """Largest range of the background, as a share of its median."""
+    max_covered_share: Bound = None
+    """Largest share of the area that particles cover."""
+    max_touching_share: Bound = None
+    """Largest share of particles that touch."""
+    max_domain_score: Bound = None
+    """Largest distance from what the network was trained on."""
+    max_overlap_share: Bound = 0.1
+    """Largest share of a micrograph that an earlier one of its sample shows too; the later one is flagged."""
+
+    def __post_init__(self) -> None:
+        """Check the bounds."""
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, float) and not value >= 0:
+                raise JobError(field.name, expected="0 or more, or false", got=f"{value:g}", remedy="Change it.")
+
+
+@dataclasses.dataclass(frozen=True)
+class ScaleSection:
+    """Whether the micrographs' own lattice fringes check the pixel sizes."""
+
+    lattice: str | None = None
+    """Lattice of the particles: a name, the path of a CIF, a cubic constant ("4.08 F") or spacings in nm between commas; the
+    report then says whether the pixel sizes agree with it. Nothing is checked if absent."""
+    micrographs: int = 8
+    """Most that are looked at of each session."""
+
+    def __post_init__(self) -> None:
+        """Check the number."""
+        _at_least("micrographs", self.micrographs, 1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -249,12 +323,18 @@ class Job:
     """Where the micrographs are."""
     simulate: SimulateSection | None = None
     """Micrographs to simulate beside them."""
+    store: StoreSection = dataclasses.field(default_factory=StoreSection)
+    """How images are kept."""
     segment: SegmentSection = dataclasses.field(default_factory=SegmentSection)
     """The network."""
     measure: MeasureSection = dataclasses.field(default_factory=MeasureSection)
     """How particles are measured."""
+    scale: ScaleSection = dataclasses.field(default_factory=ScaleSection)
+    """Check of the pixel sizes."""
     criteria: Criteria = dataclasses.field(default_factory=Criteria)
     """Which particles count."""
+    quality: QualitySection = dataclasses.field(default_factory=QualitySection)
+    """Which micrographs count."""
     blocks: BlockSection = dataclasses.field(default_factory=BlockSection)
     """How the work is cut."""
     cluster: ClusterSection = dataclasses.field(default_factory=ClusterSection)
@@ -351,6 +431,8 @@ def parse_job(data: Mapping[str, Any], *, base: Path | None = None) -> Job:
     ------
     JobError
         If a key is unknown or missing, or a value is none that it can have.
+    InputError
+        If the lattice to check the scale by is unknown.
 
     Examples
     --------
@@ -358,8 +440,14 @@ def parse_job(data: Mapping[str, Any], *, base: Path | None = None) -> Job:
     2
     """
     job = parse_section(Job, data, section="job", base=base)
-    model = model_path(job.segment.model, base)
-    return dataclasses.replace(job, segment=dataclasses.replace(job.segment, model=model))
+    segment = dataclasses.replace(job.segment, model=model_path(job.segment.model, base))
+    if job.scale.lattice is None:
+        return dataclasses.replace(job, segment=segment)
+    lattice = job.scale.lattice
+    if lattice.endswith(CIF_SUFFIX):
+        lattice = os.path.abspath((base or Path()) / lattice)
+    lattice_spacings(lattice)  # an unknown one is refused before any work starts
+    return dataclasses.replace(job, segment=segment, scale=dataclasses.replace(job.scale, lattice=lattice))
 
 
 def model_path(model: str, base: Path | None) -> str:

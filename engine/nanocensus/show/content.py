@@ -94,12 +94,16 @@ class ReportContent:
     """`statistics.cv_across_samples` by size bin."""
     pictures: Sequence[Picture] = ()
     """The micrographs to show."""
+    quality: Sequence[ReportTable] = ()
+    """Micrographs that were flagged, and what they do to the means."""
     agreement: pd.DataFrame | None = None
     """Where truth is known: columns sample, name, group, n_true, n_detected, dice; a row a micrograph."""
     dice_asked_for: float | None = None
     """The Dice coefficient that was asked for."""
     tables: Sequence[ReportTable] = ()
     """Further tables: onsets, sampling plan, ..."""
+    scale: Sequence[str] = ()
+    """What the lattice says of the pixel sizes, a sentence a session, where it does not warn."""
     warnings: Sequence[str] = ()
     """Sentences that a reader must not miss."""
     provenance: Mapping[str, object] = field(default_factory=dict)

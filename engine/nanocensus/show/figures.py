@@ -7,6 +7,8 @@ from nanocensus.show.across_figures import cv_across_samples
 from nanocensus.show.criterion_figures import criterion
 from nanocensus.show.distribution_figures import histogram, violins
 from nanocensus.show.micrograph_figures import micrograph
+from nanocensus.show.onset_figures import onset
+from nanocensus.show.sampling_figures import data_size, group_scatter
 from nanocensus.show.size_figures import size_resolved
 from nanocensus.show.tally_figures import agreement, rejections
 from nanocensus.show.theme import sample_styles
@@ -15,8 +17,11 @@ __all__ = [
     "agreement",
     "criterion",
     "cv_across_samples",
+    "data_size",
+    "group_scatter",
     "histogram",
     "micrograph",
+    "onset",
     "rejections",
     "sample_styles",
     "size_resolved",

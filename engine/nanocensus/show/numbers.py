@@ -59,6 +59,27 @@ def with_interval(estimate: float, lower: float, upper: float) -> str:
     return _minus(f"{estimate:.{decimals}f} [{lower:.{decimals}f}, {upper:.{decimals}f}]")
 
 
+def with_reach(estimate: float, reach: float) -> str:
+    """Write an estimate and how far to both sides it is uncertain, that with two significant digits.
+
+    Parameters
+    ----------
+    estimate, reach : float
+        A reach that is NaN is unknown, and said to be.
+
+    Examples
+    --------
+    >>> with_reach(5.31842, 0.0573), with_reach(5.31842, float("nan"))
+    ('5.318 ± 0.057', 'unknown')
+    """
+    if not math.isfinite(estimate):
+        return "–"
+    if not math.isfinite(reach):
+        return "unknown"
+    decimals = decimals_for(reach or estimate, _DIGITS_OF_HALF_WIDTH)
+    return _minus(f"{estimate:.{decimals}f} ± {reach:.{decimals}f}")
+
+
 def count(number: SupportsFloat) -> str:
     """Write a count with thin spaces between thousands; one that is not known as a dash.
 

@@ -12,10 +12,15 @@ import xarray as xr
 
 from nanocensus.schema import CONDITION_PREFIX
 from nanocensus.show.content import ReportContent
-from nanocensus.show.numbers import count, decimals_for, statistic_words, with_interval
+from nanocensus.show.numbers import count, decimals_for, statistic_words, with_interval, with_reach
 from nanocensus.show.theme import quantity_name, unit_sign
 
 _MOST_KEY_DESCRIPTORS = 4
+_SCALE_NOTE = (
+    "± with the scale's share: expanded uncertainty ({level}) of sampling and pixel size together, to compare with other "
+    "instruments and laboratories; between samples of one calibration the error of the scale cancels. It is unknown where "
+    "the pixel size's uncertainty is (pixel_size_uncertainty states it, nanocensus scale finds it), or an interval was refused."
+)
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,7 @@ def tables(content: ReportContent) -> dict[str, list[HtmlTable]]:
         "refusals": _files(content.refusals, "Files that did not become micrographs"),
         "failed": _files(_failed(content.micrographs), "Micrographs that failed"),
         "agreement": _agreement(content),
+        "quality": [_printed(table.caption, table.frame, table.note) for table in content.quality],
         "further": [_printed(table.caption, table.frame, table.note) for table in content.tables],
     }
 
@@ -137,16 +143,20 @@ def _per_sample(content: ReportContent) -> list[HtmlTable]:
     made = []
     for column in (str(name) for name in ds["descriptor"].values):
         refusals = Refusals()
+        scaled = _scaled(ds, column)
         rows = [
             [name, *(_number_of(ds, which, sample=name) for which in ("n", "n_micrographs", "n_clusters"))]
             + [_cell(ds, refusals, sample=name, descriptor=column, statistic=statistic) for statistic in statistics]
+            + [_with_scale(ds, sample=name, descriptor=column, statistic=statistic) for statistic in scaled]
             for name in content.samples
         ]
         sign = unit_sign(column, assumed=content.assumed)
         caption = f"{quantity_name(column).capitalize()}{f' ({sign})' if sign else ''} by sample"
         header = ["sample", "particles", "micrographs", "clusters", *(statistic_words(name) for name in statistics)]
+        header += [f"{statistic_words(name)} ± with the scale's share" for name in scaled]
         numeric = [False] + [True] * (len(header) - 1)
-        made.append(HtmlTable(caption, header, rows, "", numeric, refusals.footnotes()))
+        note = _SCALE_NOTE.format(level=_level(ds)) if scaled else ""
+        made.append(HtmlTable(caption, header, rows, note, numeric, refusals.footnotes()))
     return made
 
 
@@ -222,6 +232,19 @@ def _cell(ds: xr.Dataset, refusals: Refusals, **where: str) -> str:
     one = ds.sel(where)
     estimate, lower, upper = (float(one[name]) for name in ("estimate", "lower", "upper"))
     return refusals.cell(estimate, lower, upper, str(one["refusal"].item()))
+
+
+def _scaled(ds: xr.Dataset, column: str) -> list[str]:
+    """Give the statistic to show with the uncertainty of the pixel size, if the column is one of lengths or areas."""
+    lengths = "expanded_uncertainty" in ds and str(ds["unit"].sel(descriptor=column).item()).startswith("nm")
+    return [first_statistic(ds)] if lengths else []
+
+
+def _with_scale(ds: xr.Dataset, **where: str) -> str:
+    if where["sample"] not in ds["sample"].values:
+        return "–"
+    one = ds.sel(where)
+    return with_reach(float(one["estimate"]), float(one["expanded_uncertainty"]))
 
 
 def _number_of(ds: xr.Dataset, which: str, *, sample: str) -> str:

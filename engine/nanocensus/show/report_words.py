@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 import xarray as xr
 
-from nanocensus.schema import PIXEL_SIZE_ASSUMED
+from nanocensus.schema import PIXEL_SIZE_ASSUMED, PIXEL_SIZE_LATTICE
 from nanocensus.show.content import ReportContent
 from nanocensus.show.numbers import count, counted, statistic_words
 from nanocensus.show.report_tables import flattened
@@ -36,6 +36,8 @@ class Words:
     """How the interval of each statistic was made."""
     outcome: str
     """What became of the files and micrographs."""
+    flagged: str
+    """How many micrographs the rules flagged, and whether those count."""
     facts: Sequence[tuple[str, Sequence[tuple[str, str]]]]
     """Sections of the provenance and their rows."""
     texts: Sequence[tuple[str, str]]
@@ -58,6 +60,7 @@ def words(content: ReportContent) -> Words:
         needs=_needs(facts),
         methods=_methods(facts),
         outcome=_outcome(content),
+        flagged=_flagged(content.micrographs),
         facts=sections,
         texts=texts,
     )
@@ -82,12 +85,27 @@ def level_words(ds: xr.Dataset | None) -> str:
 
 
 def _headline(content: ReportContent) -> str:
-    measured = int((content.micrographs["status"] != "failed").sum())
+    rows = content.micrographs
+    measured = int(((rows["status"] != "failed") & ~_is_excluded(rows)).sum())
     particles = sum(content.accepted.values())
     where = f"on {counted(measured, 'micrograph')} of {counted(len(content.samples), 'sample')}"
     detected = content.micrographs["n_detected"].sum()
     out_of = f" out of {count(detected)} detected" if detected and math.isfinite(detected) else ""
-    return f"{counted(particles, 'particle')} measured{out_of}, {where}"
+    left_out = int(_is_excluded(rows).sum())
+    more = f"; {counted(left_out, 'micrograph')} excluded" if left_out else ""
+    return f"{counted(particles, 'particle')} measured{out_of}, {where}{more}"
+
+
+def _is_excluded(micrographs: pd.DataFrame) -> "pd.Series[bool]":
+    return micrographs["excluded"].eq(True)  # null before the rules were applied
+
+
+def _flagged(micrographs: pd.DataFrame) -> str:
+    number = int(micrographs["flags"].notna().sum())
+    flagged = f"{counted(number, 'micrograph was', 'micrographs were')} flagged by the rules of the job"
+    if _is_excluded(micrographs).any():
+        return f"{flagged} and excluded: no statistic of this report holds their particles, but for the column that says so."
+    return f"{flagged}. They count all the same; with [quality] action = “exclude” they would not."
 
 
 def _calibration(micrographs: pd.DataFrame) -> list[str]:
@@ -98,11 +116,15 @@ def _calibration(micrographs: pd.DataFrame) -> list[str]:
         doubt = rows["pixel_size_uncertainty"].dropna()
         more = f", relative standard uncertainty {100 * float(doubt.max()):.2g} %" if len(doubt) else ""
         whose = "assumed, not measured" if source == PIXEL_SIZE_ASSUMED else _source_words(source)
+        if source.startswith(PIXEL_SIZE_LATTICE):
+            whose += f" instead of {float(rows['stated_pixel_size_nm'].iloc[0]):.5g} nm"
         sentences.append(f"{size:.5g} nm ({whose}{more}; {counted(len(rows), 'micrograph')})")
     return sentences
 
 
 def _source_words(source: str) -> str:
+    if source.startswith(PIXEL_SIZE_LATTICE):
+        return f"from the micrographs' own fringes: {source}"
     return "given by the user" if source == "given" else f"from the files: {source}"
 
 

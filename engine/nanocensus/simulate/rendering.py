@@ -19,7 +19,7 @@ from nanocensus.simulate.placement import Planted, place_particles
 from nanocensus.simulate.scenes.exposure import expose, transmit
 from nanocensus.simulate.scenes.forms import Form, Profile
 from nanocensus.simulate.scenes.imaging import Imaging, draw_imaging, visible
-from nanocensus.simulate.scenes.specimen import ADDED, Placed, add_particle, bare
+from nanocensus.simulate.scenes.specimen import ADDED, Placed, Specimen, add_particle, bare
 from nanocensus.simulate.seeds import sample_seed
 from nanocensus.simulate.spec import SimulationSpec
 from nanocensus.store.commit import commit_bytes, writing
@@ -116,18 +116,26 @@ def _truth_table(particles: list[Planted], labels: Int32[np.ndarray, "y x"], pix
 
 def _expose(planted: list[Planted], spec: SimulationSpec, rng: np.random.Generator) -> Float32[np.ndarray, "y x"]:
     """Give what a camera pixel expects, 1 for bare film in even light."""
-    # Fourier filters wrap round, so the canvas is wider than the image by more than they reach.
-    pad = math.ceil(4 * max(spec.fresnel_width_px, spec.film_grain_px, 8.0))
-    height, width = (int(scipy.fft.next_fast_len(side + 2 * pad, real=True)) for side in spec.extent)
-    specimen = bare((height, width))
-    for number, particle in enumerate(planted, start=1):
-        add_particle(specimen, _thick(particle, spec, pad, rng), number, ADDED)
+    specimen, pad = make_specimen(planted, spec, rng)
     radius = spec.mean_edge_length_px / math.sqrt(math.pi)
     if spec.imaging:
         intensity = expose(specimen, visible(draw_imaging(spec.imaging, (), rng), radius), radius, rng)
     else:
         intensity = transmit(specimen, _imaging_of(spec), radius, rng)
     return np.asarray(intensity[pad : pad + spec.extent[0], pad : pad + spec.extent[1]])
+
+
+def make_specimen(planted: list[Planted], spec: SimulationSpec, rng: np.random.Generator) -> tuple[Specimen, int]:
+    """Lay particles on a support, and say by how many pixels it is wider than the image on each side.
+
+    Fourier filters wrap round, so it is wider by more than they reach.
+    """
+    pad = math.ceil(4 * max(spec.fresnel_width_px, spec.film_grain_px, 8.0))
+    height, width = (int(scipy.fft.next_fast_len(side + 2 * pad, real=True)) for side in spec.extent)
+    specimen = bare((height, width))
+    for number, particle in enumerate(planted, start=1):
+        add_particle(specimen, _thick(particle, spec, pad, rng), number, ADDED)
+    return specimen, pad
 
 
 def _thick(particle: Planted, spec: SimulationSpec, pad: int, rng: np.random.Generator) -> Placed:

@@ -8,6 +8,7 @@ import pandas as pd
 import xarray as xr
 
 from nanocensus.statistics.cells import SizeBins, cells, size_bins
+from nanocensus.statistics.combined import MEASURES
 from nanocensus.statistics.dataset_store import open_dataset, save_dataset
 from nanocensus.statistics.estimation import estimate
 from nanocensus.statistics.panels import Cluster
@@ -88,12 +89,13 @@ def to_table(dataset: xr.Dataset) -> pd.DataFrame:
     DataFrame
         The keys (sample, ...), size_bin, size_left, size_right (NaN without size bins), descriptor, statistic,
         estimate, lower, upper, standard_error, degrees_of_freedom, n, n_micrographs, n_clusters,
-        n_occupied_clusters, refusal. What was not asked for has no row.
+        n_occupied_clusters, refusal; before the counts what `combined.with_scale` added, if it did. What was not asked
+        for has no row.
     """
     keys = [str(name) for name in dataset["estimate"].dims if name not in ("size_bin", "descriptor", "statistic")]
     columns = [*keys, "size_bin", "size_left", "size_right", "descriptor", "statistic", "estimate", "lower", "upper",
-               "standard_error", "degrees_of_freedom", "n", "n_micrographs", "n_clusters", "n_occupied_clusters",
-               "refusal"]  # fmt: skip
+               "standard_error", "degrees_of_freedom", *(name for name in MEASURES if name in dataset), "n",
+               "n_micrographs", "n_clusters", "n_occupied_clusters", "refusal"]  # fmt: skip
     return long_table(dataset, "estimate", columns)
 
 

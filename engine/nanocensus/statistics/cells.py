@@ -104,7 +104,7 @@ def cells(particles: Particles, micrographs: pd.DataFrame | None = None, *, by: 
         Columns sample, micrograph, those of `of`, of the bins and the weight. Every row counts: apply criteria
         before.
     micrographs : DataFrame, optional
-        One row a micrograph: sample, micrograph, and group, session, conditions where known. Of a table with a
+        One row a micrograph: sample, micrograph, and group, session, order, conditions where known. Of a table with a
         `status` those that are "done" count, also those without particles. Without the table, the micrographs
         are those of the particles.
     by : sequence of str or SizeBins
@@ -151,7 +151,7 @@ def delayed_cells(particles: Particles, micrographs: pd.DataFrame | None = None,
             "by", expected="at most one SizeBins", got=str(len(bins)), remedy="Bin one column at a time."
         )
     keys = tuple(key for key in by if isinstance(key, str))
-    kept = None if micrographs is None else _kept_micrographs(micrographs, keys)
+    kept = None if micrographs is None else kept_micrographs(micrographs, keys)
     if kept is None and set(keys) - {"sample", "micrograph"}:
         raise TableError(
             "by", expected="sample or micrograph, where there is no table of micrographs", got=", ".join(keys),
@@ -169,7 +169,7 @@ def delayed_cells(particles: Particles, micrographs: pd.DataFrame | None = None,
     elif recipe.bins and size:
         grid = recipe.bins.grid(size)
     sums = over_partitions([particles], recipe.columns, sum_cells, add_cells, recipe, grid)
-    made: Delayed = delayed(_finish, pure=False)(sums, final, kept, keys)
+    made: Delayed = delayed(finish, pure=False)(sums, final, kept, keys)
     return made
 
 
@@ -177,7 +177,8 @@ def _grid(bins: SizeBins, quantum: Quantum) -> Grid:
     return bins.grid(quantum)
 
 
-def _finish(sums: CellSums, recipe: Recipe, micrographs: pd.DataFrame | None, by: tuple[str, ...]) -> Cells:
+def finish(sums: CellSums, recipe: Recipe, micrographs: pd.DataFrame | None, by: tuple[str, ...]) -> Cells:
+    """Make cells of their sums and their micrographs, once all particles have been seen."""
     check_seen(sums.seen, recipe)
     pairs = sums.table[["sample", "micrograph"]].drop_duplicates()
     if micrographs is None:
@@ -194,8 +195,9 @@ def _finish(sums: CellSums, recipe: Recipe, micrographs: pd.DataFrame | None, by
     return Cells(sums.table, micrographs, by, recipe)
 
 
-def _kept_micrographs(micrographs: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
-    optional = [name for name in ("group", "session") if name in micrographs.columns]
+def kept_micrographs(micrographs: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
+    """Give the rows and columns of a table of micrographs that statistics need."""
+    optional = [name for name in ("group", "session", "order") if name in micrographs.columns]
     wanted = list(dict.fromkeys(["sample", "micrograph", *optional, *keys]))
     missing = [name for name in wanted if name not in micrographs.columns]
     if missing:

@@ -72,16 +72,24 @@ def sum_cells(frame: pd.DataFrame, recipe: Recipe, grid: Grid | None) -> CellSum
     places = place_in_bins(frame, recipe.bin_quantum, grid)
     breadth = 1 if grid is None else len(grid.edges)  # places run from -1 (outside) to breadth - 2
     cells, cell_keys = pd.factorize(codes * (breadth + 1) + places + 1)
-    weights = integer_weights(frame, recipe.weight)
-    sums = np.zeros((len(cell_keys), len(recipe.sums)), np.int64)
-    _kernels.count(cells, weights, sums)
-    for index, quantum in enumerate(recipe.quanta):
-        values = numbers(frame[quantum.column])
-        _kernels.add_moments(cells, weights, values, quantum.step, sums[:, 2 + 4 * index : 6 + 4 * index])
+    sums = sum_moments(frame, cells, len(cell_keys), recipe)
     found = cell_keys % (breadth + 1) - 1
     first = 0 if grid is None else grid.first
     bins = np.where(found < 0, OUTSIDE, found + first)
     return CellSums(_as_table(pairs.iloc[cell_keys // (breadth + 1)], bins, sums, recipe), seen)
+
+
+def sum_moments(
+    frame: pd.DataFrame, cells: Int64[np.ndarray, " row"], n_cells: int, recipe: Recipe
+) -> Int64[np.ndarray, "cell sum"]:
+    """Give the recipe's sums of the rows of each cell, by the number of each row's cell."""
+    weights = integer_weights(frame, recipe.weight)
+    sums = np.zeros((n_cells, len(recipe.sums)), np.int64)
+    _kernels.count(cells, weights, sums)
+    for index, quantum in enumerate(recipe.quanta):
+        values = numbers(frame[quantum.column])
+        _kernels.add_moments(cells, weights, values, quantum.step, sums[:, 2 + 4 * index : 6 + 4 * index])
+    return sums
 
 
 def add_cells(parts: Sequence[CellSums]) -> CellSums:

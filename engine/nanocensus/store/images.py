@@ -1,7 +1,7 @@
-"""One OME-NGFF 0.5 image of one level: its metadata, its layout on disk, and reading it without trust."""
+"""One OME-NGFF 0.5 image: its metadata, its layout on disk with smaller copies, and reading it without trust."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +12,7 @@ from zarr.codecs import BloscCodec, Crc32cCodec
 
 from nanocensus.errors import DamageError, NanocensusError
 from nanocensus.schema import check_format_version
+from nanocensus.store.pyramid import copies, transformations
 
 NGFF_VERSION = "0.5"
 CHUNK = 1024
@@ -21,12 +22,26 @@ FACTS = "nanocensus"
 """The attribute that holds what is ours; `ome` holds what is the standard's."""
 
 
-def ome_image(name: str, pixel_size_nm: float) -> dict[str, Any]:
-    """Give the `ome` attribute of an image: axes in nanometres and one level."""
+def ome_image(name: str, pixel_size_nm: float, *, levels: int = 1, labels: bool = False) -> dict[str, Any]:
+    """Give the `ome` attribute of an image or label image: axes in nanometres, the whole image and its copies."""
     axes = [{"name": axis, "type": "space", "unit": "nanometer"} for axis in ("y", "x")]
-    scale = [{"type": "scale", "scale": [pixel_size_nm, pixel_size_nm]}]
-    dataset = {"path": "0", "coordinateTransformations": scale}
-    return {"version": NGFF_VERSION, "multiscales": [{"name": name, "axes": axes, "datasets": [dataset]}]}
+    datasets = [
+        {"path": str(level), "coordinateTransformations": transformations(pixel_size_nm, level, labels=labels)}
+        for level in range(levels)
+    ]
+    multiscale = {"name": name, "axes": axes, "datasets": datasets}
+    if levels > 1:
+        multiscale["type"] = "nearest" if labels else "mean"
+    source = {"image-label": {"source": {"image": "../../"}}} if labels else {}
+    return {"version": NGFF_VERSION, "multiscales": [multiscale]} | source
+
+
+def levels_of(ome: Mapping[str, Any]) -> int:
+    """Give the number of images that the `ome` attribute of an image names: the whole one and its copies."""
+    try:
+        return len(ome["multiscales"][0]["datasets"])
+    except (KeyError, IndexError, TypeError):
+        return 1
 
 
 def layout(shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -38,27 +53,44 @@ def layout(shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
 def write_image(
     folder: Path,
     pixels: Shaped[np.ndarray, "y x"],
-    ome: Mapping[str, Any],
     facts: Mapping[str, Any],
     *,
+    name: str,
+    pixel_size_nm: float,
+    labels: bool = False,
     noisy: bool = False,
+    pyramid: bool = False,
 ) -> zarr.Group:
-    """Write an image as a group with one array, the whole shard in one assignment.
+    """Write an image as a group with an array, and one for each copy: each a whole shard in one assignment.
 
     LZ4 packs a noisy micrograph to within 3 % of what Zstandard makes of it in a third of the time, and a map or labels,
     which hardly need packing, in a tenth: packing was most of what the cores beside a GPU did.
 
     Parameters
     ----------
+    facts : mapping
+        What is ours of its attributes.
+    name, pixel_size_nm, labels
+        See `ome_image`.
     noisy : bool
         Whether the low bits are noise, which is then set apart bit by bit.
+    pyramid : bool
+        Whether smaller copies are written beside it.
     """
+    levels: Sequence[np.ndarray] = [pixels, *(copies(pixels, labels=labels) if pyramid else ())]
+    ome = ome_image(name, pixel_size_nm, levels=len(levels), labels=labels)
+    group = zarr.create_group(folder, attributes={"ome": ome, FACTS: dict(facts)})
+    for level, each in enumerate(levels):
+        _write_array(group, str(level), each, noisy=noisy)
+    return group
+
+
+def _write_array(group: zarr.Group, name: str, pixels: Shaped[np.ndarray, "y x"], *, noisy: bool) -> None:
     chunks, shards = layout(pixels.shape)
-    group = zarr.create_group(folder, attributes={"ome": dict(ome), FACTS: dict(facts)})
     shuffle: Literal["bitshuffle", "shuffle"] = "bitshuffle" if noisy else "shuffle"
     blosc = BloscCodec(cname="lz4", clevel=5, shuffle=shuffle, typesize=pixels.dtype.itemsize)
     array = group.create_array(
-        "0",
+        name,
         shape=pixels.shape,
         dtype=pixels.dtype,
         chunks=chunks,
@@ -69,7 +101,6 @@ def write_image(
         config={"write_empty_chunks": True},  # so that an absent shard is always damage, never "all zero"
     )
     array[...] = pixels
-    return group
 
 
 WHOLE = (slice(None), slice(None))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from nanocensus.errors import CalibrationError, ImageError, MissingExtraError, NanocensusError
-from nanocensus.schema import CONDITION_PREFIX
+from nanocensus.schema import CONDITION_PREFIX, JUDGEMENTS, SCORES
 from nanocensus.store.manifest import MICROGRAPHS_FILE, Manifest, read_manifest, rows_of, write_manifest
 from nanocensus.store.masks import read_truth
 from nanocensus.store.micrographs import (
@@ -22,6 +22,7 @@ from nanocensus.store.micrographs import (
     write_micrograph,
 )
 from nanocensus.store.readers import RecordedImage, read_image
+from nanocensus.store.recalibration import Recalibration, read_recalibrations, recalibrated, stated_size
 from nanocensus.store.sources import Source
 from nanocensus.store.stamps import Stamp, read_stamps, stamp, write_stamps
 
@@ -31,11 +32,12 @@ STORE_FOLDER = "micrographs.zarr"
 DISAGREEMENT = 0.01
 """Relative difference between a given pixel size and the file's own above which the log names both."""
 
-_STAGES = ("segment_digest", "measure_digest", "status", "reason", "n_detected", "domain_score", "part", "part_digest")
+_STAGES = ("segment_digest", "measure_digest", "status", "reason", "n_detected", "domain_score", "part", "part_digest",
+           *SCORES, *JUDGEMENTS)  # fmt: skip
 _FACTS = ("micrograph", "content_digest", "height_px", "width_px", "recorded_dtype", "pixel_size_nm",
           "pixel_size_source")  # fmt: skip
 _MEASURED = {"status": "ingested", "measure_digest": None, "reason": None, "n_detected": None,
-             "domain_score": None, "part": None, "part_digest": None}  # fmt: skip
+             "domain_score": None, "part": None, "part_digest": None, **dict.fromkeys((*SCORES, *JUDGEMENTS))}  # fmt: skip
 
 
 Map = Callable[[Callable[[Any], Any], Sequence[Any]], Iterable[Any]]
@@ -70,11 +72,13 @@ class Ingested:
     """Whether the facts are those of an earlier run: the file did not change since."""
 
 
-def ingest(sources: Sequence[Source], out: Path, *, map: Map = builtins.map, complete: bool = False) -> Manifest:
+def ingest(
+    sources: Sequence[Source], out: Path, *, map: Map = builtins.map, complete: bool = False, pyramid: bool = True
+) -> Manifest:
     """Bring micrographs into an output folder; every source becomes a row of the index or a refusal.
 
     A source that was ingested before, by name and content, keeps what was computed from it; if its sample or pixel
-    size changed, its particles no longer count. One whose content changed under its name becomes a new micrograph.
+    size changed, its particles no longer count. A recalibration that was recorded goes before all stated sizes. One whose content changed under its name becomes a new micrograph.
     Of equal contents the one that is there, then the first source, stays; the others are refused. A file of the size
     and time of change that it had is not read again. The caller holds the `OutputLock`.
 
@@ -89,6 +93,8 @@ def ingest(sources: Sequence[Source], out: Path, *, map: Map = builtins.map, com
     complete : bool
         Whether the sources are all there is: what is not among them leaves the index, so that a file may be renamed
         or removed. Otherwise it stays, and more can be added call by call.
+    pyramid : bool
+        Whether images that are written get smaller copies for viewers beside them.
 
     Returns
     -------
@@ -101,7 +107,8 @@ def ingest(sources: Sequence[Source], out: Path, *, map: Map = builtins.map, com
         If the output folder cannot be written or what is there is damaged.
     """
     store = out / STORE_FOLDER
-    create_store(store)
+    create_store(store, pyramid=pyramid)
+    recalibrations = read_recalibrations(out)
     before = read_manifest(out) if (out / MICROGRAPHS_FILE).exists() else Manifest.from_rows([], [])
     named: dict[str, Source] = {}
     refusals: list[dict[str, str]] = []
@@ -129,7 +136,7 @@ def ingest(sources: Sequence[Source], out: Path, *, map: Map = builtins.map, com
         if reason:
             refusals.append(_refused(source, reason))
         else:
-            winners.append((source, _row(source, result.facts, rows.get(source.name))))
+            winners.append((source, _row(source, result.facts, rows.get(source.name), recalibrations)))
         _report(source, reason, result, rows.get(source.name))
     for source, row in winners:  # of equal contents any may have been written first; the one that stays gives the name
         describe_micrograph(store, row["micrograph"], name=source.name, pixel_size_nm=row["pixel_size_nm"])
@@ -141,6 +148,7 @@ def ingest(sources: Sequence[Source], out: Path, *, map: Map = builtins.map, com
     ]
     list(map(write_truth, truths))
 
+    _report_unused(recalibrations, [*kept.values(), *(row for _, row in winners)])
     others = [] if complete else [row for row in rows_of(before.refusals) if row["name"] not in named]
     manifest = Manifest.from_rows([*kept.values(), *(row for _, row in winners)], [*others, *refusals])
     write_manifest(out, manifest)
@@ -170,10 +178,10 @@ def _read_what_changed(
 
 def _known_facts(source: Source, row: Mapping[str, Any]) -> dict[str, Any] | None:
     """Give what an earlier run found out about a file, or None if that does not answer today's questions."""
-    from_user = row["pixel_size_source"] in ("given", "assumed")
-    if row["status"] == "failed" or (source.pixel_size_nm is None and from_user):
+    size, said_by = stated_size(row)
+    if row["status"] == "failed" or (source.pixel_size_nm is None and said_by in ("given", "assumed")):
         return None
-    facts = {name: row[name] for name in _FACTS}
+    facts = {name: row[name] for name in _FACTS} | {"pixel_size_nm": size, "pixel_size_source": said_by}
     if source.pixel_size_nm is not None:
         facts |= {"pixel_size_nm": source.pixel_size_nm, "pixel_size_source": str(source.pixel_size_source)}
     return facts
@@ -257,7 +265,12 @@ def calibrate(source: Source, image: RecordedImage) -> tuple[float, str]:
     return side, stated.source
 
 
-def _row(source: Source, facts: Mapping[str, Any], before: Mapping[str, Any] | None) -> dict[str, Any]:
+def _row(
+    source: Source,
+    facts: Mapping[str, Any],
+    before: Mapping[str, Any] | None,
+    recalibrations: Sequence[Recalibration],
+) -> dict[str, Any]:
     row: dict[str, Any] = {
         **facts,
         "name": source.name,
@@ -265,14 +278,16 @@ def _row(source: Source, facts: Mapping[str, Any], before: Mapping[str, Any] | N
         "group": source.group,
         "session": source.session,
         "order": source.order,
+        "pixel_size_uncertainty": source.pixel_size_uncertainty,
         "model": source.model,
         "truth": source.mask.name if source.mask is not None else None,
         "status": "ingested",
         **{f"{CONDITION_PREFIX}{name}": value for name, value in source.conditions.items()},
     }
+    row |= recalibrated(row, recalibrations)
     if before is None or before["content_digest"] != facts["content_digest"]:
         return row
-    row |= {stage: before[stage] for stage in (*_STAGES, "pixel_size_uncertainty")}
+    row |= {stage: before[stage] for stage in _STAGES}
     if (before["sample"], before["pixel_size_nm"]) != (row["sample"], row["pixel_size_nm"]):
         row |= _MEASURED
     return row
@@ -318,3 +333,14 @@ def _report(source: Source, reason: str, result: Ingested, before: Mapping[str, 
             "%s holds other pixels than before: micrograph %s and what was computed from it no longer count",
             source.name, before["micrograph"],
         )  # fmt: skip
+
+
+def _report_unused(recalibrations: Sequence[Recalibration], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Say which recalibrations concern nothing, as if what is stated was changed since."""
+    used = {(row["session"], row.get("stated_pixel_size_nm")) for row in rows}
+    for each in recalibrations:
+        if (each.session, each.stated_nm) not in used:
+            logger.warning(
+                "the recalibration of session %s concerns no micrograph: none states %g nm any more (`nanocensus scale` "
+                "with --undo forgets it)", each.session or "(none)", each.stated_nm,
+            )  # fmt: skip

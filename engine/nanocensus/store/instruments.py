@@ -83,7 +83,18 @@ def _signals(path: Path, plugin: str) -> Sequence[Signal]:
     with _silence():
         described = _describing(path)
         if described is not None:
-            every: list[Signal] = reader.file_reader(str(described), lazy=True)
+            try:
+                every: list[Signal] = reader.file_reader(str(described), lazy=True)
+            except MemoryError:
+                raise
+            except Exception as cause:
+                raise ImageError(
+                    f"{path}, described by {described.name}",
+                    expected="two files that can be read",
+                    got=f"{type(cause).__name__} in one of them: {str(cause)[:200] or 'no reason given'}",
+                    remedy=f"Copy both again. If {described.name} alone is damaged and you know that this is an image and no "
+                    "diffraction pattern, move it away: the image is then read without it.",
+                ) from cause
             found = [signal for signal in every if signal["metadata"]["General"].get("original_filename") == path.name]
             if found:
                 return found
@@ -110,16 +121,22 @@ def _describing(path: Path) -> Path | None:
     return described if path.suffix.lower() == ".ser" and found and number.isdecimal() and described.exists() else None
 
 
+_OF_SPECTRA = frozenset({"ev", "kev", "s", "ms", "µs", "ns", "hz", "thz", "cm-1", "1/cm"})
+"""Units of axes that no image has."""
+
+
 def _is_image(signal: Signal) -> bool:
-    long = [length for length in signal["data"].shape if length > 1]
-    return len(long) == 2
+    """Say whether a signal is one: two axes, both of the recorded plane; those of a line of spectra are not."""
+    axes = [axis for axis in signal["axes"] if axis["size"] > 1]
+    units = {str(axis.get("units") or "").strip().casefold() for axis in axes}
+    return len(axes) == 2 and len({bool(axis.get("navigate")) for axis in axes}) == 1 and not units & _OF_SPECTRA
 
 
 def _chosen(path: Path, images: Sequence[Signal], signals: Sequence[Signal], wanted: str | None) -> Signal:
     titles = [str(image["metadata"].get("General", {}).get("title") or "") for image in images]
     named = ", ".join(f"{number} {title!r}" for number, title in enumerate(titles, 1))
     if not images:
-        held = ", ".join("x".join(map(str, signal["data"].shape)) for signal in signals) or "nothing"
+        held = ", ".join(map(_in_words, signals)) or "nothing"
         raise ImageError(
             str(path),
             expected="an image (rows, columns)",
@@ -146,6 +163,11 @@ def _chosen(path: Path, images: Sequence[Signal], signals: Sequence[Signal], wan
             remedy="Give its title or its number in the column `image` of micrographs.csv.",
         )
     return images[places[0]]
+
+
+def _in_words(signal: Signal) -> str:
+    names = [str(axis.get("name") or "?") for axis in signal["axes"]]
+    return f"{'x'.join(map(str, signal['data'].shape))} ({', '.join(names)})"
 
 
 _HEADER = {

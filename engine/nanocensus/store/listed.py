@@ -116,6 +116,7 @@ def _with_row(source: Source, listing: Listing, i: int) -> Source:
         group=row.get("group", source.group),
         session=row.get("session", source.session),
         pixel_size_nm=listing.number(i, "pixel_size_nm"),
+        pixel_size_uncertainty=listing.number(i, "pixel_size_uncertainty"),
         model=row.get("model"),
     )
 

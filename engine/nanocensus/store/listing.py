@@ -11,7 +11,9 @@ from pathlib import Path
 
 from nanocensus.errors import TableError
 
-KNOWN_COLUMNS = ("file", "sample", "group", "session", "order", "pixel_size_nm", "mask", "model", "image")
+KNOWN_COLUMNS = (
+    "file", "sample", "group", "session", "order", "pixel_size_nm", "pixel_size_uncertainty", "mask", "model", "image",
+)  # fmt: skip
 """Every other column of a listing is a condition of the synthesis."""
 
 

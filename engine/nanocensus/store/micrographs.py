@@ -6,6 +6,7 @@
                                  /probability/0      uint8, 255 = surely particle
                                  /labels/<name>/0    int32, 0 = background
 
+and beside each `0`, unless the store is made without, `1`, `2`, ...: smaller copies for viewers.
 Each array is one shard, because writers inside one shard lose each other's data: one task writes one whole array.
 A micrograph is named by its content, and each chunk carries its checksum. Everything is made beside the store and renamed
 into it when complete; nothing is consolidated, and nobody lists the store.
@@ -16,7 +17,6 @@ import hashlib
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import zarr
@@ -31,6 +31,7 @@ from nanocensus.store.images import (
     NGFF_VERSION,
     attributes,
     damage,
+    levels_of,
     ome_image,
     open_image,
     read_array,
@@ -52,8 +53,14 @@ def content_digest(pixels: Shaped[np.ndarray, "y x"]) -> str:
     return hashed.hexdigest()
 
 
-def create_store(path: Path) -> None:
+def create_store(path: Path, *, pyramid: bool = True) -> None:
     """Make an empty store, or keep the one that is there.
+
+    Parameters
+    ----------
+    path : Path
+    pyramid : bool
+        Whether what is written from now on gets smaller copies for viewers beside it.
 
     Raises
     ------
@@ -63,11 +70,20 @@ def create_store(path: Path) -> None:
         If something else is there.
     """
     if (path / "zarr.json").exists():
-        open_image(path, str(path))
+        group = open_image(path, str(path), "r+")
+        if attributes(group, FACTS).get("pyramid", False) != pyramid:
+            with writing(path):
+                group.attrs[FACTS] = {**attributes(group, FACTS), "pyramid": pyramid}
         return
     with writing(path):
         path.mkdir(parents=True, exist_ok=True)
-        zarr.create_group(path, attributes={FACTS: {"kind": "micrographs", "format_version": FORMAT_VERSION}})
+        facts = {"kind": "micrographs", "format_version": FORMAT_VERSION, "pyramid": pyramid}
+        zarr.create_group(path, attributes={FACTS: facts})
+
+
+def _has_pyramid(store: Path) -> bool:
+    """Say whether images of a store get smaller copies; those of stores of earlier versions do not."""
+    return attributes(open_image(store, str(store)), FACTS).get("pyramid") is True
 
 
 def write_micrograph(
@@ -119,7 +135,8 @@ def write_micrograph(
                 return
     with _made_beside(store, store / micrograph) as folder:
         facts = {"format_version": FORMAT_VERSION, "header": dict(header or {})}
-        write_image(folder, pixels, ome_image(name, pixel_size_nm), facts, noisy=True)
+        pyramid = _has_pyramid(store)
+        write_image(folder, pixels, facts, name=name, pixel_size_nm=pixel_size_nm, noisy=True, pyramid=pyramid)
 
 
 def describe_micrograph(store: Path, micrograph: str, *, name: str, pixel_size_nm: float) -> None:
@@ -136,7 +153,8 @@ def describe_micrograph(store: Path, micrograph: str, *, name: str, pixel_size_n
             continue
         group = open_image(image, f"micrograph {micrograph}", "r+")
         stated = dict(attributes(group, "ome"))
-        current = ome_image(name if image == folder else image.name, pixel_size_nm)
+        shown = name if image == folder else image.name
+        current = ome_image(shown, pixel_size_nm, levels=levels_of(stated), labels="image-label" in stated)
         if stated != stated | current:
             with writing(image):
                 group.attrs["ome"] = stated | current
@@ -181,10 +199,10 @@ def write_probability(
         If the disk refuses.
     """
     name = _map_name(sibling)
-    ome = _ome_of(store, micrograph, name)
+    size, pyramid = _pixel_size_of(store, micrograph), _has_pyramid(store)
     with _made_beside(store, store / micrograph / name) as folder:
         facts = {"format_version": FORMAT_VERSION}
-        group = write_image(folder, probability, ome, facts)
+        group = write_image(folder, probability, facts, name=name, pixel_size_nm=size, pyramid=pyramid)
         group.attrs[FACTS] = facts | {"segment_digest": segment_digest}
 
 
@@ -246,9 +264,10 @@ def write_labels(
     StoreError
         If the disk refuses.
     """
-    ome = _ome_of(store, micrograph, name) | {"image-label": {"source": {"image": "../../"}}}
+    size, pyramid = _pixel_size_of(store, micrograph), _has_pyramid(store)
+    facts = {"format_version": FORMAT_VERSION, "measure_digest": measure_digest}
     with _made_beside(store, store / micrograph / "labels" / name) as folder:
-        write_image(folder, labels, ome, {"format_version": FORMAT_VERSION, "measure_digest": measure_digest})
+        write_image(folder, labels, facts, name=name, pixel_size_nm=size, labels=True, pyramid=pyramid)
     parent = store / micrograph / "labels"
     names = sorted({path.parent.name for path in parent.glob("*/zarr.json")})
     with writing(parent):
@@ -330,15 +349,14 @@ def discard_results(store: Path, micrograph: str) -> None:
         shutil.rmtree(place, ignore_errors=True)
 
 
-def _ome_of(store: Path, micrograph: str, name: str) -> dict[str, Any]:
-    """Give the metadata of an image that lies on a micrograph pixel by pixel."""
+def _pixel_size_of(store: Path, micrograph: str) -> float:
+    """Give the pixel size that viewers of a micrograph are told, and of what lies on it pixel by pixel."""
     subject = f"micrograph {micrograph}"
     stated = attributes(open_image(store / micrograph, subject), "ome")
     try:
-        scale = stated["multiscales"][0]["datasets"][0]["coordinateTransformations"][0]["scale"][0]
-    except (KeyError, IndexError, TypeError) as cause:
+        return float(stated["multiscales"][0]["datasets"][0]["coordinateTransformations"][0]["scale"][0])
+    except (KeyError, IndexError, TypeError, ValueError) as cause:
         raise damage(subject, "OME-NGFF metadata with a scale", "none") from cause
-    return ome_image(name, float(scale))
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from nanocensus.store.readers import IMAGE_SUFFIXES, READERS
 logger = logging.getLogger(__name__)
 
 _FIELD = re.compile(r"\{(\w+)\}|(\*\*/|\*)")
-_RESERVED_FIELDS = ("pixel_size_nm", "mask", "model", "image", "file")
+_RESERVED_FIELDS = ("pixel_size_nm", "pixel_size_uncertainty", "mask", "model", "image", "file")
 
 
 def image_files(root: Path) -> list[str]:

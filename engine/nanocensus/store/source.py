@@ -28,6 +28,8 @@ class Source:
     pixel_size_nm: float | None = None
     """As given or assumed by the user; goes before what the file states."""
     pixel_size_source: Literal["given", "assumed"] | None = None
+    pixel_size_uncertainty: float | None = None
+    """Relative standard uncertainty of the pixel size, as the user states it."""
     mask: Path | None = None
     """Its true particles, drawn by hand."""
     model: str | None = None

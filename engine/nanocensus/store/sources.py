@@ -25,6 +25,7 @@ def find_sources(
     pattern: str | None = None,
     table: Path | None = None,
     pixel_size_nm: float | None = None,
+    pixel_size_uncertainty: float | None = None,
     assumed: bool = False,
 ) -> list[Source]:
     """Find the micrographs of a study.
@@ -45,6 +46,8 @@ def find_sources(
         in it are relative to `root`. Columns not in `listing.KNOWN_COLUMNS` are conditions.
     pixel_size_nm : float, optional
         Side of a pixel where the listing gives none, nm.
+    pixel_size_uncertainty : float, optional
+        Its relative standard uncertainty where the listing gives none, whoever states the size.
     assumed : bool
         Whether pixel sizes given here or in the listing are made up; the word then goes with every length.
 
@@ -84,7 +87,7 @@ def find_sources(
             _warn_unused(root)
     if not sources:
         raise no_micrographs(root)
-    sources = [_calibrated(source, pixel_size_nm, assumed) for source in sources]
+    sources = [_calibrated(source, pixel_size_nm, pixel_size_uncertainty, assumed) for source in sources]
     return sorted(sources, key=lambda source: (natural_key(source.sample), source.order, natural_key(source.name)))
 
 
@@ -117,7 +120,16 @@ def _order(name: str, text: str) -> int:
     )
 
 
-def _calibrated(source: Source, pixel_size_nm: float | None, assumed: bool) -> Source:
+def _calibrated(source: Source, pixel_size_nm: float | None, uncertainty: float | None, assumed: bool) -> Source:
+    doubt = source.pixel_size_uncertainty if source.pixel_size_uncertainty is not None else uncertainty
+    if doubt is not None and not 0 < doubt < 1:
+        raise CalibrationError(
+            f"{source.name}: pixel_size_uncertainty",
+            expected="a relative standard uncertainty above 0 and below 1",
+            got=f"{doubt:g}",
+            remedy="For example 0.01 for 1 %; leave it out where it is not known.",
+        )
+    source = replace(source, pixel_size_uncertainty=doubt)
     size = source.pixel_size_nm if source.pixel_size_nm is not None else pixel_size_nm
     if size is None:
         return source

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -58,12 +58,14 @@ class Survey:
         return [each.name for each in self.files if not each.problem and each.pixel_size_nm is None]
 
 
-def survey(root: Path) -> Survey:
+def survey(root: Path, *, on_header: Callable[[int, int], None] = lambda done, total: None) -> Survey:
     """Look through a folder.
 
     Parameters
     ----------
     root : Path
+    on_header : callable
+        Told after each header how many were read, and how many there are.
 
     Returns
     -------
@@ -82,7 +84,10 @@ def survey(root: Path) -> Survey:
         raise no_micrographs(root)
     samples = _samples(root, micrographs)
     masks, left = _paired(micrographs, [name for name in names if _is_mask(name)])
-    looked = [_look(root, name, samples[name], masks.get(name)) for name in micrographs]
+    looked = []
+    for done, name in enumerate(micrographs, 1):
+        looked.append(_look(root, name, samples[name], masks.get(name)))
+        on_header(done, len(micrographs))
     undated = {each.sample for each, recorded_at in looked if not (recorded_at or each.problem)}
 
     def place(pair: tuple[Surveyed, str]) -> tuple[object, ...]:

@@ -28,7 +28,20 @@ def expose(specimen: Specimen, imaging: Imaging, size_px: float, rng: np.random.
         Typical radius of the particles: the scale of what varies within them.
     rng : numpy.random.Generator
     """
-    return _detect(_blur(transmit(specimen, imaging, size_px, rng), imaging, rng), imaging, rng)
+    return record(transmit(specimen, imaging, size_px, rng), imaging, rng)
+
+
+def record(intensity: Map, imaging: Imaging, rng: np.random.Generator) -> Map:
+    """Give what the camera records of the intensity in the image plane: blur, drift, light and noise.
+
+    Parameters
+    ----------
+    intensity : float32 array (y, x)
+        From `transmit`; the same one recorded twice is the same place seen twice.
+    imaging : Imaging
+    rng : numpy.random.Generator
+    """
+    return _detect(_blur(intensity, imaging, rng), imaging, rng)
 
 
 def transmit(specimen: Specimen, imaging: Imaging, size_px: float, rng: np.random.Generator) -> Map:

@@ -1,0 +1,136 @@
+"""What flagged micrographs do to the means of their samples."""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import pandas as pd
+import xarray as xr
+
+from nanocensus.pipeline.spec import Job
+from nanocensus.show.content import ReportTable
+from nanocensus.show.numbers import with_interval
+from nanocensus.show.theme import quantity_name, unit_sign
+from nanocensus.statistics import binning
+from nanocensus.statistics.partitions import Particles
+
+_COLUMNS = [
+    "sample", "descriptor", "n_micrographs", "n_flagged", "mean_all", "lower_all", "upper_all", "mean_without",
+    "lower_without", "upper_without", "difference",
+]  # fmt: skip
+
+Rows = TypeVar("Rows", pd.DataFrame, Particles)
+
+
+def without(rows: Rows, micrographs: Sequence[str]) -> Rows:
+    """Leave the rows of some micrographs out.
+
+    Parameters
+    ----------
+    rows : DataFrame or dask DataFrame
+        Particles or micrographs, with the column `micrograph`.
+    micrographs : sequence of str
+        Identities.
+    """
+    left: Rows = rows[~rows["micrograph"].isin(list(micrographs))] if micrographs else rows
+    return left
+
+
+def effect_of_flagged(accepted: Particles, micrographs: pd.DataFrame, job: Job) -> pd.DataFrame:
+    """Give the mean of each descriptor with the flagged micrographs and without, whichever of them the job counts.
+
+    Parameters
+    ----------
+    accepted : DataFrame or dask DataFrame
+        The particles that meet the criteria, of all micrographs.
+    micrographs : DataFrame
+        The index, its column `flags` filled.
+    job : Job
+        Says which descriptors, clusters, weights and level.
+
+    Returns
+    -------
+    DataFrame
+        A row for each descriptor of each sample with flagged micrographs: its micrographs, the flagged ones of them, both
+        means with their intervals, and the mean of all less that without the flagged. NaN where there is none.
+    """
+    flagged = micrographs[micrographs["flags"].notna()]
+    samples = list(flagged["sample"].drop_duplicates())
+    if not samples:
+        return pd.DataFrame(columns=_COLUMNS)
+    concerned = micrographs[micrographs["sample"].isin(samples)]
+    of_them = accepted[accepted["sample"].isin(samples)]
+    left_out = list(flagged["micrograph"])
+    everything = _means(of_them, concerned, job)
+    remaining = _means(without(of_them, left_out), without(concerned, left_out), job)
+    rows = []
+    for sample in samples:
+        numbers = {"n_micrographs": int((concerned["sample"] == sample).sum()),
+                   "n_flagged": int((flagged["sample"] == sample).sum())}  # fmt: skip
+        for name in job.statistics.descriptors:
+            every, rest = _one(everything, sample, name), _one(remaining, sample, name)
+            rows.append([sample, name, *numbers.values(), *every, *rest, every[0] - rest[0]])
+    return pd.DataFrame(rows, columns=_COLUMNS)
+
+
+def quality_tables(micrographs: pd.DataFrame, effect: pd.DataFrame, *, assumed: bool) -> Sequence[ReportTable]:
+    """Lay out for the report which micrographs are flagged, why, and what they do to the means; nothing if none is.
+
+    Parameters
+    ----------
+    micrographs : DataFrame
+        The index, its column `flags` filled.
+    effect : DataFrame
+        From `effect_of_flagged`.
+    assumed : bool
+        Whether a pixel size was made up.
+    """
+    flagged = micrographs[micrographs["flags"].notna()]
+    if flagged.empty:
+        return ()
+    named = flagged[["name", "sample", "flags"]].rename(columns={"name": "micrograph", "flags": "why"})
+    signs = [unit_sign(name, assumed=assumed) for name in effect["descriptor"]]
+    quantities = [quantity_name(name) + f" ({sign})" * bool(sign)
+                  for name, sign in zip(effect["descriptor"], signs, strict=True)]  # fmt: skip
+    table = pd.DataFrame(
+        {
+            "sample": effect["sample"],
+            "mean": quantities,
+            "micrographs": effect["n_micrographs"],
+            "flagged": effect["n_flagged"],
+            "all": _in_words(effect, "all"),
+            "without the flagged": _in_words(effect, "without"),
+            "difference": effect["difference"],
+        }
+    )
+    return (
+        ReportTable(f"Flagged micrographs ({len(flagged)})", named),
+        ReportTable("Means with the flagged micrographs and without them", table),
+    )
+
+
+def _in_words(effect: pd.DataFrame, which: str) -> list[str]:
+    means = zip(*(effect[f"{end}_{which}"] for end in ("mean", "lower", "upper")), strict=True)
+    return [with_interval(float(mean), float(lower), float(upper)) for mean, lower, upper in means]
+
+
+def _means(particles: Particles, micrographs: pd.DataFrame, job: Job) -> xr.Dataset | None:
+    """Give the means by sample, or None without a particle."""
+    if not len(particles):
+        return None
+    section = job.statistics
+    found = binning.sample_statistics(
+        particles,
+        micrographs,
+        of=section.descriptors,
+        cluster=section.cluster,
+        level=section.level,
+        weight=job.weight_column,
+    )
+    return found.sel(statistic="mean")
+
+
+def _one(means: xr.Dataset | None, sample: str, descriptor: str) -> tuple[float, float, float]:
+    if means is None or sample not in means["sample"].values:
+        return (float("nan"),) * 3
+    one = means.sel(sample=sample, descriptor=descriptor)
+    return float(one["estimate"]), float(one["lower"]), float(one["upper"])

@@ -1,0 +1,54 @@
+"""The sampling plan of a run: how many micrographs its numbers need."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from nanocensus.errors import StatisticsError
+from nanocensus.measure.acceptance import FAILED, apply_criteria
+from nanocensus.pipeline.record import job_of_run
+from nanocensus.statistics.cells import cells
+from nanocensus.statistics.sampling_plan import sampling_plan
+from nanocensus.statistics.size_bins import SizeBins
+from nanocensus.store.tables import read_micrographs, read_particles
+
+
+def plan_run(out: Path, *, of: Sequence[str] = (), by_size: bool = False, half_width: float | None = None,
+             standard_error: float | None = None, cv: float | None = None, at_most: int = 1000) -> pd.DataFrame:  # fmt: skip
+    """Plan with the accepted particles of a run, its weights, clusters, level and, if asked for, its size bins.
+
+    Parameters
+    ----------
+    out : Path
+        Folder of the results; they may be those of a part of the micrographs to come.
+    of : sequence of str
+        Descriptors; those of the job if none is named.
+    by_size : bool
+        Whether to plan for every size bin instead of the whole sample.
+    half_width, standard_error, cv, at_most
+        See `sampling_plan`.
+
+    Raises
+    ------
+    StoreError
+        If there are no results, or they are damaged.
+    StatisticsError
+        If no particle was accepted, or the target makes no sense.
+    """
+    job = job_of_run(out)
+    section = job.statistics
+    flagged = apply_criteria(read_particles(job.out), job.criteria)
+    by: list[str | SizeBins] = ["sample", *([section.bins()] if by_size else [])]
+    made = cells(
+        flagged[flagged[FAILED] == 0], read_micrographs(job.out), by=by, of=list(of) or section.descriptors,
+        weight=job.weight_column,
+    )  # fmt: skip
+    if made.table.empty:
+        raise StatisticsError(
+            str(out), expected="accepted particles", got="none", remedy="Look at the criteria: nanocensus criteria."
+        )
+    return sampling_plan(
+        made, half_width=half_width, standard_error=standard_error, cv=cv, cluster=section.cluster, level=section.level,
+        at_most=at_most,
+    )  # fmt: skip

@@ -1,0 +1,134 @@
+"""Sessions at the microscope: micrographs of one kind of imaging that hardly changes, and faults planted in some."""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Float32, UInt16
+
+from nanocensus.errors import InputError
+from nanocensus.simulate.placement import place_particles
+from nanocensus.simulate.rendering import make_specimen
+from nanocensus.simulate.scenes.exposure import record, transmit
+from nanocensus.simulate.scenes.imaging import Imaging, draw_imaging, visible
+from nanocensus.simulate.spec import SimulationSpec
+
+_DARK_COUNTS = 2000.0
+_COUNTS = 6400.0
+"""Of bare support."""
+
+
+@dataclass(frozen=True)
+class Faults:
+    """What is wrong with which micrographs of a session, by their numbers."""
+
+    blurred: Mapping[int, float] = field(default_factory=dict)
+    """Out of focus: blur (Gaussian sigma) of what reaches the camera, px."""
+    drifted: Mapping[int, float] = field(default_factory=dict)
+    """Length over which the specimen moves, in a direction drawn by chance, px."""
+    saturated: Mapping[int, float] = field(default_factory=dict)
+    """Share of the pixels that are brighter than the camera records."""
+    repeated: Mapping[int, tuple[int, float]] = field(default_factory=dict)
+    """Number of an earlier micrograph that shows the same place, and the share of its columns that both show: 1 is the same
+    place recorded anew."""
+
+
+def simulate_session(
+    spec: SimulationSpec, n: int, rng: np.random.Generator, faults: Faults | None = None
+) -> list[UInt16[np.ndarray, "y x"]]:
+    """Simulate the micrographs of one session.
+
+    The kind of imaging (`spec.imaging`) is drawn once. From one micrograph to the next noise, defocus and density change by
+    some 10 % (standard deviations of their logarithms), and place, support, light and noise are new.
+
+    Parameters
+    ----------
+    spec : SimulationSpec
+        What the micrographs look like; `imaging` has to be a kind.
+    n : int
+        Number of micrographs.
+    rng : numpy.random.Generator
+        All randomness comes from it.
+    faults : Faults, optional
+        None if absent.
+
+    Returns
+    -------
+    list of (y, x) arrays of uint16
+        In counts.
+
+    Raises
+    ------
+    InputError
+        If no kind of imaging is named, or one micrograph is to repeat a later one.
+
+    Examples
+    --------
+    >>> spec = SimulationSpec(shape=(96, 96), mean_particles=2.0, mean_edge_length_nm=1.5, imaging="plain")
+    >>> first, again = simulate_session(spec, 2, np.random.default_rng(0), Faults(repeated={1: (0, 1.0)}))
+    >>> bool(np.corrcoef(first.ravel(), again.ravel())[0, 1] > 0.5), np.array_equal(first, again)
+    (True, False)
+    """
+    faults = faults or Faults()
+    _check(spec, n, faults)
+    radius = spec.mean_edge_length_px / math.sqrt(math.pi)
+    imaging = visible(draw_imaging(spec.imaging, (), rng), radius)
+    shown: list[Float32[np.ndarray, "y x"]] = []
+    recorded = []
+    for number in range(n):
+        now = _varied(imaging, rng)
+        intensity = _field(spec, now, radius, rng)
+        if number in faults.repeated:
+            other, share = faults.repeated[number]
+            common = round(share * spec.extent[1])
+            intensity = np.concatenate([shown[other][:, spec.extent[1] - common :], intensity[:, common:]], axis=1)
+        shown.append(intensity)
+        now = dataclasses.replace(
+            now,
+            blur_px=math.hypot(now.blur_px, faults.blurred.get(number, 0.0)),
+            drift_px=faults.drifted.get(number, now.drift_px),
+        )
+        counts = _DARK_COUNTS + _COUNTS * record(intensity, now, rng)
+        if number in faults.saturated:
+            counts = np.minimum(counts, np.quantile(counts, 1 - faults.saturated[number]))
+        recorded.append(np.clip(np.rint(counts), 0, np.iinfo(np.uint16).max).astype(np.uint16))
+    return recorded
+
+
+def _check(spec: SimulationSpec, n: int, faults: Faults) -> None:
+    if not spec.imaging:
+        raise InputError(
+            "imaging",
+            expected="a kind of imaging",
+            got="none",
+            remedy="See docs/reference/simulation.md for the kinds.",
+        )
+    for number, (other, _) in faults.repeated.items():
+        if not 0 <= other < number < n:
+            raise InputError(
+                "repeated",
+                expected="an earlier micrograph of the session",
+                got=f"{other} for number {number} of {n}",
+                remedy="Let the later micrograph repeat the earlier one.",
+            )
+
+
+def _varied(imaging: Imaging, rng: np.random.Generator) -> Imaging:
+    factors = np.exp(0.1 * rng.standard_normal(3)).tolist()
+    return dataclasses.replace(
+        imaging,
+        noise=imaging.noise * factors[0],
+        defocus_px2=imaging.defocus_px2 * factors[1],
+        density=imaging.density * factors[2],
+    )
+
+
+def _field(
+    spec: SimulationSpec, imaging: Imaging, radius: float, rng: np.random.Generator
+) -> Float32[np.ndarray, "y x"]:
+    """Give what reaches the camera of a new place, before it moves and blurs."""
+    specimen, pad = make_specimen(place_particles(spec, rng), spec, rng)
+    intensity = transmit(specimen, imaging, radius, rng)
+    return intensity[pad : pad + spec.extent[0], pad : pad + spec.extent[1]]

@@ -1,0 +1,41 @@
+"""The plan of a finished run, from the command line."""
+
+import sys
+
+import pytest
+
+import nanocensus as nc
+from nanocensus import cli
+
+
+def test_a_run_is_planned_in_plain_words(finished, monkeypatch, capsys):
+    out, _ = finished
+    for arguments in (["--half-width", "0.5", "--of", "edge_length_nm"], ["--cv", "0.5", "--by-size"]):
+        monkeypatch.setattr(sys, "argv", ["nanocensus", "plan", str(out), *arguments])
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        printed = capsys.readouterr().out
+        assert not left.value.code
+        assert "Co0.2" in printed
+        assert "nan" not in printed.replace("nanocensus", "")
+        assert ("size, nm" in printed) == ("--by-size" in arguments)
+    assert "circularity" in printed  # the job's descriptors, where none is named
+
+
+def test_a_plan_is_that_of_the_accepted_particles_with_the_weights_of_the_job(finished):
+    from nanocensus.pipeline.sampling import plan_run
+
+    out, _ = finished
+    plan = plan_run(out, of=["circularity"], half_width=0.05)
+    by_sample = nc.analyse(out).by_sample.sel(descriptor="circularity", statistic="mean")
+    assert plan["mean"].tolist() == by_sample["estimate"].values.tolist()
+    assert plan["n"].tolist() == by_sample["n"].values.tolist()
+
+
+def test_a_study_on_the_workers_of_a_cluster_is_that_in_memory(finished):
+    out, _ = finished
+    particles, micrographs = nc.read_particles(out), nc.read_micrographs(out)
+    options = {"of": ["circularity"], "group_sizes": [5, 10], "micrographs_per_group": [1, 2], "block": 1}
+    lazy, loaded = (nc.sampling_study(frame, micrographs, **options) for frame in (particles, particles.compute()))
+    assert lazy.identical(loaded)
+    assert (lazy["n_groups"].sel(group_size=5) > 1).all()

@@ -1,0 +1,132 @@
+"""Any table of particles becomes statistics; what cannot be counted is counted apart."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+import nanocensus as nc
+from nanocensus.cli import app
+from nanocensus.errors import TableError
+
+
+def draw(seed=0, n=300, micrographs=6):
+    rng = np.random.default_rng(seed)
+    return pd.DataFrame(
+        {
+            "sample": np.where(np.arange(n) % 2, "A", "B"),
+            "micrograph": [f"m{i}" for i in rng.integers(0, micrographs, n)],
+            "label": np.arange(n) + 1,
+            "edge_length_nm": rng.lognormal(1.5, 0.2, n),
+            "circularity": np.clip(rng.normal(0.9, 0.02, n), 0, 1),
+            "Round": rng.uniform(0.5, 40.0, n),
+        }
+    )
+
+
+def mean_of(analysis, column, sample="A"):
+    return float(analysis.by_sample["estimate"].sel(sample=sample, descriptor=column, statistic="mean"))
+
+
+def test_missing_and_infinite_values_are_counted_and_never_averaged_in(tmp_path):
+    rows = draw()
+    rows.loc[[1, 3], "circularity"] = np.nan
+    rows.loc[5, "edge_length_nm"] = np.inf
+    made = nc.analyse_particles(rows, out=tmp_path)
+    counts = made.counts.set_index("sample").loc["A"]
+    assert (counts["detected"], counts["accepted"]) == (150, 147)
+    assert (counts["no circularity"], counts["infinite edge_length_nm"], counts["no edge_length_nm"]) == (2, 1, 0)
+    clean = rows.drop(index=[1, 3, 5])
+    expected = nc.sample_statistics(clean, of=["edge_length_nm", "circularity"], weight=None)
+    pd.testing.assert_frame_equal(made.by_sample["estimate"].to_dataframe(), expected["estimate"].to_dataframe())
+    report = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "no circularity" in report
+    assert "infinite edge_length_nm" in report
+    written = pd.read_csv(tmp_path / "tables/counts.csv").set_index("sample")
+    assert written.loc["A", "accepted"] == 147
+    assert (tmp_path / "cells.zarr").is_dir()
+    assert (tmp_path / "statistics.zarr/by_size").is_dir()
+
+
+def test_a_column_that_nobody_knows_can_be_analysed(tmp_path):
+    rows = draw()
+    made = nc.analyse_particles(rows, out=tmp_path, of=["Round"])
+    assert mean_of(made, "Round") == pytest.approx(rows.loc[rows["sample"] == "A", "Round"].mean(), abs=40 / 2**22)
+
+
+def test_parquet_gives_what_memory_gives(tmp_path):
+    rows = draw()
+    for number, part in enumerate(np.array_split(np.arange(len(rows)), 4)):
+        rows.iloc[part].to_parquet(tmp_path / f"{number}.parquet", index=False)
+    lazy = nc.analyse_particles(nc.read_particle_table(tmp_path), out=tmp_path / "lazy", of=["edge_length_nm", "Round"])
+    whole = nc.analyse_particles(rows, out=tmp_path / "whole", of=["edge_length_nm", "Round"])
+    pd.testing.assert_frame_equal(lazy.by_sample.to_dataframe(), whole.by_sample.to_dataframe())
+    pd.testing.assert_frame_equal(lazy.counts, whole.counts)
+
+
+def test_one_micrograph_has_an_estimate_and_no_interval(tmp_path):
+    made = nc.analyse_particles(draw(micrographs=1), out=tmp_path, of=["edge_length_nm"])
+    one = made.by_sample.sel(sample="A", descriptor="edge_length_nm", statistic="mean")
+    assert np.isfinite(one["estimate"])
+    assert np.isnan(one["lower"])
+    assert "cluster" in str(one["refusal"].item())
+
+
+def test_micrographs_without_particles_are_clusters(tmp_path):
+    rows = draw()
+    known = rows[["sample", "micrograph"]].drop_duplicates()
+    more = pd.concat([known, pd.DataFrame({"sample": ["A"], "micrograph": ["bare"]})])
+    made = nc.analyse_particles(rows, more, out=tmp_path, of=["edge_length_nm"])
+    assert made.by_sample["n_micrographs"].to_series().to_dict() == {"A": 7, "B": 6}
+
+
+def test_files_without_rows_are_micrographs_without_particles(tmp_path):
+    for number in range(5):
+        lines = "".join(f"{4 + 0.1 * i + number / 7:.3f}\n" for i in range(8)) if number else ""
+        (tmp_path / f"{number}.csv").write_text("edge_length_nm\n" + lines)
+    said = CliRunner().invoke(app, ["analyse", str(tmp_path), "--sample", "A", "--out", str(tmp_path / "out")])
+    assert said.exit_code == 0, said.output
+    table = pd.read_csv(tmp_path / "out/tables/by_sample.csv")
+    assert set(table["n_micrographs"]) == {5}
+    assert set(table["n"]) == {32}
+
+
+def test_a_particle_that_is_there_twice_is_refused(tmp_path):
+    rows = draw()
+    with pytest.raises(TableError, match="each particle once"):
+        nc.analyse_particles(pd.concat([rows, rows.iloc[:3]]), out=tmp_path)
+
+
+def test_a_micrograph_that_is_listed_twice_is_refused(tmp_path):
+    rows = draw()
+    known = rows[["sample", "micrograph"]].drop_duplicates()
+    with pytest.raises(TableError, match="one row a micrograph"):
+        nc.analyse_particles(rows, pd.concat([known, known.iloc[:1]]), out=tmp_path)
+
+
+def test_no_rows_are_refused_and_no_accepted_ones_are_said(tmp_path):
+    with pytest.raises(TableError, match="at least one"):
+        nc.analyse_particles(draw().iloc[:0], out=tmp_path)
+    made = nc.analyse_particles(draw().assign(failed_criteria=4), out=tmp_path)
+    assert made.by_sample is None
+    assert made.counts["accepted"].sum() == 0
+    assert made.counts["criteria"].sum() == 300
+    assert "there are no statistics" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_categories_are_text(tmp_path):
+    rows = draw()
+    made = nc.analyse_particles(rows.astype({"sample": "category", "micrograph": "category"}), out=tmp_path / "c")
+    expected = nc.analyse_particles(rows, out=tmp_path / "s")
+    pd.testing.assert_frame_equal(made.by_sample.to_dataframe(), expected.by_sample.to_dataframe())
+
+
+def test_an_absent_column_is_named(tmp_path):
+    with pytest.raises(TableError, match="none named solidity"):
+        nc.analyse_particles(draw(), out=tmp_path, of=["solidity"])
+
+
+def test_a_table_needs_a_folder_to_write_to(tmp_path):
+    draw().to_csv(tmp_path / "t.csv", index=False)
+    said = CliRunner().invoke(app, ["analyse", str(tmp_path / "t.csv")])
+    assert "--out" in str(said.exception)
