@@ -13,6 +13,7 @@ MODULES = [
     "intervals",
     "step_histograms",
     "density",
+    "bandwidths",
     "contrasts",
     "across",
     "size_distribution",

@@ -11,6 +11,7 @@ from scipy import fft
 
 from nanocensus.errors import StatisticsError
 from nanocensus.schema import FORMAT_VERSION, WEIGHT_QUANTUM
+from nanocensus.statistics.bandwidths import improved_sheather_jones, silverman
 from nanocensus.statistics.partitions import Particles, add_rows, compute, number_pairs, numbers, over_partitions
 from nanocensus.statistics.quanta import Number, Quantum, quantum_of
 from nanocensus.statistics.recipe import CellSums, Recipe, add_seen, check_seen, complaints, integer_weights, look
@@ -18,6 +19,8 @@ from nanocensus.statistics.step_histograms import position
 
 _PADDING = 4.0
 """Bandwidths of empty space on both sides, so that the cosine transform reflects nothing back."""
+_WIDEST = 2.0
+"""Largest bandwidth to draw, in Silverman's: there is no room for more, and no reason."""
 _SHARES = {"lower_quartile": 0.25, "median": 0.5, "upper_quartile": 0.75, "range_lower": 0.025, "range_upper": 0.975}
 
 
@@ -44,7 +47,8 @@ def densities(particles: Particles, column: str, *, weight: str | None = "border
     xr.Dataset
         Along (sample, x): `count` (particles, int64), `weight` and `density` (per unit of the column). Along sample:
         `n`, `mean`, `sd`, `median`, `lower_quartile`, `upper_quartile`, `range_lower` and `range_upper` (2.5 % and
-        97.5 % of the data, not an interval of the mean), `mode`, `bandwidth`. x are the centres of grid cells with the
+        97.5 % of the data, not an interval of the mean), `mode`, `bandwidth` (improved Sheather-Jones, of the density) and
+        `mode_bandwidth` (Silverman, of the smoother density whose highest point is the mode). x are the centres of grid cells with the
         ends `x_left`, `x_right`; for bars add neighbours: ``ds["count"].coarsen(x=32, boundary="pad").sum()``.
 
     Raises
@@ -71,11 +75,17 @@ def densities(particles: Particles, column: str, *, weight: str | None = "border
             got=f"{len(table)} values, {points} points", remedy="Check the criteria, or leave points out.",
         )  # fmt: skip
     summaries = {sample: _summarise(rows, quantum) for sample, rows in table.groupby("sample", sort=True)}
-    widest = max(summary["bandwidth"] for summary in summaries.values())
-    grid = _grid(table["q"].to_numpy(), _PADDING * widest / quantum.step, points)
+    widest = max(summary["mode_bandwidth"] for summary in summaries.values())
+    grid = _grid(table["q"].to_numpy(), _PADDING * _WIDEST * widest / quantum.step, points)
     x = grid.edges_in(quantum)
-    curves = [_curves(table[table["sample"] == sample], summary["bandwidth"], grid, x)
-              for sample, summary in summaries.items()]  # fmt: skip
+    curves = []
+    for sample, summary in summaries.items():
+        counted = _counted(table[table["sample"] == sample], grid)
+        weights, smooth = counted["weight"], summary["mode_bandwidth"]
+        found = improved_sheather_jones(weights, x[-1] - x[0], int(counted["count"].sum())) or smooth
+        summary["bandwidth"] = min(max(found, _smallest(quantum)), _WIDEST * smooth)
+        summary["mode"] = mode(kernel_density(weights, x, smooth), x)
+        curves.append(counted | {"density": kernel_density(weights, x, summary["bandwidth"])})
     made = xr.Dataset(
         {name: (("sample", "x"), np.stack([curve[name] for curve in curves])) for name in ("count", "weight", "density")}
         | {name: ("sample", np.array([summary[name] for summary in summaries.values()]))
@@ -83,10 +93,10 @@ def densities(particles: Particles, column: str, *, weight: str | None = "border
         coords={"sample": np.array(list(summaries), object), "x": (x[:-1] + x[1:]) / 2,
                 "x_left": ("x", x[:-1]), "x_right": ("x", x[1:])},
         attrs={"format_version": FORMAT_VERSION, "column": column, "unit": quantum.unit, "weighting": weight or "",
-               "bandwidth": "Silverman: 0.9 min(sd, IQR / 1.349) n^-1/5", "quantum": quantum.step},
+               "bandwidth": "improved Sheather-Jones", "mode_bandwidth": "Silverman: 0.9 min(sd, IQR / 1.349) n^-1/5",
+               "quantum": quantum.step},
     )  # fmt: skip
     made["n"] = made["count"].sum("x")
-    made["mode"] = ("sample", np.array([mode(curve["density"], x) for curve in curves]))
     return made
 
 
@@ -118,18 +128,6 @@ def kernel_density(weight: Float64[np.ndarray, " x"], edges: Float64[np.ndarray,
     damping = np.exp(-0.5 * (np.pi * np.arange(size) * bandwidth / reach) ** 2)
     smooth = np.maximum(fft.idct(spectrum * damping, type=2), 0.0)  # rounding leaves -1e-18 in empty stretches
     return np.asarray(smooth * (size / reach), np.float64)
-
-
-def silverman(sd: float, interquartile_range: float, n: int) -> float:
-    """Give Silverman's bandwidth (Density Estimation, 1986, eq. 3.31); it suits finding the mode.
-
-    Examples
-    --------
-    >>> round(silverman(1.0, 1.349, 100_000), 3)
-    0.09
-    """
-    spread = min(sd, interquartile_range / 1.349) if interquartile_range > 0 else sd
-    return float(0.9 * spread * n**-0.2)
 
 
 def mode(density: Float64[np.ndarray, " x"], edges: Float64[np.ndarray, " edge"]) -> float:
@@ -183,17 +181,19 @@ def _summarise(rows: pd.DataFrame, quantum: Quantum) -> dict[str, float]:
     centre = float(q @ w.astype(np.float64)) / total  # in floating point: q w may pass 2^63 beyond 1e9 particles
     sd = float(np.sqrt((w * (q - centre) ** 2).sum() / total * (particles / max(particles - 1, 1)))) * quantum.step
     marks = {name: (position(q, cumulative, share) - 0.5) * quantum.step for name, share in _SHARES.items()}
-    smallest = quantum.step * 2**quantum.histogram_shift  # equal values still get a curve
-    bandwidth = max(silverman(sd, marks["upper_quartile"] - marks["lower_quartile"], particles), smallest)
-    return {"mean": float(centre * quantum.step), "sd": sd, **marks, "bandwidth": bandwidth}
+    bandwidth = max(silverman(sd, marks["upper_quartile"] - marks["lower_quartile"], particles), _smallest(quantum))
+    return {"mean": float(centre * quantum.step), "sd": sd, **marks, "mode_bandwidth": bandwidth}
 
 
-def _curves(
-    rows: pd.DataFrame, bandwidth: float, grid: _Grid, edges: Float64[np.ndarray, " edge"]
-) -> dict[str, np.ndarray]:
+def _smallest(quantum: Quantum) -> float:
+    """Give a bandwidth at which equal values still have a curve."""
+    return float(quantum.step * 2**quantum.histogram_shift)
+
+
+def _counted(rows: pd.DataFrame, grid: _Grid) -> dict[str, np.ndarray]:
+    """Count one sample's particles, and add their weights, in the cells of the grid."""
     count, weight = np.zeros(grid.size, np.int64), np.zeros(grid.size, np.int64)
     cells = (rows["q"].to_numpy() >> grid.shift) - grid.first
     np.add.at(count, cells, rows["n"].to_numpy())
     np.add.at(weight, cells, rows["w"].to_numpy())
-    weights = weight * WEIGHT_QUANTUM
-    return {"count": count, "weight": weights, "density": kernel_density(weights, edges, bandwidth)}
+    return {"count": count, "weight": weight * WEIGHT_QUANTUM}
