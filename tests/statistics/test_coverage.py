@@ -83,6 +83,8 @@ def test_coverage_of_400_populations_is_within_two_points_and_a_half(micrographs
 @pytest.mark.slow
 @pytest.mark.parametrize(("micrographs", "seed"), [(8, 31), (20, 32)])
 def test_thin_tail_bins_are_covered_too(micrographs, seed):
-    # 6.5 particles a micrograph: quantiles may be refused (their interval leaves the data); the CV of a skewed scatter is the hardest (91 to 92 % in the method's own study).
+    # 6.5 particles a micrograph: an interval may be refused, of a quantile since it would leave the data, of a CV since it
+    # would have no upper end. The CV of a skewed scatter is the hardest (benchmarks/results/coverage.md): 94 %, whose
+    # standard error is 1.2 % here.
     for name, coverage in covered(400, micrographs, seed, per_micrograph=6.5, told_at_least=0.98).items():
-        assert (0.88 if name == "cv" else 0.92) <= coverage <= 0.99, name
+        assert (0.905 if name == "cv" else 0.92) <= coverage <= 0.99, name
