@@ -13,6 +13,7 @@ MODULES = [
     "intervals",
     "step_histograms",
     "density",
+    "philox",
 ]
 
 
