@@ -9,6 +9,7 @@ MODULES = [
     "partitions",
     "cells",
     "reductions",
+    "clusters",
     "estimation",
     "intervals",
     "step_histograms",

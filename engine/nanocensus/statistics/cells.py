@@ -104,7 +104,7 @@ def cells(particles: Particles, micrographs: pd.DataFrame | None = None, *, by: 
         Columns sample, micrograph, those of `of`, of the bins and the weight. Every row counts: apply criteria
         before.
     micrographs : DataFrame, optional
-        One row a micrograph: sample, micrograph, and group, session, conditions where known. Of a table with a
+        One row a micrograph: sample, micrograph, and group, session, order, conditions where known. Of a table with a
         `status` those that are "done" count, also those without particles. Without the table, the micrographs
         are those of the particles.
     by : sequence of str or SizeBins
@@ -195,7 +195,7 @@ def _finish(sums: CellSums, recipe: Recipe, micrographs: pd.DataFrame | None, by
 
 
 def _kept_micrographs(micrographs: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
-    optional = [name for name in ("group", "session") if name in micrographs.columns]
+    optional = [name for name in ("group", "session", "order") if name in micrographs.columns]
     wanted = list(dict.fromkeys(["sample", "micrograph", *optional, *keys]))
     missing = [name for name in wanted if name not in micrographs.columns]
     if missing:
