@@ -7,7 +7,7 @@ import nanocensus as nc
 
 PUBLIC = {
     "Analysis", "Cells", "Criteria", "Evaluation", "Job", "Manifest", "Model", "Progress", "RunSummary", "SampleCriteria",
-    "analyse", "apply_criteria", "cells", "criteria_gallery", "cv", "decode_failed", "estimate", "evaluate", "figures", "ingest", "load_model", "mean", "measure_particles", "median",
+    "analyse", "apply_criteria", "bootstrap", "cells", "criteria_gallery", "cv", "decode_failed", "estimate", "evaluate", "figures", "ingest", "load_model", "mean", "measure_particles", "median",
     "model_names", "quantile", "read_job", "read_manifest", "read_micrographs", "read_outlines", "read_particles", "report", "run",
     "sample_statistics", "sd", "size_bins", "size_statistics",
 }  # fmt: skip

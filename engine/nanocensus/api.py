@@ -25,6 +25,7 @@ from nanocensus.pipeline.spec import Job, model_path, parse_job, read_job
 from nanocensus.segment.weights import Model, load_model, model_names
 from nanocensus.show import figures
 from nanocensus.statistics.binning import sample_statistics, size_statistics
+from nanocensus.statistics.bootstrap import bootstrap
 from nanocensus.statistics.cells import Cells, cells, size_bins
 from nanocensus.statistics.estimation import estimate
 from nanocensus.statistics.reductions import cv, mean, median, quantile, sd
@@ -49,6 +50,7 @@ __all__ = [
     "SampleCriteria",
     "analyse",
     "apply_criteria",
+    "bootstrap",
     "cells",
     "criteria_gallery",
     "cv",

@@ -10,6 +10,8 @@ MODULES = [
     "cells",
     "reductions",
     "clusters",
+    "bootstrap",
+    "resampling",
     "estimation",
     "intervals",
     "step_histograms",

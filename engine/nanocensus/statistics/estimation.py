@@ -71,7 +71,7 @@ def estimate(
     >>> float(estimate(made, {"edge_length_nm": [mean]})["estimate"].sel(sample="A", statistic="mean").item())
     3.5
     """
-    _check(cells.recipe, reductions, level)
+    check_asked(cells.recipe, reductions, level)
     layout = lay_out(cells, cluster, list(reductions))
     quantiles = find_quantiles(cells, layout, reductions, particles, level)
     statistics = list(dict.fromkeys(reduction.name for asked in reductions.values() for reduction in asked))
@@ -93,10 +93,16 @@ def estimate(
                 else:
                     made = reduction.estimates(cluster_sums(sums, cells.recipe, name), level)
                 put(rows, column, reduction.name, made)
-    return _as_dataset(cells, layout, reductions, statistics, found, refusal, layout.facts | {"level": level})
+    return as_dataset(cells, layout, reductions, statistics, found, refusal, layout.facts | {"level": level})
 
 
-def _check(recipe: Recipe, reductions: Mapping[str, Sequence[Reduction]], level: float) -> None:
+def check_asked(recipe: Recipe, reductions: Mapping[str, Sequence[Reduction]], level: float) -> None:
+    """Refuse columns that the cells do not hold, and levels that are none.
+
+    Raises
+    ------
+    StatisticsError
+    """
     held = [quantum.column for quantum in recipe.quanta]
     absent = [name for name in reductions if name not in held]
     if absent or not any(reductions.values()):
@@ -110,8 +116,9 @@ def _check(recipe: Recipe, reductions: Mapping[str, Sequence[Reduction]], level:
         )
 
 
-def _as_dataset(cells: Cells, layout: Layout, reductions: Mapping[str, Sequence[Reduction]], statistics: list[str],
+def as_dataset(cells: Cells, layout: Layout, reductions: Mapping[str, Sequence[Reduction]], statistics: list[str],
                 found: dict[str, np.ndarray], refusal: np.ndarray, facts: dict[str, object]) -> xr.Dataset:  # fmt: skip
+    """Label arrays (cell, column, statistic) by the keys, and add what is known of the cells."""
     recipe, index, outer = cells.recipe, layout.index, tuple(layout.keys)
     binned = recipe.bins is not None
     keys = (*outer, *(("size_bin",) if binned else ()))

@@ -16,6 +16,8 @@ import numba
 import numpy as np
 from jaxtyping import UInt64
 
+from nanocensus.errors import StatisticsError
+
 _MULTIPLIER_0, _MULTIPLIER_1 = np.uint64(0xD2E7470EE14C6C93), np.uint64(0xCA5A826395121157)
 _BUMP_0, _BUMP_1 = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBB67AE8584CAA73B)
 _ROUNDS = 10
@@ -29,6 +31,8 @@ class Purpose(IntEnum):
     """The place of a particle in the random order of its sample."""
     SUBSETS = 2
     """Which micrographs a smaller study would have had."""
+    BOOTSTRAP = 3
+    """Which clusters a replicate holds."""
 
 
 def random_words(seed: int, purpose: Purpose, counters: UInt64[np.ndarray, "n 4"]) -> UInt64[np.ndarray, "n 4"]:
@@ -53,6 +57,20 @@ def random_words(seed: int, purpose: Purpose, counters: UInt64[np.ndarray, "n 4"
     words = np.empty(counters.shape, np.uint64)
     _fill(np.uint64(seed), np.uint64(purpose), counters, words)
     return words
+
+
+def check_seed(seed: int) -> None:
+    """Refuse what is no key.
+
+    Raises
+    ------
+    StatisticsError
+        Unless it lies from 0 to 2^64 - 1.
+    """
+    if not 0 <= seed < 2**64:
+        raise StatisticsError(
+            "seed", expected="a whole number from 0 to 2^64 - 1", got=str(seed), remedy="Give another."
+        )
 
 
 def name_word(*names: str) -> int:
