@@ -29,12 +29,13 @@ from nanocensus.segment.weights import Model, load_model, model_names
 from nanocensus.show import figures
 from nanocensus.statistics.across import cv_across_samples
 from nanocensus.statistics.binning import sample_statistics, size_statistics
+from nanocensus.statistics.bootstrap import bootstrap
 from nanocensus.statistics.cells import Cells, cells, size_bins
+from nanocensus.statistics.clusters import Cluster
 from nanocensus.statistics.contrasts import compare, difference, ratio
 from nanocensus.statistics.data_size_study import data_size_study
 from nanocensus.statistics.estimation import estimate
 from nanocensus.statistics.onset import Onsets, onsets
-from nanocensus.statistics.panels import Cluster
 from nanocensus.statistics.partitions import Particles
 from nanocensus.statistics.reductions import cv, mean, median, quantile, sd
 from nanocensus.statistics.sampling_plan import sampling_plan
@@ -66,6 +67,7 @@ __all__ = [
     "analyse",
     "analyse_particles",
     "apply_criteria",
+    "bootstrap",
     "cells",
     "compare",
     "criteria_gallery",

@@ -64,6 +64,34 @@ def test_intervals_cover_the_truth_as_often_as_they_say(micrographs, seed):
         assert 0.897 <= coverage < 1.0, name
 
 
+def test_the_cv_of_a_thin_bin_is_covered():
+    # 94 % in benchmarks/results/coverage.md, standard error 1.9 % here: below 0.88 once in a thousand. The linearised
+    # interval on the logarithm covered 91 to 92 %.
+    assert covered(150, 20, 14, per_micrograph=6.5, told_at_least=0.95)["cv"] >= 0.88
+
+
+def test_runs_cover_where_micrographs_resemble_their_neighbours_and_micrographs_do_not():
+    rng = np.random.default_rng(15)
+    populations, micrographs, per, phi = 150, 78, 15, 0.6
+    shift = rng.standard_normal((populations, micrographs))
+    for j in range(1, micrographs):
+        shift[:, j] = phi * shift[:, j - 1] + np.sqrt(1 - phi**2) * shift[:, j]
+    names = [f"{i:03d}-{j:02d}" for i in range(populations) for j in range(micrographs)]
+    samples = [f"{i:03d}" for i in range(populations)]
+    known = pd.DataFrame({"sample": np.repeat(samples, micrographs), "micrograph": names,
+                          "order": np.tile(np.arange(micrographs), populations)})  # fmt: skip
+    rows = known.loc[np.repeat(known.index, per), ["sample", "micrograph"]].reset_index(drop=True)
+    rows["circularity"] = CENTRE + np.repeat(BETWEEN * shift.ravel(), per) + scatter(rng, len(rows))
+    made = cells(rows, known, by=["sample"], of=["circularity"], weight=None)
+    found = {unit: estimate(made, {"circularity": [mean]}, cluster=unit).squeeze() for unit in ("run", "micrograph")}
+    coverage = {
+        unit: float(((one["lower"] <= CENTRE) & (one["upper"] >= CENTRE)).mean()) for unit, one in found.items()
+    }
+    # 94 and 80 % in benchmarks/results/coverage.md, standard errors 1.9 and 3.3 %: each fails once in a thousand.
+    assert coverage["run"] >= 0.88
+    assert coverage["micrograph"] <= 0.9
+
+
 def test_treating_particles_as_independent_would_not_cover():
     rng = np.random.default_rng(13)
     populations, micrographs, per = 150, 20, 41
@@ -83,6 +111,8 @@ def test_coverage_of_400_populations_is_within_two_points_and_a_half(micrographs
 @pytest.mark.slow
 @pytest.mark.parametrize(("micrographs", "seed"), [(8, 31), (20, 32)])
 def test_thin_tail_bins_are_covered_too(micrographs, seed):
-    # 6.5 particles a micrograph: quantiles may be refused (their interval leaves the data); the CV of a skewed scatter is the hardest (91 to 92 % in the method's own study).
+    # 6.5 particles a micrograph: an interval may be refused, of a quantile since it would leave the data, of a CV since it
+    # would have no upper end. The CV of a skewed scatter is the hardest (benchmarks/results/coverage.md): 94 %, whose
+    # standard error is 1.2 % here.
     for name, coverage in covered(400, micrographs, seed, per_micrograph=6.5, told_at_least=0.98).items():
-        assert (0.88 if name == "cv" else 0.92) <= coverage <= 0.99, name
+        assert (0.905 if name == "cv" else 0.92) <= coverage <= 0.99, name

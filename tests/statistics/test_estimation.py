@@ -117,7 +117,7 @@ def test_the_layout_is_the_promised_one():
     assert set(gap["refusal"].to_numpy().ravel()) == {"0 particles in 0 clusters: an interval needs 20 in 4"}
     assert found["n"].sum() == len(rows)
     assert found.attrs["cluster"] == "group"
-    assert found.attrs["method"]["cv"] == "linearised CR2, t on the logarithm"
+    assert found.attrs["method"]["cv"] == "jackknife of clusters, t on 1/sqrt(value)"
     inside = found.where(found["refusal"] == "", drop=True)
     assert (inside["lower"] < inside["estimate"]).all()
     assert (inside["estimate"] < inside["upper"]).all()

@@ -8,6 +8,7 @@ from scipy import stats
 from nanocensus.statistics.intervals import (
     ClusterSums,
     degrees_of_freedom,
+    leaving_one_out,
     linearised,
     moments,
     refusals,
@@ -86,20 +87,66 @@ def test_slopes_are_derivatives(reduction):
         np.testing.assert_allclose(slope, (up - down) / (2 * step), rtol=1e-6, atol=1e-12)
 
 
+def plain(values, weights, reduction):
+    average = np.average(values, weights=weights)
+    spread = np.sqrt(np.average((values - average) ** 2, weights=weights) * len(values) / (len(values) - 1))
+    return spread / average if reduction is cv else spread
+
+
+@pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("reduction", [sd, cv])
-def test_the_linearised_error_agrees_with_the_jackknife(reduction):
-    cluster, values, weights = draw(8, np.random.default_rng(8).integers(25, 60, 80))
-    found = reduction.estimates(sums_of(cluster, values, weights), 0.95)
+def test_the_interval_of_a_spread_is_the_jackknife_by_a_plain_loop(reduction, weighted):
+    cluster, values, weights = draw(8, np.random.default_rng(8).integers(5, 60, 12), weighted)
+    found = reduction.estimates(sums_of(cluster, values, weights), 0.9)
+    whole = plain(values, weights, reduction)
+    kept = [cluster != number for number in range(12)]
+    changes = np.array([plain(values[k], weights[k], reduction) ** -0.5 for k in kept]) - whole**-0.5
+    error = np.sqrt(11 / 12 * (changes**2).sum())
+    kurtosis = 12 * (changes**4).sum() / (changes**2).sum() ** 2
+    sizes = np.bincount(cluster, weights)[:, None]
+    freedom = min(float(degrees_of_freedom(sizes, np.array([float(len(values))]))[0]), 24 / (kurtosis - 1))
+    reach = stats.t.ppf(0.95, freedom)
+    np.testing.assert_allclose(found.estimate, whole, rtol=1e-10)
+    np.testing.assert_allclose(found.degrees_of_freedom, freedom, rtol=1e-8)
+    np.testing.assert_allclose(found.lower, (whole**-0.5 + reach * error) ** -2, rtol=1e-9)
+    np.testing.assert_allclose(found.upper, (whole**-0.5 - reach * error) ** -2, rtol=1e-9)
+    np.testing.assert_allclose(found.standard_error, 2 * error * whole**1.5, rtol=1e-8)
 
-    def statistic(kept):
-        return np.std(values[kept], ddof=1) / (values[kept].mean() if reduction is cv else 1)
 
-    left_out = np.array([statistic(cluster != number) for number in range(80)])
-    jackknife = np.sqrt(79 / 80 * ((left_out - left_out.mean()) ** 2).sum())
+@pytest.mark.parametrize("reduction", [sd, cv])
+def test_many_clusters_give_the_linearised_error(reduction):
+    sums = sums_of(*draw(8, np.random.default_rng(8).integers(25, 60, 80)))
+    found = reduction.estimates(sums, 0.95)
+    other = linearised(sums, reduction.value(sums.moments), reduction.slopes(sums.moments), level=0.95)
     # Two approximations of one variance; they differ by terms of order 1 / 80.
-    np.testing.assert_allclose(found.standard_error, jackknife, rtol=0.05)
-    assert found.lower < found.estimate < found.upper
-    np.testing.assert_allclose(found.lower * found.upper, found.estimate**2, rtol=1e-12)
+    np.testing.assert_allclose(found.standard_error, other.standard_error, rtol=0.05)
+
+
+def test_leaving_out_a_cluster_gives_the_moments_of_the_others():
+    cluster, values, weights = draw(5, [9, 1, 14, 6], weighted=True)
+    found = leaving_one_out(sums_of(cluster, values, weights))
+    for number in range(4):
+        kept = cluster != number
+        assert found.n[number, 0] == kept.sum()
+        average = np.average(values[kept], weights=weights[kept])
+        np.testing.assert_allclose(found.mean[number], average, rtol=1e-12)
+        spread = np.average((values[kept] - average) ** 2, weights=weights[kept])
+        np.testing.assert_allclose(found.variance[number], spread, rtol=1e-9)
+
+
+def test_a_spread_that_hangs_on_one_cluster_has_no_interval():
+    cluster = np.repeat(np.arange(5), 10)
+    values = 0.5 + 1e-3 * (np.arange(50) % 2) + np.where(cluster == 4, np.linspace(-0.4, 0.4, 50), 0.0)
+    found = cv.estimates(sums_of(cluster, values, np.ones(50)), 0.95)
+    assert found.refusal.tolist() == ["the clusters differ too much to say how large it may be"]
+    assert np.isnan(found.upper).all()
+
+
+def test_one_particle_a_cluster_is_the_ordinary_jackknife():
+    cluster, values, weights = draw(2, [1] * 25)
+    found = sd.estimates(sums_of(cluster, values, weights), 0.95)
+    assert found.refusal.tolist() == [""]
+    assert found.lower < values.std(ddof=1) < found.upper
 
 
 def test_a_cluster_without_particles_changes_no_interval():
@@ -133,7 +180,7 @@ def test_what_is_refused_has_an_estimate_but_no_uncertainty():
         assert np.isnan(values).all()
 
 
-def test_equal_values_have_no_interval_on_the_logarithm():
+def test_equal_values_have_no_interval_of_their_spread():
     cluster = np.repeat(np.arange(5), 10)
     sums = sums_of(cluster, np.full(50, 0.5), np.ones(50))
     found = cv.estimates(sums, 0.95)
@@ -150,8 +197,8 @@ def test_a_negative_mean_has_no_interval_of_its_cv():
 def test_level_sets_the_length():
     sums = sums_of(*draw(1, [30] * 6))
     slopes = (np.ones(1), np.zeros(1))
-    narrow = linearised(sums, sums.moments.mean, slopes, level=0.5, log=False)
-    wide = linearised(sums, sums.moments.mean, slopes, level=0.99, log=False)
+    narrow = linearised(sums, sums.moments.mean, slopes, level=0.5)
+    wide = linearised(sums, sums.moments.mean, slopes, level=0.99)
     ratio = stats.t.ppf(0.995, 5) / stats.t.ppf(0.75, 5)
     np.testing.assert_allclose(wide.upper - wide.lower, ratio * (narrow.upper - narrow.lower))
     np.testing.assert_allclose(

@@ -71,7 +71,7 @@ def ratio(
     estimate = np.divide(first.sum(0), total, out=np.full(1, np.nan), where=total != 0)
     moments = Moments(counts.sum(0).astype(np.float64), estimate, np.zeros(1))
     result = linearised(
-        ClusterSums(counts, weight, first, first, moments), estimate, (np.ones(1), np.zeros(1)), level=level, log=False
+        ClusterSums(counts, weight, first, first, moments), estimate, (np.ones(1), np.zeros(1)), level=level
     )
     lower, upper = float(result.lower[0]), float(result.upper[0])
     return Ratio(

@@ -18,6 +18,7 @@ from nanocensus.segment.inference import Inference
 from nanocensus.segment.preparation import Preparation
 from nanocensus.segment.windows import DEFAULT_TILE
 from nanocensus.simulate.spec import SimulationSpec
+from nanocensus.statistics.clusters import Cluster
 from nanocensus.statistics.size_bins import SizeBins, size_bins
 
 MODEL_SUFFIX = ".safetensors"
@@ -262,8 +263,10 @@ class StatisticsSection:
     """Number of size bins with equal shares of all particles (by weight), instead of a width."""
     descriptors: tuple[str, ...] = ("edge_length_nm", "circularity", "solidity")
     """Columns of the particles table that hold lengths, areas or ratios and have a value in every row."""
-    cluster: Literal["group", "session", "micrograph"] = "group"
-    """What is alike and so counts as one in every interval; a micrograph without a group is its own."""
+    cluster: Cluster = "group"
+    """What is alike and so counts as one in every interval; a micrograph without a group is its own. "run" is ten
+    micrographs in the order of acquisition; "auto" is the group where recorded, else the session where every sample has
+    four, else runs where neighbouring micrographs resemble each other, else the micrograph."""
     weight: Literal["border_weight", "none"] | None = None
     """Whether particles are weighted for the chance that the border cut them off; they are, but for the estimator
     "paper", if absent."""

@@ -30,9 +30,9 @@ from nanocensus.show.content import ReportContent
 from nanocensus.show.report import render_report
 from nanocensus.statistics import binning
 from nanocensus.statistics.cells import cells
+from nanocensus.statistics.clusters import Cluster
 from nanocensus.statistics.density import densities
 from nanocensus.statistics.estimation import estimate
-from nanocensus.statistics.panels import Cluster
 from nanocensus.statistics.partitions import Particles, add_rows, compute, number_pairs, numbers, over_partitions
 from nanocensus.statistics.quanta import LARGEST_INTEGER, Number
 from nanocensus.statistics.reductions import cv, mean, median

@@ -13,6 +13,7 @@ from nanocensus.show.numbers import count, counted, statistic_words
 from nanocensus.show.report_tables import flattened
 
 _CLUSTER_WORDS = {
+    "run": "run of ten micrographs in the order of acquisition",
     "group": "field of view (micrographs that share a field or grid square are one cluster)",
     "micrograph": "micrograph",
     "session": "session at the microscope",

@@ -8,10 +8,10 @@ import pandas as pd
 import xarray as xr
 
 from nanocensus.statistics.cells import SizeBins, cells, size_bins
+from nanocensus.statistics.clusters import Cluster
 from nanocensus.statistics.combined import MEASURES
 from nanocensus.statistics.dataset_store import open_dataset, save_dataset
 from nanocensus.statistics.estimation import estimate
-from nanocensus.statistics.panels import Cluster
 from nanocensus.statistics.partitions import Particles
 from nanocensus.statistics.reductions import cv, mean, median
 

@@ -9,8 +9,9 @@ import xarray as xr
 from nanocensus.errors import StatisticsError
 from nanocensus.schema import FORMAT_VERSION, WEIGHT_QUANTUM
 from nanocensus.statistics.cells import Cells
+from nanocensus.statistics.clusters import Cluster
 from nanocensus.statistics.intervals import FEWEST_CLUSTERS, FEWEST_PARTICLES, Estimates
-from nanocensus.statistics.panels import Cluster, Layout, cluster_sums, lay_out, panels
+from nanocensus.statistics.panels import Layout, cluster_sums, lay_out, panels
 from nanocensus.statistics.partitions import Particles
 from nanocensus.statistics.quantile_intervals import find_quantiles
 from nanocensus.statistics.recipe import Recipe
@@ -31,8 +32,8 @@ def estimate(
 ) -> xr.Dataset:
     """Estimate statistics of columns in every cell, with intervals clustered by what was drawn at random.
 
-    Means have CR2 standard errors and t intervals, standard deviation and CV the same on the logarithm, quantiles
-    Woodruff's (see `intervals`). Where there are fewer than 20 particles or 4 clusters with particles there is an
+    Means have CR2 standard errors and t intervals, standard deviation and CV leave out a cluster at a time, quantiles
+    have Woodruff's intervals (see `intervals`). Where there are fewer than 20 particles or 4 clusters with particles there is an
     estimate, no interval, and a reason in `refusal`.
 
     Parameters
@@ -40,8 +41,10 @@ def estimate(
     cells : Cells
     reductions : mapping of str to sequence of reductions
         For example {"circularity": [mean, cv, quantile(0.5)]}.
-    cluster : {"group", "session", "micrograph"}
-        The unit of the intervals, nested in the sample. A micrograph without a group is its own.
+    cluster : {"group", "session", "micrograph", "run", "auto"}
+        The unit of the intervals, nested in the sample. A micrograph without a group is its own. A run is ten
+        micrographs in the order of acquisition; "auto" takes what is recorded, and runs where neighbours are alike
+        (see `lay_out`); what it took stands in the attributes.
     level : float
         Of the intervals.
     particles : DataFrame, optional
@@ -68,8 +71,8 @@ def estimate(
     >>> float(estimate(made, {"edge_length_nm": [mean]})["estimate"].sel(sample="A", statistic="mean").item())
     3.5
     """
-    _check(cells.recipe, reductions, level)
-    layout = lay_out(cells, cluster)
+    check_asked(cells.recipe, reductions, level)
+    layout = lay_out(cells, cluster, list(reductions))
     quantiles = find_quantiles(cells, layout, reductions, particles, level)
     statistics = list(dict.fromkeys(reduction.name for asked in reductions.values() for reduction in asked))
     shape = (layout.index.n_cells, len(reductions), len(statistics))
@@ -90,10 +93,16 @@ def estimate(
                 else:
                     made = reduction.estimates(cluster_sums(sums, cells.recipe, name), level)
                 put(rows, column, reduction.name, made)
-    return _as_dataset(cells, layout, reductions, statistics, found, refusal, {"cluster": cluster, "level": level})
+    return as_dataset(cells, layout, reductions, statistics, found, refusal, layout.facts | {"level": level})
 
 
-def _check(recipe: Recipe, reductions: Mapping[str, Sequence[Reduction]], level: float) -> None:
+def check_asked(recipe: Recipe, reductions: Mapping[str, Sequence[Reduction]], level: float) -> None:
+    """Refuse columns that the cells do not hold, and levels that are none.
+
+    Raises
+    ------
+    StatisticsError
+    """
     held = [quantum.column for quantum in recipe.quanta]
     absent = [name for name in reductions if name not in held]
     if absent or not any(reductions.values()):
@@ -107,8 +116,9 @@ def _check(recipe: Recipe, reductions: Mapping[str, Sequence[Reduction]], level:
         )
 
 
-def _as_dataset(cells: Cells, layout: Layout, reductions: Mapping[str, Sequence[Reduction]], statistics: list[str],
+def as_dataset(cells: Cells, layout: Layout, reductions: Mapping[str, Sequence[Reduction]], statistics: list[str],
                 found: dict[str, np.ndarray], refusal: np.ndarray, facts: dict[str, object]) -> xr.Dataset:  # fmt: skip
+    """Label arrays (cell, column, statistic) by the keys, and add what is known of the cells."""
     recipe, index, outer = cells.recipe, layout.index, tuple(layout.keys)
     binned = recipe.bins is not None
     keys = (*outer, *(("size_bin",) if binned else ()))

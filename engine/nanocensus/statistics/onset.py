@@ -8,6 +8,7 @@ import pandas as pd
 
 from nanocensus.errors import StatisticsError
 from nanocensus.statistics.cells import Cells, cells, size_bins
+from nanocensus.statistics.clusters import Cluster
 from nanocensus.statistics.onset_existence import bend_p_value
 from nanocensus.statistics.onset_fit import Bends, Profile, fitted
 from nanocensus.statistics.onset_intervals import FEWEST_SAMPLES, Place, cluster_weights, locate
@@ -21,7 +22,6 @@ from nanocensus.statistics.onset_samples import (
     pool,
     take_samples,
 )
-from nanocensus.statistics.panels import Cluster
 from nanocensus.statistics.partitions import Particles
 from nanocensus.statistics.quanta import Number
 

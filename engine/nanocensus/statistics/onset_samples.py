@@ -7,8 +7,9 @@ import numpy as np
 
 from nanocensus.errors import StatisticsError
 from nanocensus.statistics.cells import Cells, size_bins
+from nanocensus.statistics.clusters import Cluster
 from nanocensus.statistics.onset_fit import Profile, profile
-from nanocensus.statistics.panels import Cluster, Layout, cluster_sums, lay_out, panels
+from nanocensus.statistics.panels import Layout, cluster_sums, lay_out, panels
 
 SIZE = "edge_length_nm"
 FINE_NM = 0.1

@@ -1,8 +1,7 @@
 """Cells laid out for estimation: which key and which cluster everything belongs to."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -12,14 +11,21 @@ from nanocensus.errors import StatisticsError
 from nanocensus.schema import WEIGHT_QUANTUM
 from nanocensus.statistics._kernels import LIMB_BITS
 from nanocensus.statistics.cells import Cells
+from nanocensus.statistics.clusters import (
+    CORRELATED,
+    RUN,
+    Cluster,
+    cluster_names,
+    correlation_of_neighbours,
+    ordered,
+    recorded_cluster,
+    unit_of_neighbours,
+)
 from nanocensus.statistics.intervals import ClusterSums, Moments
 from nanocensus.statistics.quanta import Quantum
 from nanocensus.statistics.recipe import MOMENTS, Recipe
 from nanocensus.statistics.size_bins import OUTSIDE
 from nanocensus.statistics.step_histograms import CellIndex, as_weight
-
-Cluster = Literal["group", "session", "micrograph"]
-"""What was drawn at random as a whole: the unit of every interval."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +37,8 @@ class Layout:
     index: CellIndex
     n_clusters: Int64[np.ndarray, " panel"]
     bins: Int64[np.ndarray, " bin"]
+    facts: dict[str, object] = field(default_factory=dict)
+    """Which unit the clusters are, and why, for the record."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -50,34 +58,30 @@ class PanelSums:
         return self.sums[:, :, self.names.index(name)]
 
 
-def _cluster_names(micrographs: pd.DataFrame, cluster: Cluster) -> pd.Series:
-    own = "micrograph " + micrographs["micrograph"].astype(str)
-    if cluster == "micrograph" or (cluster == "group" and "group" not in micrographs.columns):
-        return own
-    if cluster == "group":
-        # Marked as one or the other: a group that is named like a micrograph is not that micrograph.
-        return ("group " + micrographs["group"].astype("str")).where(micrographs["group"].notna(), own)
-    if "session" not in micrographs.columns or micrographs["session"].isna().any():
-        raise StatisticsError(
-            "cluster='session'", expected="a session for every micrograph", got="micrographs without one",
-            remedy="Fill in the column session of the micrographs, or use cluster='group'.",
-        )  # fmt: skip
-    return "session " + micrographs["session"].astype(str)
-
-
-def lay_out(cells: Cells, cluster: Cluster) -> Layout:
+def lay_out(cells: Cells, cluster: Cluster, columns: Sequence[str] = ()) -> Layout:
     """Give numbers to keys, clusters and bins.
+
+    Parameters
+    ----------
+    cells : Cells
+    cluster : {"group", "session", "micrograph", "run", "auto"}
+        "auto" is the group where any is recorded, else the session where every sample has four, else runs of ten
+        micrographs in the order of acquisition if neighbours correlate by more than 0.2 in one of the columns, else the
+        micrograph.
+    columns : sequence of str
+        Those that "auto" looks at; all that the cells hold if none are given.
 
     Raises
     ------
     StatisticsError
-        If there is no micrograph, or one without a session where sessions are the clusters.
+        If there is no micrograph, or one without a session or order where these make the clusters.
     """
     micrographs = cells.micrographs
     if micrographs.empty:
         raise StatisticsError(
             "cells", expected="at least one micrograph", got="none", remedy="Check that particles were measured."
         )
+    cluster, facts = _settle(cells, cluster, columns)
     codes, keys = [], {}
     for key in cells.by:
         code, values = pd.factorize(micrographs[key], sort=True)
@@ -87,9 +91,7 @@ def lay_out(cells: Cells, cluster: Cluster) -> Layout:
     panel = np.ravel_multi_index(codes, shape) if codes else np.zeros(len(micrographs), np.int64)
     panel = np.asarray(panel, np.int64)
     n_panels = int(np.prod(shape))
-    named = pd.DataFrame(
-        {"panel": panel, "sample": micrographs["sample"], "name": _cluster_names(micrographs, cluster)}
-    )
+    named = pd.DataFrame({"panel": panel, "sample": micrographs["sample"], "name": cluster_names(micrographs, cluster)})
     whole = named.groupby(["panel", "sample", "name"], sort=True).ngroup().to_numpy(np.int64)
     # Clusters are numbered in order of their panels, so subtracting each panel's first number restarts them at 0.
     first = np.full(n_panels, len(named), np.int64)
@@ -99,7 +101,34 @@ def lay_out(cells: Cells, cluster: Cluster) -> Layout:
     pairs = pd.MultiIndex.from_frame(micrographs[["sample", "micrograph"]])
     first_bin = int(bins[0]) if len(bins) else 0
     index = CellIndex(pairs, panel, whole - first[panel], n_panels, first_bin, len(bins))
-    return Layout(keys, index, count.to_numpy(np.int64), bins)
+    return Layout(keys, index, count.to_numpy(np.int64), bins, facts)
+
+
+def _settle(cells: Cells, cluster: Cluster, columns: Sequence[str]) -> tuple[Cluster, dict[str, object]]:
+    """Give the unit that is meant, and what is to be said of it."""
+    facts: dict[str, object] = {}
+    if cluster == "auto":
+        facts = {"cluster_rule": "group, else session, else run where neighbours correlate, else micrograph"}
+        recorded = recorded_cluster(cells.micrographs)
+        found: dict[str, float] = {}
+        if recorded is None and ordered(cells.micrographs):
+            names = columns or [quantum.column for quantum in cells.recipe.quanta]
+            found = {name: _neighbours(cells, name) for name in names}
+            facts |= {"lag_1_autocorrelation": found, "correlated_above": CORRELATED}
+        cluster = recorded or unit_of_neighbours(found)
+    return cluster, facts | {"cluster": cluster} | ({"micrographs_of_a_run": RUN} if cluster == "run" else {})
+
+
+def _neighbours(cells: Cells, column: str) -> float:
+    """Give the correlation of the means of neighbouring micrographs."""
+    layout = lay_out(cells, "micrograph")
+    means = []
+    for _, sums in panels(cells, layout):
+        found = cluster_sums(sums, cells.recipe, column)
+        with np.errstate(invalid="ignore"):
+            means.append(found.first.sum(1) / found.weight.sum(1))
+    place = np.concatenate([[0], np.cumsum(layout.n_clusters)])[layout.index.panel] + layout.index.cluster
+    return correlation_of_neighbours(cells.micrographs, np.concatenate(means)[place])
 
 
 def _bins(cells: Cells) -> Int64[np.ndarray, " bin"]:

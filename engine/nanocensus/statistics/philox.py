@@ -31,6 +31,8 @@ class Purpose(IntEnum):
     """The place of a particle in the random order of its sample."""
     SUBSETS = 2
     """Which micrographs a smaller study would have had."""
+    BOOTSTRAP = 3
+    """Which clusters a replicate holds."""
 
 
 def random_words(seed: int, purpose: Purpose, counters: UInt64[np.ndarray, "n 4"]) -> UInt64[np.ndarray, "n 4"]:

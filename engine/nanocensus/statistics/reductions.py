@@ -23,9 +23,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float64
 
 from nanocensus.errors import StatisticsError
-from nanocensus.statistics.intervals import ClusterSums, Estimates, Moments, PerCell, linearised
+from nanocensus.statistics.intervals import ClusterSums, Estimates, Moments, PerCell, jackknifed, linearised
+
+Elementwise = Float64[np.ndarray, "..."]
 
 
 @dataclass(frozen=True)
@@ -34,22 +37,24 @@ class MomentReduction:
 
     name: str
     """Its label along the dimension "statistic"."""
-    value: Callable[[Moments], PerCell]
+    value: Callable[[Moments], Elementwise]
+    """Of moments of any shape, elementwise."""
     slopes: Callable[[Moments], tuple[PerCell, PerCell]]
     """Derivatives of the value with respect to mean and variance."""
-    log: bool = False
-    """Whether the interval is built on the logarithm: for positive, skewed statistics."""
+    spread: bool = False
+    """Whether it is a measure of spread, positive and skewed: its interval then comes from leaving out clusters."""
 
     @property
     def method(self) -> str:
         """How its interval is made, for the record."""
-        return "linearised CR2, t on the logarithm" if self.log else "linearised CR2, t"
+        return "jackknife of clusters, t on 1/sqrt(value)" if self.spread else "linearised CR2, t"
 
     def estimates(self, sums: ClusterSums, level: float) -> Estimates:
         """Give the statistic and its interval from sums per cluster."""
         with np.errstate(invalid="ignore", divide="ignore"):
-            value, slopes = self.value(sums.moments), self.slopes(sums.moments)
-        return linearised(sums, value, slopes, level=level, log=self.log)
+            if self.spread:
+                return jackknifed(sums, self.value, level=level)
+            return linearised(sums, self.value(sums.moments), self.slopes(sums.moments), level=level)
 
 
 @dataclass(frozen=True)
@@ -97,24 +102,24 @@ def quantile(p: float) -> QuantileReduction:
     return QuantileReduction(p)
 
 
-def _unbiased(m: Moments) -> PerCell:
+def _unbiased(m: Moments) -> Elementwise:
     """Give the factor n / (n - 1) that turns the variance into the sample variance; NaN for one particle."""
     return np.asarray(np.where(m.n > 1, m.n / np.maximum(m.n - 1, 1), np.nan), np.float64)
 
 
-def _sd(m: Moments) -> PerCell:
+def _sd(m: Moments) -> Elementwise:
     return np.asarray(np.sqrt(m.variance * _unbiased(m)))
 
 
 mean = MomentReduction("mean", lambda m: m.mean, lambda m: (np.ones_like(m.mean), np.zeros_like(m.mean)))
 """The (weighted) mean."""
 sd = MomentReduction(
-    "sd", _sd, lambda m: (np.zeros_like(m.mean), 0.5 * _unbiased(m) / _sd(m)), log=True
+    "sd", _sd, lambda m: (np.zeros_like(m.mean), 0.5 * _unbiased(m) / _sd(m)), spread=True
 )  # fmt: skip
 """The standard deviation, with n - 1 below."""
 cv = MomentReduction(
     "cv", lambda m: _sd(m) / m.mean,
-    lambda m: (-_sd(m) / m.mean**2, 0.5 * _unbiased(m) / (_sd(m) * m.mean)), log=True,
+    lambda m: (-_sd(m) / m.mean**2, 0.5 * _unbiased(m) / (_sd(m) * m.mean)), spread=True,
 )  # fmt: skip
 """The coefficient of variation, sd / mean."""
 median = quantile(0.5)

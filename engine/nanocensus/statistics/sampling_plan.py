@@ -9,8 +9,8 @@ from scipy import stats
 
 from nanocensus.errors import StatisticsError
 from nanocensus.statistics.cells import Cells
+from nanocensus.statistics.clusters import Cluster
 from nanocensus.statistics.intervals import PerCell
-from nanocensus.statistics.panels import Cluster
 from nanocensus.statistics.planner import mean_error, micrograph_variance, micrographs_needed
 from nanocensus.statistics.quanta import Number
 from nanocensus.statistics.variance_components import variance_components

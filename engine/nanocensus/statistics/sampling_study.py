@@ -15,8 +15,8 @@ from scipy import stats
 from nanocensus.errors import StatisticsError
 from nanocensus.statistics.binning import DESCRIPTORS
 from nanocensus.statistics.block_sums import BlockSums, block_sums, cuts, group_means, sequence
+from nanocensus.statistics.clusters import Cluster
 from nanocensus.statistics.intraclass import mean_variance, whole_variance
-from nanocensus.statistics.panels import Cluster
 from nanocensus.statistics.partitions import Particles
 from nanocensus.statistics.quanta import Number, Quantum
 from nanocensus.statistics.variance_components import variance_components

@@ -20,9 +20,10 @@ from scipy import special
 
 from nanocensus.schema import LARGEST_WEIGHT
 from nanocensus.statistics.cells import cells
+from nanocensus.statistics.clusters import Cluster
 from nanocensus.statistics.estimation import estimate
 from nanocensus.statistics.intervals import standard_error
-from nanocensus.statistics.panels import Cluster, cluster_sums, lay_out, panels
+from nanocensus.statistics.panels import cluster_sums, lay_out, panels
 from nanocensus.statistics.partitions import Particles, numbers
 from nanocensus.statistics.quanta import Number
 from nanocensus.statistics.reductions import MomentReduction, Reduction, mean, quantile
@@ -45,7 +46,7 @@ ISO_NAMES: Mapping[str, tuple[str, str]] = {
 _SHARES = {"d10": 0.1, "d50": 0.5, "d90": 0.9}
 _SCALE: Mapping[str, Number] = {LOG: 2.0**-18, INVERSE: 2.0**-20}
 _LOG_SD = MomentReduction(
-    "sd", lambda m: np.sqrt(m.variance), lambda m: (np.zeros_like(m.mean), 0.5 / np.sqrt(m.variance)), log=True
+    "sd", lambda m: np.sqrt(m.variance), lambda m: (np.zeros_like(m.mean), 0.5 / np.sqrt(m.variance)), spread=True
 )
 """The log-normal's sigma by maximum likelihood: the sum of squares is divided by the weight, not by n - 1."""
 

@@ -10,9 +10,10 @@ from jaxtyping import Float64, Int64
 from nanocensus.schema import FORMAT_VERSION
 from nanocensus.statistics import intraclass
 from nanocensus.statistics.cells import Cells
+from nanocensus.statistics.clusters import Cluster
 from nanocensus.statistics.intervals import ClusterSums, PerCell, refusals
 from nanocensus.statistics.intraclass import MicrographSums
-from nanocensus.statistics.panels import Cluster, Layout, cluster_sums, lay_out, panels
+from nanocensus.statistics.panels import Layout, cluster_sums, lay_out, panels
 
 _LAGS = intraclass.MOST_LAGS + 1
 _CELL = ("mean", "variance", "between_variance", "between_variance_lower", "between_variance_upper", "within_variance", 
