@@ -101,10 +101,9 @@ def compare(ds: xr.Dataset, *, kind: Kind = "difference", key: str = "sample",
     Notes
     -----
     Standard errors add in squares, as samples share no cluster; the t distribution has Welch's and Satterthwaite's
-    degrees of freedom. Ratios are differences of logarithms (delta method). Where a statistic's own interval is made on
-    the logarithm (standard deviation, CV), the difference's is made from the limits of both, and its p is that of the
-    ratio: in 1500 simulated pairs of 8 to 60 micrographs it held the truth 94 to 97 % of the time, one from the standard
-    errors 92 to 95 %.
+    degrees of freedom. Ratios are differences of logarithms (delta method). Where a statistic's own limits lie unequally
+    far from it (standard deviation, CV), the difference's is made from the limits of both, and its p is that of the
+    ratio.
     """
     values = ds[_known_key(ds, key)].to_numpy().tolist()
     if reference is not None:
@@ -147,7 +146,7 @@ def _compare(ds: xr.Dataset, pairs: Sequence[tuple[object, object]], key: str, k
     whole = ds.transpose(key, ..., "descriptor", "statistic")
     a, b = (_side(whole, [_place(ds, key, pair[side]) for pair in pairs], key) for side in (0, 1))
     level = float(ds.attrs.get("level", 0.95))
-    found = _ratio(a, b, level) if kind == "ratio" else _difference(a, b, level, _on_logarithm(ds))
+    found = _ratio(a, b, level) if kind == "ratio" else _difference(a, b, level, _of_spread(ds))
     refusal = _refusal(a, b, pairs, np.isfinite(found["lower"]) & np.isfinite(found["upper"]))
     told = refusal == ""
     found = {name: values if name == "estimate" else np.where(told, values, np.nan) for name, values in found.items()}
@@ -182,20 +181,20 @@ def _side(whole: xr.Dataset, places: list[int], key: str) -> _Side:
     return _Side(*(chosen[name].to_numpy() for name in names))
 
 
-def _on_logarithm(ds: xr.Dataset) -> np.ndarray:
-    """Say which statistics have intervals made on the logarithm, along statistic."""
+def _of_spread(ds: xr.Dataset) -> np.ndarray:
+    """Say which statistics are measures of spread, with limits unequally far from them, along statistic."""
     methods = ds.attrs.get("method", {})
-    return np.array(["logarithm" in methods.get(str(name), "") for name in ds["statistic"].values])
+    return np.array([methods.get(str(name), "").startswith("jackknife") for name in ds["statistic"].values])
 
 
-def _difference(a: _Side, b: _Side, level: float, on_logarithm: np.ndarray) -> dict[str, np.ndarray]:
+def _difference(a: _Side, b: _Side, level: float, of_spread: np.ndarray) -> dict[str, np.ndarray]:
     estimate = a.estimate - b.estimate
     error, freedom = _welch(a.error, b.error, a.freedom, b.freedom)
     reach = _reach(level, freedom) * error
     # The limits of a skewed statistic are not equally far: the squares of their distances add up, end by end.
-    below = np.where(on_logarithm, np.hypot(a.estimate - a.lower, b.upper - b.estimate), reach)
-    above = np.where(on_logarithm, np.hypot(a.upper - a.estimate, b.estimate - b.lower), reach)
-    p = np.where(on_logarithm, _ratio(a, b, level)["p"], _two_sided(estimate, error, freedom))
+    below = np.where(of_spread, np.hypot(a.estimate - a.lower, b.upper - b.estimate), reach)
+    above = np.where(of_spread, np.hypot(a.upper - a.estimate, b.estimate - b.lower), reach)
+    p = np.where(of_spread, _ratio(a, b, level)["p"], _two_sided(estimate, error, freedom))
     return {"estimate": estimate, "standard_error": error, "degrees_of_freedom": freedom, "lower": estimate - below,
             "upper": estimate + above, "p": p}  # fmt: skip
 
