@@ -115,6 +115,7 @@ def test_another_estimator_redoes_no_segmentation(copied, job_of, client):
     assert contents(copied / "particles") == parts  # bytes do not tell what was there in between
 
 
+@pytest.mark.slow
 def test_labels_and_maps_that_are_gone_are_made_again(copied, finished, job_of, client):
     first, second = nc.read_micrographs(copied)["micrograph"].iloc[[0, 1]]
     labels = copied / "micrographs.zarr" / first / "labels" / "particles"
@@ -227,6 +228,7 @@ def test_the_damaged_map_of_a_sibling_is_found_and_removed(copied):
     assert stored_siblings(store, micrograph) == []
 
 
+@pytest.mark.slow
 def test_outlines_stand_row_for_row_beside_the_particles_and_are_made_again_if_lost(copied, job_of, client):
     from nanocensus.pipeline.inspection import verify
 
@@ -254,6 +256,7 @@ def test_outlines_stand_row_for_row_beside_the_particles_and_are_made_again_if_l
         nc.read_outlines(copied)
 
 
+@pytest.mark.slow
 def test_outlines_that_a_stopped_run_left_are_gone_after_a_run_without_them(copied, job_of, client):
     part = next((copied / "particles").iterdir()).name
     write_outlines(copied / "outlines" / part, [], [], [])
@@ -263,6 +266,7 @@ def test_outlines_that_a_stopped_run_left_are_gone_after_a_run_without_them(copi
         nc.read_outlines(copied)
 
 
+@pytest.mark.slow
 def test_touching_particles_are_split_and_know_what_they_were_split_from(tmp_path, client):
     pairs = {"shape": [256, 256], "pixel_size_nm": 0.1, "mean_particles": 16.0, "mean_edge_length_nm": 3.2,
              "edge_length_log_sd": 0.0, "families": {"disc": 1.0}, "touching_fraction": 1.0}  # fmt: skip

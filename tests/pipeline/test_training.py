@@ -329,6 +329,7 @@ print(len(jax.local_devices()), *(point.loss for point in curve))
 """
 
 
+@pytest.mark.slow
 def test_a_batch_that_is_split_over_devices_teaches_the_same():
     told = [
         subprocess.run(
