@@ -9,7 +9,10 @@ from scipy import stats
 from nanocensus.errors import StatisticsError
 from nanocensus.statistics.across import cv_across_samples, spread
 from nanocensus.statistics.binning import size_statistics
+from nanocensus.statistics.bootstrap import bootstrap
+from nanocensus.statistics.cells import cells
 from nanocensus.statistics.intervals import degrees_of_freedom, standard_error
+from nanocensus.statistics.reductions import mean
 
 
 def everything(estimates, errors, freedom, level=0.95):
@@ -121,14 +124,20 @@ def test_other_keys_and_statistics_are_refused(options):
         cv_across_samples(size_statistics(particles(5, samples=3), weight=None), **options)
 
 
+def test_bootstrapped_estimates_are_refused():
+    made = cells(particles(6), by=["sample"], of=["circularity"], weight=None)
+    with pytest.raises(StatisticsError, match="none, as of a bootstrap"):
+        cv_across_samples(bootstrap(made, {"circularity": [mean]}, replicates=50))
+
+
 def covered(runs, micrographs, cv, seed):
     """Share of the runs whose interval holds the true CV of eight samples, with standard errors found from the data."""
     rng = np.random.default_rng(seed)
     shape = np.arange(8) - 3.5
     parts = []
-    for mean in 0.9 * (1 + cv * shape / shape.std(ddof=1)):
+    for centre in 0.9 * (1 + cv * shape / shape.std(ddof=1)):
         n = 1 + rng.poisson(rng.gamma(3.0, 8.0, (micrographs, runs)))
-        sums = n * (mean + 0.008 * rng.standard_normal(n.shape)) + 0.03 * np.sqrt(n) * rng.standard_normal(n.shape)
+        sums = n * (centre + 0.008 * rng.standard_normal(n.shape)) + 0.03 * np.sqrt(n) * rng.standard_normal(n.shape)
         estimate, weight = sums.sum(0) / n.sum(0), n.astype(float)
         parts.append(
             (estimate, standard_error(sums - estimate * weight, weight), degrees_of_freedom(weight, weight.sum(0)))

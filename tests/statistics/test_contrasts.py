@@ -5,6 +5,7 @@ from scipy import stats
 from statsmodels.stats import multitest
 
 from nanocensus.errors import StatisticsError
+from nanocensus.statistics.bootstrap import bootstrap
 from nanocensus.statistics.cells import cells, size_bins
 from nanocensus.statistics.contrasts import compare, difference, ratio
 from nanocensus.statistics.estimation import estimate
@@ -57,19 +58,44 @@ def test_exchanged_sides_say_the_same(kind):
 
 def test_the_interval_of_a_ratio_is_that_of_a_difference_of_logarithms():
     ds = estimates(draw(3))
-    found = ratio(ds, "C", "A").sel(descriptor="circularity", statistic="cv")
-    a, b = (ds.sel(sample=name, descriptor="circularity", statistic="cv") for name in ("C", "A"))
-    one, other = ((side["standard_error"] / side["estimate"]) ** 2 for side in (a, b))
-    freedom = (one + other) ** 2 / (one**2 / a["degrees_of_freedom"] + other**2 / b["degrees_of_freedom"])
-    reach = stats.t.ppf(0.975, freedom) * np.sqrt(one + other)
-    factor = np.exp(reach)
-    np.testing.assert_allclose(found["estimate"], a["estimate"] / b["estimate"])
-    np.testing.assert_allclose(found["lower"] * factor, found["estimate"])
-    np.testing.assert_allclose(found["upper"] / factor, found["estimate"])
-    np.testing.assert_allclose(
-        found["p"], 2 * stats.t.sf(abs(np.log(found["estimate"])) / np.sqrt(one + other), freedom)
+    for statistic in ("mean", "median"):
+        found = ratio(ds, "C", "A").sel(descriptor="circularity", statistic=statistic)
+        a, b = (ds.sel(sample=name, descriptor="circularity", statistic=statistic) for name in ("C", "A"))
+        one, other = ((side["standard_error"] / side["estimate"]) ** 2 for side in (a, b))
+        freedom = (one + other) ** 2 / (one**2 / a["degrees_of_freedom"] + other**2 / b["degrees_of_freedom"])
+        factor = np.exp(stats.t.ppf(0.975, freedom) * np.sqrt(one + other))
+        np.testing.assert_allclose(found["estimate"], a["estimate"] / b["estimate"])
+        np.testing.assert_allclose(found["lower"] * factor, found["estimate"])
+        np.testing.assert_allclose(found["upper"] / factor, found["estimate"])
+        distance = abs(np.log(found["estimate"])) / np.sqrt(one + other)
+        np.testing.assert_allclose(found["p"], 2 * stats.t.sf(distance, freedom), rtol=1e-6, atol=1e-12)
+
+
+def test_the_p_of_a_difference_of_spreads_is_that_of_their_ratio():
+    ds = estimates(draw(3))
+    for statistic in ("sd", "cv"):
+        here = {"descriptor": "circularity", "statistic": statistic}
+        np.testing.assert_array_equal(ratio(ds, "C", "A")["p"].sel(here), difference(ds, "C", "A")["p"].sel(here))
+
+
+def test_bootstrapped_samples_are_compared_by_their_limits_and_have_no_p():
+    made = cells(draw(12, samples=("A", "B"), micrographs=24), by=["sample"], of=["circularity"], weight=None)
+    asked = {"circularity": [mean, cv]}
+    drawn, plain = bootstrap(made, asked, replicates=500), estimate(made, asked)
+    for kind in ("difference", "ratio"):
+        found, by_t = (compare(ds, kind=kind).squeeze() for ds in (drawn, plain))
+        assert (found["refusal"] == "").all()
+        assert (found["lower"] < found["estimate"]).all()
+        assert found["p"].isnull().all()
+        assert found["p_holm"].isnull().all()
+        # 500 replicates of 24 and more clusters, against t: two intervals of equal level for the same clusters.
+        np.testing.assert_allclose(found["upper"] - found["lower"], by_t["upper"] - by_t["lower"], rtol=0.35)
+    sides = {name: drawn.sel(sample=name, descriptor="circularity", statistic="cv") for name in ("A", "B")}
+    below = np.hypot(
+        *(np.log(sides[x][p] / sides[x][q]) for x, p, q in (("B", "estimate", "lower"), ("A", "upper", "estimate")))
     )
-    np.testing.assert_allclose(found["p"], difference(ds, "C", "A")["p"].sel(descriptor="circularity", statistic="cv"))
+    found = compare(drawn, kind="ratio").sel(descriptor="circularity", statistic="cv").squeeze()
+    np.testing.assert_allclose(found["lower"], found["estimate"] * np.exp(-below))
 
 
 def test_a_difference_of_spreads_has_the_distances_of_both_limits():

@@ -153,6 +153,24 @@ def test_what_has_no_distribution_is_refused():
         size_distribution(rows)
 
 
+@pytest.mark.parametrize("correlation", [0.9, 0.0])
+def test_clusters_are_settled_once_for_every_number(correlation):
+    rng = np.random.default_rng(10)
+    shift = np.zeros(60)
+    for j in range(1, 60):
+        shift[j] = correlation * shift[j - 1] + np.sqrt(1 - correlation**2) * rng.standard_normal()
+    number = np.repeat(np.arange(60), 40)
+    names = np.array([f"{j:02d}" for j in range(60)])
+    size = 5 * np.exp(0.08 * shift[number] + 0.18 * rng.standard_normal(len(number)))
+    rows = pd.DataFrame({"sample": "A", "micrograph": names[number], "edge_length_nm": size})
+    micrographs = pd.DataFrame({"sample": "A", "micrograph": names, "order": np.arange(60)})
+    found = size_distribution(rows, micrographs, weight=None, cluster="auto")
+    settled = "run" if correlation else "micrograph"
+    assert found.attrs["cluster"] == settled
+    assert found["n_clusters"] == (6 if correlation else 60)
+    xr.testing.assert_identical(found, size_distribution(rows, micrographs, weight=None, cluster=settled))
+
+
 TRUTH = {"sd": np.hypot(0.08, 0.18)}
 
 

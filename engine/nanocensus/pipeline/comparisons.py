@@ -57,7 +57,7 @@ def compare_samples(
     """
     section = job.statistics
     sizes = size_distribution(
-        accepted, micrographs, of=SIZE, bin_width_nm=section.bin_width_nm or 0.2, cluster=section.cluster,
+        accepted, micrographs, of=SIZE, bin_width_nm=section.bin_width_nm or 0.2, cluster=by_sample.attrs["cluster"],
         level=section.level, weight=job.weight_column,
     )  # fmt: skip
     samples = by_sample["sample"].to_numpy()

@@ -64,7 +64,7 @@ def cv_across_samples(ds: xr.Dataset, *, key: str = "sample", statistic: str = "
     Raises
     ------
     StatisticsError
-        If `ds` has no such key or statistic.
+        If `ds` has no such key or statistic, or is bootstrapped.
 
     Notes
     -----
@@ -87,6 +87,11 @@ def cv_across_samples(ds: xr.Dataset, *, key: str = "sample", statistic: str = "
             f"CV across {key!r} of {statistic!r}",
             expected="a key and a statistic of the estimates: " + ", ".join(map(str, [*dims, *ds["statistic"].values])),
             got=f"{key!r}, {statistic!r}", remedy="Estimate by that key, and ask for that statistic.",
+        )  # fmt: skip
+    if "degrees_of_freedom" not in ds:
+        raise StatisticsError(
+            f"CV across {key!r}", expected="standard errors with degrees of freedom", got="none, as of a bootstrap",
+            remedy="Give what nc.estimate gives.",
         )  # fmt: skip
     chosen = ds.sel(statistic=statistic, drop=True).transpose(key, ...)
     others = chosen["estimate"].dims[1:]

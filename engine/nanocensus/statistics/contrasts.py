@@ -19,6 +19,7 @@ import xarray as xr
 from scipy import special
 
 from nanocensus.errors import StatisticsError
+from nanocensus.statistics.reductions import mean, median
 
 Kind = Literal["difference", "ratio"]
 _SIGNS: dict[Kind, str] = {"difference": "−", "ratio": "/"}
@@ -32,7 +33,7 @@ def difference(ds: xr.Dataset, a: object, b: object, *, key: str = "sample") -> 
     Parameters
     ----------
     ds : xr.Dataset
-        Of `estimate`.
+        Of `estimate` or `bootstrap`.
     a, b : str or number
         Two values of the key, for example two samples.
     key : str
@@ -78,7 +79,7 @@ def compare(ds: xr.Dataset, *, kind: Kind = "difference", key: str = "sample",
     Parameters
     ----------
     ds : xr.Dataset
-        Of `estimate`.
+        Of `estimate` or `bootstrap`.
     kind : {"difference", "ratio"}
     key : str
         Any key of the estimates but the size bin.
@@ -101,9 +102,9 @@ def compare(ds: xr.Dataset, *, kind: Kind = "difference", key: str = "sample",
     Notes
     -----
     Standard errors add in squares, as samples share no cluster; the t distribution has Welch's and Satterthwaite's
-    degrees of freedom. Ratios are differences of logarithms (delta method). Where a statistic's own limits lie unequally
-    far from it (standard deviation, CV), the difference's is made from the limits of both, and its p is that of the
-    ratio.
+    degrees of freedom. Ratios are differences of logarithms (delta method). Where a statistic's own limits may lie unequally
+    far from it (standard deviation, CV, bootstrap), those of the difference, and of the logarithm of the ratio, are made from
+    the limits of both; the p of a difference is then that of the ratio. A bootstrap has no degrees of freedom, and so no p.
     """
     values = ds[_known_key(ds, key)].to_numpy().tolist()
     if reference is not None:
@@ -146,7 +147,7 @@ def _compare(ds: xr.Dataset, pairs: Sequence[tuple[object, object]], key: str, k
     whole = ds.transpose(key, ..., "descriptor", "statistic")
     a, b = (_side(whole, [_place(ds, key, pair[side]) for pair in pairs], key) for side in (0, 1))
     level = float(ds.attrs.get("level", 0.95))
-    found = _ratio(a, b, level) if kind == "ratio" else _difference(a, b, level, _of_spread(ds))
+    found = (_ratio if kind == "ratio" else _difference)(a, b, level, _uneven(ds))
     refusal = _refusal(a, b, pairs, np.isfinite(found["lower"]) & np.isfinite(found["upper"]))
     told = refusal == ""
     found = {name: values if name == "estimate" else np.where(told, values, np.nan) for name, values in found.items()}
@@ -178,36 +179,45 @@ class _Side(NamedTuple):
 def _side(whole: xr.Dataset, places: list[int], key: str) -> _Side:
     chosen = whole.isel({key: places})
     names = ("estimate", "standard_error", "degrees_of_freedom", "lower", "upper", "refusal")
-    return _Side(*(chosen[name].to_numpy() for name in names))
+    absent = np.full(chosen["estimate"].shape, np.nan)  # a bootstrap has no degrees of freedom
+    return _Side(*(chosen[name].to_numpy() if name in chosen else absent for name in names))
 
 
-def _of_spread(ds: xr.Dataset) -> np.ndarray:
-    """Say which statistics are measures of spread, with limits unequally far from them, along statistic."""
+def _uneven(ds: xr.Dataset) -> np.ndarray:
+    """Say which statistics may have limits unequally far from them, along statistic: measures of spread, bootstraps."""
     methods = ds.attrs.get("method", {})
-    return np.array([methods.get(str(name), "").startswith("jackknife") for name in ds["statistic"].values])
+    even = (mean.method, median.method)
+    return np.array([methods.get(str(name), mean.method) not in even for name in ds["statistic"].values])
 
 
-def _difference(a: _Side, b: _Side, level: float, of_spread: np.ndarray) -> dict[str, np.ndarray]:
+def _difference(a: _Side, b: _Side, level: float, uneven: np.ndarray) -> dict[str, np.ndarray]:
     estimate = a.estimate - b.estimate
     error, freedom = _welch(a.error, b.error, a.freedom, b.freedom)
-    reach = _reach(level, freedom) * error
-    # The limits of a skewed statistic are not equally far: the squares of their distances add up, end by end.
-    below = np.where(of_spread, np.hypot(a.estimate - a.lower, b.upper - b.estimate), reach)
-    above = np.where(of_spread, np.hypot(a.upper - a.estimate, b.estimate - b.lower), reach)
-    p = np.where(of_spread, _ratio(a, b, level)["p"], _two_sided(estimate, error, freedom))
+    below, above = _reaches(a, b, _reach(level, freedom) * error, uneven)
+    p = np.where(uneven, _ratio(a, b, level, uneven)["p"], _two_sided(estimate, error, freedom))
     return {"estimate": estimate, "standard_error": error, "degrees_of_freedom": freedom, "lower": estimate - below,
             "upper": estimate + above, "p": p}  # fmt: skip
 
 
-def _ratio(a: _Side, b: _Side, level: float) -> dict[str, np.ndarray]:
+def _ratio(a: _Side, b: _Side, level: float, uneven: np.ndarray) -> dict[str, np.ndarray]:
     with np.errstate(invalid="ignore", divide="ignore"):
-        positive = (a.estimate > 0) & (b.estimate > 0)
-        estimate = np.where(positive, a.estimate / b.estimate, np.nan)
         error, freedom = _welch(a.error / a.estimate, b.error / b.estimate, a.freedom, b.freedom)
-        factor = np.exp(_reach(level, freedom) * error)
-        return {"estimate": estimate, "standard_error": estimate * error, "degrees_of_freedom": freedom,
-                "lower": estimate / factor, "upper": estimate * factor,
-                "p": _two_sided(np.log(estimate), error, freedom)}  # fmt: skip
+        one, other = (side._replace(estimate=np.log(side.estimate), lower=np.log(side.lower), upper=np.log(side.upper))
+                      for side in (a, b))  # fmt: skip
+        below, above = _reaches(one, other, _reach(level, freedom) * error, uneven)
+        log = one.estimate - other.estimate
+        return {"estimate": np.exp(log), "standard_error": np.exp(log) * error, "degrees_of_freedom": freedom,
+                "lower": np.exp(log - below), "upper": np.exp(log + above), "p": _two_sided(log, error, freedom)}  # fmt: skip
+
+
+def _reaches(a: _Side, b: _Side, even: np.ndarray, uneven: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Give how far the interval of a - b reaches down and up.
+
+    Where limits lie unequally far from their estimate, the squares of the distances add up, end by end.
+    """
+    below = np.where(uneven, np.hypot(a.estimate - a.lower, b.upper - b.estimate), even)
+    above = np.where(uneven, np.hypot(a.upper - a.estimate, b.estimate - b.lower), even)
+    return below, above
 
 
 def _welch(

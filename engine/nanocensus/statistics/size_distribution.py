@@ -101,7 +101,7 @@ def size_distribution(particles: Particles, micrographs: pd.DataFrame | None = N
 
     Notes
     -----
-    Percentiles have Woodruff's intervals, means CR2 and t, the gsd the same on the logarithm of its logarithm. The span's
+    Percentiles have Woodruff's intervals, means CR2 and t, the gsd that of its logarithm, a measure of spread. The span's
     is linearised: percentiles move against the shares of each cluster below them, at the rate that their own intervals
     show, and the span with them; then CR2 and t on the logarithm.
 
@@ -117,15 +117,18 @@ def size_distribution(particles: Particles, micrographs: pd.DataFrame | None = N
     kept = read_sizes(particles, of, weight)
     largest = largest_volume(kept, of, weight)
     factors = {"number": None, "volume": LARGEST_WEIGHT / largest}
-    options = (micrographs, of, bin_width_nm, cluster, level)
-    parts = [_weighted(each_partition(kept, derive, of, weight, factors[name]), *options) for name in WEIGHTINGS]
+    parts: list[xr.Dataset] = []
+    for name in WEIGHTINGS:
+        weighed = each_partition(kept, derive, of, weight, factors[name])
+        settled = parts[0].attrs["cluster"] if parts else cluster  # "auto" is settled once, by number
+        parts.append(_weighted(weighed, micrographs, of, bin_width_nm, settled, level))
     counts = ["n", "n_micrographs", "n_clusters"]
     made = xr.concat([part.drop_vars(counts) for part in parts], xr.Variable("weighting", np.array(WEIGHTINGS, object)),
                      data_vars="all", coords="different", compat="equals", join="exact")  # fmt: skip
     made = made.assign(parts[0][counts]).transpose("sample", "weighting", "statistic", "size_bin")
     names = np.array([ISO_NAMES[str(name)] for name in made["statistic"].values], object).T
     return made.assign_coords(iso_name=(("weighting", "statistic"), names)).assign_attrs(
-        of=of, cluster=cluster, level=level, weight=weight or "", bin_width_nm=bin_width_nm
+        of=of, cluster=parts[0].attrs["cluster"], level=level, weight=weight or "", bin_width_nm=bin_width_nm
     )
 
 
@@ -137,7 +140,7 @@ def _weighted(particles: Particles, micrographs: pd.DataFrame | None, of: str, b
     asked: dict[str, Sequence[Reduction]] = {of: [mean, *percentiles], LOG: [mean, _LOG_SD], INVERSE: [mean]}
     ds = estimate(made, asked, cluster=cluster, level=level)
     found = {name: _of(ds, of, reduction.name) for name, reduction in zip(_SHARES, percentiles, strict=True)}
-    found["span"] = _span(particles, micrographs, ds["sample"].to_numpy(), found, cluster, level, of)
+    found["span"] = _span(particles, micrographs, ds["sample"].to_numpy(), found, ds.attrs["cluster"], level, of)
     found["mean"] = _of(ds, of, "mean")
     found["harmonic_mean"] = _mapped(_of(ds, INVERSE, "mean"), np.reciprocal, falls=True)
     found["geometric_mean"] = _mapped(_of(ds, LOG, "mean"), np.exp)
@@ -147,11 +150,8 @@ def _weighted(particles: Particles, micrographs: pd.DataFrame | None, of: str, b
     whole = xr.Dataset(statistics, coords={"sample": ds["sample"], "statistic": np.array(list(found), object)})
     counts = ds[["n", "n_micrographs", "n_clusters"]]
     fit = _fit(particles, micrographs, of, bin_width_nm, found["geometric_mean"].estimate, found["gsd"].estimate)
-    return xr.merge(
-        [whole.set_coords(["lower", "upper", "refusal"]), counts.reset_coords(drop=True), fit],
-        join="exact",
-        compat="equals",
-    )
+    parts = [whole.set_coords(["lower", "upper", "refusal"]), counts.reset_coords(drop=True), fit]
+    return xr.merge(parts, join="exact", compat="equals").assign_attrs(cluster=ds.attrs["cluster"])
 
 
 def _of(ds: xr.Dataset, column: str, statistic: str) -> _Found:
