@@ -19,6 +19,7 @@ from nanocensus.show.theme import MARKERS, PALETTE, axis_label, plain_text, samp
 from nanocensus.statistics.across import cv_across_samples
 from nanocensus.statistics.binning import size_statistics
 from nanocensus.statistics.density import densities
+from nanocensus.statistics.modes import mode_intervals
 from nanocensus.statistics.size_distribution import size_distribution
 
 
@@ -275,6 +276,23 @@ def test_violins_mark_the_summaries_of_the_statistics(density):
     np.testing.assert_array_equal(median.dimension_values(1), density["median"])
     np.testing.assert_array_equal(mean.dimension_values(1), density["mean"])
     assert spread.label == "2.5–97.5 % of particles"
+
+
+def test_a_violin_tells_the_interval_of_its_mode_or_why_it_has_none():
+    rows = sized(samples=2)
+    rows = rows[(rows["sample"] == "S0") | rows["micrograph"].isin(list("abc"))]
+    shape = mode_intervals(densities(rows, "circularity", weight=None), rows)
+    medians = next(element for element in figures.violins(shape, "circularity") if element.label == "median")
+    told, refused = medians.data["mode_interval"]
+    first = shape.sel(sample="S0")
+    assert told == f"[{first['mode_lower'].item():.4f}, {first['mode_upper'].item():.4f}]"
+    assert refused.startswith("(refused: ")
+    plain = next(
+        element
+        for element in figures.violins(densities(rows, "circularity", weight=None), "circularity")
+        if element.label == "median"
+    )
+    assert list(plain.data["mode_interval"]) == ["", ""]
 
 
 def test_violins_stand_in_the_order_of_the_study_with_room_for_empty_samples(density):

@@ -17,6 +17,7 @@ MODULES = [
     "step_histograms",
     "density",
     "bandwidths",
+    "modes",
     "contrasts",
     "across",
     "size_distribution",

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import xarray as xr
@@ -15,9 +16,11 @@ from nanocensus.pipeline.quality_effect import effect_of_flagged, without
 from nanocensus.pipeline.spec import Job
 from nanocensus.statistics import binning
 from nanocensus.statistics.cells import cells
+from nanocensus.statistics.clusters import Cluster
 from nanocensus.statistics.combined import relative_uncertainties, with_scale
 from nanocensus.statistics.density import densities
 from nanocensus.statistics.estimation import estimate
+from nanocensus.statistics.modes import mode_intervals
 from nanocensus.statistics.partitions import Particles
 from nanocensus.statistics.reductions import cv, mean, median
 from nanocensus.statistics.size_bins import SizeBins
@@ -93,7 +96,8 @@ def analyse_run(job: Job) -> Analysis:
         compared = compare_samples(counted, counting, job, by_sample, by_size)
         tables |= comparison_tables(compared)
         by_sample, by_size = with_scale(by_sample, scale), with_scale(by_size, scale)
-        analysis = Analysis(by_sample, by_size, _densities(counted, job), counts, micrographs, effect, worth, compared)
+        shapes = _densities(counted, counting, job, by_sample.attrs["cluster"])
+        analysis = Analysis(by_sample, by_size, shapes, counts, micrographs, effect, worth, compared)
         for which, dataset in ((BY_SAMPLE, by_sample), (BY_SIZE, by_size)):
             binning.save(dataset, statistics_store(job.out, which))
             tables[which] = binning.to_table(dataset)
@@ -116,8 +120,10 @@ def _statistics(accepted: Particles, micrographs: pd.DataFrame, job: Job) -> tup
     return by_sample, estimate(made, statistics, cluster=cluster, level=level), worth
 
 
-def _densities(accepted: Particles, job: Job) -> dict[str, xr.Dataset]:
-    return {name: densities(accepted, name, weight=job.weight_column) for name in job.statistics.descriptors}
+def _densities(accepted: Particles, micrographs: pd.DataFrame, job: Job, cluster: Cluster) -> dict[str, xr.Dataset]:
+    found = {name: densities(accepted, name, weight=job.weight_column) for name in job.statistics.descriptors}
+    options: dict[str, Any] = {"cluster": cluster, "level": job.statistics.level, "seed": job.seed}
+    return {name: mode_intervals(shape, accepted, micrographs, **options) for name, shape in found.items()}
 
 
 def remove_statistics(out: Path) -> None:

@@ -184,6 +184,15 @@ def _body(ds: xr.Dataset, name: str, place: float, style: SampleStyle) -> hv.Pol
     )  # fmt: skip
 
 
+def _mode_words(ds: xr.Dataset) -> list[str]:
+    """Write each sample's interval of the mode, where `ds` has them."""
+    if "mode_lower" not in ds:
+        return [""] * ds.sizes["sample"]
+    parts = (ds[name].values for name in ("mode_lower", "mode_upper", "mode_refusal"))
+    return [f"(refused: {refusal})" if refusal else f"[{low:.4f}, {high:.4f}]"
+            for low, high, refusal in zip(*parts, strict=True)]  # fmt: skip
+
+
 def _marks(
     ds: xr.Dataset, column: str, names: Sequence[str], places: Sequence[float], styles: Sequence[SampleStyle]
 ) -> list[hv.Element]:
@@ -195,11 +204,12 @@ def _marks(
     labels = [plain_text(name, longest=None) for name in names]
     colours = [style.colour for style in styles]
     details = {summary: of[summary] for summary in SUMMARIES} | {"sample": labels, "n": chosen["n"].values}
+    details["mode_interval"] = _mode_words(chosen)
     table = {"place": x, "value": of["median"], **details, "colour": colours}
     tooltips = [("sample", "@sample"), ("particles", "@n"), (f"mean {quantity_name(column)}", "@mean{0.0000}")]
     tooltips += [
         ("median", "@median{0.0000}"),
-        ("mode", "@mode{0.0000}"),
+        ("mode", "@mode{0.0000} @mode_interval"),
         ("25–75 %", "@lower_quartile{0.0000} – @upper_quartile{0.0000}"),
     ]
     tooltips += [("2.5–97.5 %", "@range_lower{0.0000} – @range_upper{0.0000}")]

@@ -5,7 +5,7 @@ peaks too much. The improved Sheather-Jones bandwidth is found from the data's o
 
 Both take the number of particles, also where those of a micrograph resemble each other: resemblance adds to a density a
 variance that no bandwidth removes. With the effective number instead, the mean integrated square error of drawn densities was
-up to 3 times as large in simulation (intracluster correlations 0.07 and 0.3, 8 to 60 micrographs), and hardly ever smaller.
+up to 2.3 times as large in simulation (intracluster correlations 0.07 and 0.3, 8 to 60 micrographs), and hardly ever smaller.
 """
 
 import numpy as np
