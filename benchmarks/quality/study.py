@@ -22,9 +22,9 @@ from nanocensus.measure.descriptors import measure
 from nanocensus.measure.quality import background_range, quality, saturated_share
 from nanocensus.measure.registration import find_overlaps, reduction, thumbnail
 from nanocensus.measure.sharpness import sharpness
+from nanocensus.pipeline.job_sections import QualitySection
 from nanocensus.pipeline.quality import flags
 from nanocensus.pipeline.registration import Pair
-from nanocensus.pipeline.spec import QualitySection
 from nanocensus.provenance import versions
 from nanocensus.segment.weights import load_model
 from nanocensus.simulate.rendering import simulate_micrograph

@@ -7,32 +7,19 @@ what it should be; 4 a device or an optional dependency is missing; 130 interrup
 import logging
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from math import isnan, nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    ProgressColumn,
-    SpinnerColumn,
-    Task,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
 
 from nanocensus import __version__
 from nanocensus.errors import InputError, NanocensusError
+from nanocensus.terminal import error_console, out_console, progress_bars, say
 
 if TYPE_CHECKING:
-    from nanocensus.pipeline.dispatch import OnProgress
     from nanocensus.pipeline.record import RunSummary
 
 app = typer.Typer(
@@ -43,29 +30,17 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # or [simulate] in a help text would be taken for markup
 )
-PIPED_WIDTH = 160
-"""Columns of tables that no terminal shows: names are not to be cut."""
-
-# No markup: names and paths may hold brackets.
-out_console = Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
-error_console = Console(markup=False, highlight=False, stderr=True)
-
 JobFile = Annotated[Path, typer.Argument(help="The job file (TOML); jobs/ holds examples to copy.")]
 OutFolder = Annotated[Path, typer.Argument(help="The folder of a run's results.")]
 
 INTERRUPTED = 130
 
 
-def _say(text: str, word: str = "", style: str = "", *, console: Console = out_console) -> None:
-    """Print a line, a coloured word before it; long lines are left to the terminal, so that paths can be copied."""
-    console.print(Text.assemble((word, style), " " if word else "", text), soft_wrap=True)
-
-
 @app.callback(invoke_without_command=True)
 def about(version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False) -> None:
     """Say which nanocensus this is, or go on to a command."""
     if version:
-        _say(__version__)
+        say(__version__)
         raise typer.Exit
 
 
@@ -79,14 +54,14 @@ def run(
     """Do a whole job: from files to the report, going on from what is already there."""
     from nanocensus import api
 
-    with _progress() as on_progress:
+    with progress_bars() as on_progress:
         summary = api.run(job_file, scheduler=scheduler, workers=workers, out=out, on_progress=on_progress)
     _say_summary(summary)
     raise typer.Exit(1 if summary.n_failed else 0)
 
 
 def _say_summary(summary: "RunSummary") -> None:
-    _say(
+    say(
         f"{summary.n_detected:,} particles detected in {summary.n_micrographs:,} micrographs "
         f"({summary.n_reused:,} were already done; {summary.device.name}, {summary.device.reason})."
     )
@@ -96,13 +71,13 @@ def _say_summary(summary: "RunSummary") -> None:
         (summary.n_failed, "failed (micrographs)", "red"),
     ):
         if number:
-            _say(f"{number:,}. {where}", f"{what}:", style)
+            say(f"{number:,}. {where}", f"{what}:", style)
     if summary.n_flagged:
         counted = "they do not count" if summary.n_excluded else "they count all the same"
-        _say(f"{summary.n_flagged:,}; {counted}: the report names them.", "flagged (micrographs):", "yellow")
+        say(f"{summary.n_flagged:,}; {counted}: the report names them.", "flagged (micrographs):", "yellow")
     if summary.n_gone:
-        _say(f"{summary.n_gone:,} of the last run, renamed or removed since.", "gone (files):", "yellow")
-    _say(f"Report: {summary.out / 'report.html'}")
+        say(f"{summary.n_gone:,} of the last run, renamed or removed since.", "gone (files):", "yellow")
+    say(f"Report: {summary.out / 'report.html'}")
 
 
 @app.command()
@@ -113,7 +88,7 @@ def init(
     """Look through a folder of micrographs, and write a job file and a table of what was found, to edit."""
     from nanocensus.pipeline.first_job import begin
 
-    with _progress() as on_progress:
+    with progress_bars() as on_progress:
         first = begin(folder, replace=replace, on_progress=on_progress)
     found = first.survey
     table = Table("sample", "files", "nm a pixel", "conditions", title=Text(str(folder)))
@@ -125,13 +100,13 @@ def init(
     out_console.print(table)
     for each in found.files:
         if each.problem:
-            _say(each.problem, "will be refused", "red")
+            say(each.problem, "will be refused", "red")
     if found.uncalibrated:
         few = ", ".join(found.uncalibrated[:3])
-        _say(f"not stated by {few} ({len(found.uncalibrated)} in all)", "pixel size", "yellow")
+        say(f"not stated by {few} ({len(found.uncalibrated)} in all)", "pixel size", "yellow")
     for remark in found.remarks:
-        _say(remark, "look", "yellow")
-    _say(f"Table: {first.table}\nNext: look through it, then nanocensus run {first.job}")
+        say(remark, "look", "yellow")
+    say(f"Table: {first.table}\nNext: look through it, then nanocensus run {first.job}")
 
 
 @app.command()
@@ -145,9 +120,9 @@ def status(out: OutFolder) -> None:
         table.add_row(str(sample), *(f"{int(row[name]):,}" for name in ("done", "failed", "left", "n_detected")))
     out_console.print(table)
     for name, reason in found.failures:
-        _say(f"{name}: {reason}", "failed", "red")
+        say(f"{name}: {reason}", "failed", "red")
     for name, reason in found.refusals:
-        _say(f"{name}: {reason}", "refused", "yellow")
+        say(f"{name}: {reason}", "refused", "yellow")
 
 
 @app.command()
@@ -165,11 +140,11 @@ def doctor(
         return
     troubles = verify(out)
     for trouble in troubles:
-        _say(trouble, "broken", "red", console=error_console)
+        say(trouble, "broken", "red", console=error_console)
     if troubles:
-        _say("Run the job again: what is broken is done again, and nothing else.", console=error_console)
+        say("Run the job again: what is broken is done again, and nothing else.", console=error_console)
         raise typer.Exit(3)
-    _say(f"{out}: everything that was written can be read, and is what was written.")
+    say(f"{out}: everything that was written can be read, and is what was written.")
 
 
 @app.command()
@@ -187,9 +162,9 @@ def ingest(
     manifest = api.ingest(
         folder, out, table=table, pattern=pattern, pixel_size_nm=pixel_size_nm, pixel_size_assumed=assumed
     )
-    _say(f"{len(manifest.micrographs):,} micrographs, {len(manifest.refusals):,} files refused.")
+    say(f"{len(manifest.micrographs):,} micrographs, {len(manifest.refusals):,} files refused.")
     for row in manifest.refusals.to_dict("records"):
-        _say(f"{row['name']}: {row['reason']}", "refused", "yellow")
+        say(f"{row['name']}: {row['reason']}", "refused", "yellow")
 
 
 @app.command()
@@ -204,7 +179,7 @@ def export(
     from nanocensus.pipeline.export import export_run
 
     written = export_run(out, folder, what or ["csv"])
-    _say(f"{len(written)} files in {folder}")
+    say(f"{len(written)} files in {folder}")
 
 
 @app.command()
@@ -225,7 +200,7 @@ def scale(
 
     again = "Run the job again: particles are measured anew, nothing is segmented anew."
     if undo:
-        _say(again if undo_recalibration(out) else "Nothing to undo: the stated sizes are used.")
+        say(again if undo_recalibration(out) else "Nothing to undo: the stated sizes are used.")
         return
     if lattice is None:
         remedy = 'Say --lattice Co3O4, or spacings in nm such as "0.4667,0.2858".'
@@ -234,7 +209,7 @@ def scale(
         "session", "micrographs", "spots", "stated, nm", "used, nm", "found, nm", "difference", "anisotropy",
         title=Text(lattice),
     )  # fmt: skip
-    with _progress() as on_progress:
+    with progress_bars() as on_progress:
         found = check_scale(out, lattice, on_progress=on_progress)
     for each in found:
         row = [each.name, str(each.micrographs)]
@@ -254,14 +229,14 @@ def scale(
     out_console.print(table)
     for each in found:
         if each.disagrees and not recalibrate:
-            _say(f"{each.name}: say --recalibrate to use the size that was found, or find out why", "disagrees", "red")
+            say(f"{each.name}: say --recalibrate to use the size that was found, or find out why", "disagrees", "red")
     if recalibrate:
         made = record(out, found)
         for one in made:
             size = f"{one.stated_nm:.5g} nm becomes {one.pixel_size_nm:.5f} nm (u = {one.uncertainty:.2%})"
-            _say(f"{one.session or 'all'}: {size}", "recalibrated", "green")
-        _say(again if made else "Nothing was recorded: no lattice seen.")
-    _say(f"Table: {out / TABLE}")
+            say(f"{one.session or 'all'}: {size}", "recalibrated", "green")
+        say(again if made else "Nothing was recorded: no lattice seen.")
+    say(f"Table: {out / TABLE}")
 
 
 @app.command()
@@ -296,7 +271,7 @@ def analyse(
         )
     if out is None:
         api.analyse(what)
-        _say(f"Tables: {Path(what) / 'tables'}")
+        say(f"Tables: {Path(what) / 'tables'}")
         return
     found = analyse_file(
         what, micrographs, out=out, of=of or (), bin_width_nm=bin_width_nm, tool=tool, unit=unit, sample=sample,
@@ -305,9 +280,9 @@ def analyse(
     for row in found.counts.to_dict("records"):
         left = [f"{number:,} {reason}" for reason, number in row.items() if reason not in ("sample", "detected", "accepted")
                 and number]  # fmt: skip
-        _say(f"{row['accepted']:,} of {row['detected']:,} particles{' (left out: ' if left else ''}"
+        say(f"{row['accepted']:,} of {row['detected']:,} particles{' (left out: ' if left else ''}"
              f"{', '.join(left)}{')' if left else ''}", f"{row['sample']}:")  # fmt: skip
-    _say(f"Report: {out / 'report.html'}")
+    say(f"Report: {out / 'report.html'}")
 
 
 @app.command()
@@ -339,7 +314,7 @@ def plan(
             with_interval(row["icc"], row["icc_lower"], row["icc_upper"]), now, _known(row["needed"], ",.0f"), row["advice"],
         )  # fmt: skip
     out_console.print(table)
-    _say(
+    say(
         "now: what was asked for, as it is; needed: micrographs in all; advice: more to record, in brackets the range that "
         "the uncertainty of the ICC leaves. It supposes that further micrographs are like these."
     )
@@ -354,7 +329,7 @@ def report(out: OutFolder) -> None:
     """Write the report of a finished run again."""
     from nanocensus import api
 
-    _say(f"Report: {api.report(out)}")
+    say(f"Report: {api.report(out)}")
 
 
 @app.command()
@@ -372,7 +347,7 @@ def criteria(
     from nanocensus import api
 
     tried = api.read_job(job_file).criteria if job_file is not None else None
-    _say(f"Gallery: {api.criteria_gallery(out, criteria=tried, samples=samples, crops=crops)}")
+    say(f"Gallery: {api.criteria_gallery(out, criteria=tried, samples=samples, crops=crops)}")
 
 
 @app.command()
@@ -393,7 +368,7 @@ def evaluate(
     from nanocensus import api
     from nanocensus.show.numbers import with_interval
 
-    with _progress() as on_progress:
+    with progress_bars() as on_progress:
         found = api.evaluate(
             what, model=model, table=table, pixel_size_nm=pixel_size_nm, pixel_size_assumed=assumed, out=out,
             bin_width_nm=bin_width_nm, large_px=large_px, on_progress=on_progress,
@@ -409,7 +384,7 @@ def evaluate(
             )
             shown.add_row(str(figure), "" if unit == "1" else str(unit), *(with_interval(*cell) for cell in cells))
         out_console.print(shown)
-    _say(f"Page: {found.page}; the tables stand beside it.")
+    say(f"Page: {found.page}; the tables stand beside it.")
 
 
 @app.command()
@@ -421,10 +396,10 @@ def train(job_file: JobFile) -> None:
     from nanocensus.sections import parse_section, read_toml
 
     spec = parse_section(TrainingSpec, read_toml(job_file), section="training", base=job_file.parent)
-    with _progress() as on_progress:
+    with progress_bars() as on_progress:
         results = train_networks(spec, progress=lambda at: on_progress(Progress(at.network, at.step, at.steps)))
     for result in results:
-        _say(str(result))
+        say(str(result))
 
 
 @app.command()
@@ -435,13 +410,14 @@ def simulate(
     job_file: Annotated[Path | None, typer.Option("--job", help="A job file whose [simulate] section to use.")] = None,
 ) -> None:
     """Write simulated micrographs whose true particles are known."""
-    from nanocensus.pipeline.spec import SimulateSection, read_job
+    from nanocensus.pipeline.job_sections import SimulateSection
+    from nanocensus.pipeline.spec import read_job
     from nanocensus.simulate.rendering import write_simulated
 
     section = read_job(job_file).simulate if job_file is not None else None
     section = section or SimulateSection()
     write_simulated(folder, section.micrograph, n=n, seed=seed, sample=section.sample)
-    _say(f"{n} micrographs in {folder}; analyse them with table = {folder / 'micrographs.csv'}")
+    say(f"{n} micrographs in {folder}; analyse them with table = {folder / 'micrographs.csv'}")
 
 
 @app.command()
@@ -463,42 +439,12 @@ def schema(
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(text, encoding="utf-8")
     for path in drifted:
-        _say(f"{'differs' if check else 'written'}: {path}")
+        say(f"{'differs' if check else 'written'}: {path}")
     if check and drifted:
-        _say(
+        say(
             "The contracts lag behind the code. Run `nanocensus schema` and review what changed.", console=error_console
         )
         raise typer.Exit(1)
-
-
-class _Rate(ProgressColumn):
-    """Finished per second, or seconds for one when that is the larger number."""
-
-    def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        if not speed:
-            return Text("")
-        return Text(f"{speed:.1f}/s" if speed >= 1 else f"{1 / speed:.1f} s each", style="progress.data.speed")
-
-
-@contextmanager
-def _progress() -> "Iterator[OnProgress]":
-    """Show one bar a stage, with rate and time left."""
-    from nanocensus.pipeline.dispatch import Progress
-
-    bars = Bars(
-        SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(),
-        TimeRemainingColumn(), console=error_console,
-    )  # fmt: skip
-    with bars:
-        tasks: dict[str, int] = {}
-
-        def show(progress: Progress) -> None:
-            if progress.stage not in tasks:
-                tasks[progress.stage] = bars.add_task(progress.stage, total=progress.total)
-            bars.update(tasks[progress.stage], completed=progress.done, total=progress.total)  # type: ignore[arg-type]
-
-        yield show
 
 
 def main() -> None:
@@ -508,9 +454,9 @@ def main() -> None:
     try:
         app()
     except NanocensusError as error:
-        _say(str(error), "nanocensus:", "bold red", console=error_console)
+        say(str(error), "nanocensus:", "bold red", console=error_console)
         sys.exit(error.exit_code)
     except SystemExit as leaving:
         if leaving.code == INTERRUPTED:
-            _say("Stopped. What was finished is kept: the same command goes on from there.", console=error_console)
+            say("Stopped. What was finished is kept: the same command goes on from there.", console=error_console)
         raise

@@ -15,7 +15,7 @@ WORKER = """
     import nanocensus as nc
     from nanocensus.pipeline.block import process_block
     from nanocensus.pipeline.plan import Block, Network, make_task
-    from nanocensus.pipeline.spec import MeasureSection, SegmentSection
+    from nanocensus.pipeline.job_sections import MeasureSection, SegmentSection
     from nanocensus.segment.weights import load_model
 
     out, settings = Path(sys.argv[1]), MeasureSection()

@@ -6,8 +6,8 @@ import pytest
 
 from nanocensus.measure.descriptors import measure
 from nanocensus.pipeline.block import process_block
+from nanocensus.pipeline.job_sections import MeasureSection
 from nanocensus.pipeline.plan import Block, Network, make_task
-from nanocensus.pipeline.spec import MeasureSection
 from nanocensus.segment import openvino_engine
 from nanocensus.segment.description import describe
 from nanocensus.segment.domain import Domain

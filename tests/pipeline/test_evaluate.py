@@ -20,8 +20,8 @@ from nanocensus.errors import ImageError, InputError, StoreError
 from nanocensus.pipeline.columns_page import evaluation_markdown
 from nanocensus.pipeline.evaluation_columns import EVALUATION_TABLES
 from nanocensus.pipeline.evaluation_tables import ALL, judged, size_edges, tables
+from nanocensus.pipeline.job_sections import MeasureSection
 from nanocensus.pipeline.scores import THRESHOLDS, judge, surest_pixels
-from nanocensus.pipeline.spec import MeasureSection
 from nanocensus.pipeline.truth_cases import Case
 from nanocensus.simulate.coverage import render_area_fraction
 from nanocensus.simulate.rendering import write_simulated

@@ -8,9 +8,10 @@ from nanocensus.errors import JobError
 from nanocensus.measure.descriptors import measure
 from nanocensus.measure.quality import quality
 from nanocensus.measure.registration import find_overlaps, thumbnail
+from nanocensus.pipeline.job_sections import QualitySection
 from nanocensus.pipeline.quality import flags
 from nanocensus.pipeline.registration import Pair
-from nanocensus.pipeline.spec import QualitySection, parse_job
+from nanocensus.pipeline.spec import parse_job
 from nanocensus.segment.weights import load_model
 from nanocensus.simulate.sessions import Faults, simulate_session
 from nanocensus.simulate.spec import SimulationSpec

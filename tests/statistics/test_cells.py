@@ -107,6 +107,12 @@ def test_particles_in_no_bin_are_counted_apart():
     assert made.table["n"].sum() == len(rows)
 
 
+@pytest.mark.parametrize("bins", [size_bins(0.2), size_bins(edges=[4.0, 5.0]), size_bins(quantiles=3)])
+def test_bins_added_up_are_the_cells_that_were_never_cut(bins):
+    rows = draw_particles(2)
+    assert cells(rows, by=["sample", bins], of=OF).of_all_sizes().digest == cells(rows, by=["sample"], of=OF).digest
+
+
 def test_micrographs_without_particles_stay():
     rows = draw_particles(3)
     known = rows[["sample", "micrograph"]].drop_duplicates()

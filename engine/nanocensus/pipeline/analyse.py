@@ -111,12 +111,12 @@ def _statistics(accepted: Particles, micrographs: pd.DataFrame, job: Job) -> tup
     section = job.statistics
     of, cluster, level, weight = section.descriptors, section.cluster, section.level, job.weight_column
     statistics = {name: (mean, median, cv) for name in of}
-    whole = cells(accepted, micrographs, by=["sample"], of=of, weight=weight)
-    by_sample = estimate(whole, statistics, cluster=cluster, level=level)
-    worth = variance_components(whole, cluster=cluster, level=level)
     by: list[str | SizeBins] = ["sample", section.bins()]
     made = cells(accepted, micrographs, by=by, of=of, weight=weight)
     made.save(job.out / CELLS_STORE)
+    whole = made.of_all_sizes()
+    by_sample = estimate(whole, statistics, cluster=cluster, level=level)
+    worth = variance_components(whole, cluster=cluster, level=level)
     return by_sample, estimate(made, statistics, cluster=cluster, level=level), worth
 
 

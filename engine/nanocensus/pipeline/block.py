@@ -18,8 +18,8 @@ from nanocensus.measure.descriptors import Measured, measure
 from nanocensus.measure.quality import quality
 from nanocensus.measure.registration import thumbnail
 from nanocensus.pipeline.gpu_service import predict_on_gpu
+from nanocensus.pipeline.job_sections import MeasureSection
 from nanocensus.pipeline.plan import Block, PlannedMap, Task, planned_row
-from nanocensus.pipeline.spec import MeasureSection
 from nanocensus.schema import PARTICLES, Estimator
 from nanocensus.segment.description import describe
 from nanocensus.segment.inference import Inference

@@ -18,7 +18,7 @@ import psutil
 from nanocensus.device import Device, DeviceChoice, gpu_of_this_process
 from nanocensus.errors import DeviceError, InputError
 from nanocensus.pipeline.gpu_service import AT_ONCE, GPU, HOST
-from nanocensus.pipeline.spec import ClusterSection, MeasureSection
+from nanocensus.pipeline.job_sections import ClusterSection, MeasureSection
 
 CONNECT_TIMEOUT = 15.0
 """How long a scheduler, and then its first worker, may take to answer, seconds."""

@@ -16,10 +16,11 @@ from nanocensus.pipeline.dispatch import OnProgress, Progress, silent
 from nanocensus.pipeline.evaluation_columns import EVALUATION_TABLES
 from nanocensus.pipeline.evaluation_tables import BIN_WIDTH_NM, Judged, judged, tables
 from nanocensus.pipeline.evaluation_view import evaluation_content
+from nanocensus.pipeline.job_sections import InputSection, SegmentSection
 from nanocensus.pipeline.merit import LARGE_PX
 from nanocensus.pipeline.record import job_of_run, run_record
 from nanocensus.pipeline.scores import judge
-from nanocensus.pipeline.spec import InputSection, Job, SegmentSection
+from nanocensus.pipeline.spec import Job
 from nanocensus.pipeline.truth_cases import LoadCase, cases_of_job, cases_of_run
 from nanocensus.provenance import versions
 from nanocensus.show.evaluation import render_evaluation

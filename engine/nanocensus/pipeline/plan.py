@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from nanocensus.errors import StoreError
-from nanocensus.pipeline.spec import MeasureSection
+from nanocensus.pipeline.job_sections import MeasureSection
 from nanocensus.provenance import digest, file_digest
 from nanocensus.schema import JUDGEMENTS, SCORES
 from nanocensus.segment.domain import Domain

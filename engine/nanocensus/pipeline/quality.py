@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float64
 
+from nanocensus.pipeline.job_sections import Bound, QualitySection
 from nanocensus.pipeline.registration import Pair, known_pairs
-from nanocensus.pipeline.spec import Bound, QualitySection
 from nanocensus.store.manifest import Manifest, read_manifest, write_manifest
 
 _FEWEST_ALIKE = 8

@@ -10,8 +10,10 @@ from nanocensus.pipeline.spec import Job
 from nanocensus.show.content import ReportTable
 from nanocensus.show.numbers import with_interval
 from nanocensus.show.theme import quantity_name, unit_sign
-from nanocensus.statistics import binning
+from nanocensus.statistics.cells import cells
+from nanocensus.statistics.estimation import estimate
 from nanocensus.statistics.partitions import Particles
+from nanocensus.statistics.reductions import mean
 
 _COLUMNS = [
     "sample", "descriptor", "n_micrographs", "n_flagged", "mean_all", "lower_all", "upper_all", "mean_without",
@@ -114,19 +116,13 @@ def _in_words(effect: pd.DataFrame, which: str) -> list[str]:
 
 
 def _means(particles: Particles, micrographs: pd.DataFrame, job: Job) -> xr.Dataset | None:
-    """Give the means by sample, or None without a particle."""
-    if not len(particles):
+    """Give the means by sample, or None if no micrograph is left."""
+    if micrographs.empty:
         return None
     section = job.statistics
-    found = binning.sample_statistics(
-        particles,
-        micrographs,
-        of=section.descriptors,
-        cluster=section.cluster,
-        level=section.level,
-        weight=job.weight_column,
-    )
-    return found.sel(statistic="mean")
+    made = cells(particles, micrographs, by=["sample"], of=section.descriptors, weight=job.weight_column)
+    asked = {name: [mean] for name in section.descriptors}
+    return estimate(made, asked, cluster=section.cluster, level=section.level).sel(statistic="mean")
 
 
 def _one(means: xr.Dataset | None, sample: str, descriptor: str) -> tuple[float, float, float]:

@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 from nanocensus.errors import ImageError
 from nanocensus.measure.descriptors import measure
 from nanocensus.measure.label import label_particles
-from nanocensus.pipeline.spec import MeasureSection
+from nanocensus.pipeline.job_sections import MeasureSection
 from nanocensus.pipeline.truth_cases import Case
 from nanocensus.segment.boundary import boundary_distance, boundary_error
 from nanocensus.segment.flatfield import Contrast

@@ -2,7 +2,7 @@
 
 import functools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -114,12 +114,10 @@ def analyse_table(
     if counts["accepted"].sum():
         rules: dict[str, Any] = {"of": shown, "weight": weight, "scale": scale}
         asked = {name: (mean, median, cv) for name in shown}
-        datasets[BY_SAMPLE] = estimate(
-            cells(usable, known, by=["sample"], **rules), asked, cluster=cluster, level=level
-        )
+        made = cells(usable, known, by=["sample", *([bins] if sized else [])], **rules)
+        made.save(out / CELLS_STORE)
+        datasets[BY_SAMPLE] = estimate(made.of_all_sizes(), asked, cluster=cluster, level=level)
         if sized:
-            made = cells(usable, known, by=["sample", bins], **rules)
-            made.save(out / CELLS_STORE)
             datasets[BY_SIZE] = estimate(made, asked, cluster=cluster, level=level)
         shapes = {name: densities(usable, name, weight=weight, scale=scale) for name in shown}
     unjudged = pd.DataFrame()  # a table says nothing of its micrographs' quality
@@ -273,14 +271,16 @@ def _micrographs(table: ParticleTable, given: pd.DataFrame | None, seen: pd.Data
     if given is not None:
         return given
     frame = table.frame
-    more = [name for name in frame.columns if name in ("group", "session") or name.startswith(CONDITION_PREFIX)]
+    more = [
+        name for name in frame.columns if name in ("group", "session", "order") or name.startswith(CONDITION_PREFIX)
+    ]
     rows = frame[[*_KEYS, *more]].drop_duplicates()
     said = rows if isinstance(rows, pd.DataFrame) else rows.compute()
     empty = table.empty[[name for name in table.empty.columns if name in (*_KEYS, *more)]]
     return pd.concat([said, empty], ignore_index=True) if len(empty) else said.reset_index(drop=True)
 
 
-def _counts(seen: pd.DataFrame, samples: Sequence[str] | np.ndarray | Any) -> pd.DataFrame:  # noqa: ANN401  of pandas
+def _counts(seen: pd.DataFrame, samples: Iterable[str]) -> pd.DataFrame:
     """Give one row a sample: rows, accepted, and those left out by reason (a particle may have several)."""
     whole = [name for name in seen.columns if name not in _KEYS and not name.startswith("largest ")]
     by_sample = seen.groupby("sample")[whole].sum()

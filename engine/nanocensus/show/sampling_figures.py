@@ -1,7 +1,7 @@
 """What more data would bring: the scatter of groups against their size, and curves of less data against those of all."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import holoviews as hv
 import numpy as np
@@ -56,16 +56,11 @@ def group_scatter(
     KeyError
         If `ds` has no such descriptor or sample.
     """
-    own = ds.sel(descriptor=descriptor)
-    names = [str(name) for name in ds["sample"].values]
-    styles = styles or styles_of(names)
     layers: list[hv.Element] = []
-    for name in names if only is None else only:
+    for name, style, own in _samples(ds, descriptor, only, styles):
         for grouping in ("sequential", "random"):
-            rows = _rows(own.sel(sample=name, grouping=grouping), name)
-            layers += _one_kind(
-                rows, "group_size", "cv", name, styles[name], f"{name}, {grouping}", solid=grouping == "sequential"
-            )
+            rows = _rows(own.sel(grouping=grouping), name)
+            layers += _one_kind(rows, "group_size", "cv", style, f"{name}, {grouping}", solid=grouping == "sequential")
     return _log_frame(
         layers,
         title=title,
@@ -104,23 +99,14 @@ def data_size(
     KeyError
         If `ds` has no such descriptor or sample.
     """
-    own = ds.sel(descriptor=descriptor)
-    names = [str(name) for name in ds["sample"].values]
-    styles = styles or styles_of(names)
     layers: list[hv.Element] = []
-    for name in names if only is None else only:
+    for name, style, own in _samples(ds, descriptor, only, styles):
         for drawn, words in (("micrographs", "whole micrographs"), ("particles", "random particles")):
-            one = own.sel(sample=name, drawn=drawn)
+            one = own.sel(drawn=drawn)
             columns = {key: one[key].values for key in ("n_drawn", "rms_deviation_all", "micrographs_drawn")}
             rows = pd.DataFrame(columns | {"sample": plain_text(name, longest=None)}).dropna()
             layers += _one_kind(
-                rows,
-                "n_drawn",
-                "rms_deviation_all",
-                name,
-                styles[name],
-                f"{name}, {words}",
-                solid=drawn == "micrographs",
+                rows, "n_drawn", "rms_deviation_all", style, f"{name}, {words}", solid=drawn == "micrographs"
             )
     sign = unit_sign(descriptor, assumed=assumed)
     return _log_frame(
@@ -131,6 +117,16 @@ def data_size(
     )
 
 
+def _samples(
+    ds: xr.Dataset, descriptor: str, only: Sequence[str] | None, styles: Mapping[str, SampleStyle] | None
+) -> Iterator[tuple[str, SampleStyle, xr.Dataset]]:
+    """Give name, style and numbers of each sample to draw."""
+    names = [str(name) for name in ds["sample"].values]
+    styles = styles or styles_of(names)
+    for name in names if only is None else only:
+        yield name, styles[name], ds.sel(descriptor=descriptor, sample=name)
+
+
 def _rows(one: xr.Dataset, name: str) -> pd.DataFrame:
     """Give one row a size of groups that has a CV, in per cent."""
     columns = {key: one[key].values * _PERCENT for key in ("cv", "cv_lower", "cv_upper", "cv_theory")}
@@ -139,9 +135,7 @@ def _rows(one: xr.Dataset, name: str) -> pd.DataFrame:
     return found.assign(sample=plain_text(name, longest=None))
 
 
-def _one_kind(
-    rows: pd.DataFrame, x: str, y: str, name: str, style: SampleStyle, label: str, *, solid: bool
-) -> list[hv.Element]:
+def _one_kind(rows: pd.DataFrame, x: str, y: str, style: SampleStyle, label: str, *, solid: bool) -> list[hv.Element]:
     """Give the layers of one sample and kind: theory or a joining line, intervals where there are any, and markers."""
     if rows.empty:
         return []

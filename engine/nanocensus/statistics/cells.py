@@ -77,6 +77,11 @@ class Cells:
         frames = self.particles + other.particles if self.particles and other.particles else ()
         return replace(self, table=table, micrographs=_sorted_micrographs(both), particles=frames)
 
+    def of_all_sizes(self) -> "Cells":
+        """Add up the size bins, and what lies in none: the cells that were not cut by size, without another pass."""
+        table = add_rows([self.table.assign(size_bin=0)], KEYS)
+        return replace(self, table=table, recipe=replace(self.recipe, bins=None, bin_quantum=None))
+
     def save(self, path: Path) -> None:
         """Write them as a Zarr group (version 3), replacing what is there."""
         cell_store.write(path, self.table, self.micrographs, self.by, self.recipe)

@@ -53,7 +53,7 @@ def sampling_plan(
         Standard error of the mean as a share of it, for example 0.02: the scatter of the means of such studies.
     of : sequence of str, optional
         Descriptors; all of the cells if absent.
-    cluster : {"group", "session", "micrograph"}
+    cluster : {"group", "session", "micrograph", "run", "auto"}
         The unit of the intervals, see `variance_components`.
     level : float
         Of all intervals.

@@ -69,7 +69,7 @@ def sampling_study(
         Memory grows with the number of blocks: give 100 or more for 10^8 particles.
     seed : int
         Of the random order, 0 to 2^64 - 1.
-    cluster : {"group", "session", "micrograph"}
+    cluster : {"group", "session", "micrograph", "run", "auto"}
         For the interval of the intraclass correlation, see `variance_components`.
     level : float
         Of all intervals.

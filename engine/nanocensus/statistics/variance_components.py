@@ -37,7 +37,7 @@ def variance_components(cells: Cells, *, cluster: Cluster = "group", level: floa
     ----------
     cells : Cells
         Without size bins for whole samples, with them for every size.
-    cluster : {"group", "session", "micrograph"}
+    cluster : {"group", "session", "micrograph", "run", "auto"}
         What the jackknife leaves out as a whole. Where each is a single micrograph, runs of up to ten consecutive ones
         take its place if neighbours are alike (see `intraclass.runs`).
     level : float
@@ -77,7 +77,8 @@ def variance_components(cells: Cells, *, cluster: Cluster = "group", level: floa
     (True, True)
     """
     layout = lay_out(cells, "micrograph")
-    members = _members(cells, layout, lay_out(cells, cluster))
+    whole = lay_out(cells, cluster)
+    members = _members(cells, layout, whole)
     columns = [quantum.column for quantum in cells.recipe.quanta]
     shape = (layout.index.n_cells, len(columns))
     found = {name: np.full(shape, np.nan) for name in _CELL}
@@ -90,17 +91,17 @@ def variance_components(cells: Cells, *, cluster: Cluster = "group", level: floa
         counted["n"][rows], counted["n_micrographs"][rows] = n.sum(0), len(n)
         for column, name in enumerate(columns):
             own = cluster_sums(sums, cells.recipe, name)
-            here, covariance, whole = _split(_about_mean(own, panel.place), panel, level)
+            here, covariance, left_out = _split(_about_mean(own, panel.place), panel, level)
             found["mean"][rows, column] = own.moments.mean
             found["variance"][rows, column] = _sample_variance(own)
             gamma[rows, column, : len(covariance)] = covariance.T
-            found["n_clusters"][rows, column] = len(np.unique(whole))
-            refusal[rows, column] = reasons = _refusals(n, whole, here["between_variance_upper"])
+            found["n_clusters"][rows, column] = len(np.unique(left_out))
+            refusal[rows, column] = reasons = _refusals(n, left_out, here["between_variance_upper"])
             for variable, values in here.items():
                 ends = variable.endswith(("_lower", "_upper"))
                 found[variable][rows, column] = np.where(reasons == "", values, np.nan) if ends else values
     return _labelled(cells, layout, found, counted, gamma, refusal).assign_attrs(
-        format_version=FORMAT_VERSION, level=level, cluster=cluster, weight=cells.recipe.weight or ""
+        whole.facts | {"format_version": FORMAT_VERSION, "level": level, "weight": cells.recipe.weight or ""}
     )
 
 
