@@ -9,6 +9,7 @@ import pytest
 import tifffile
 
 import nanocensus as nc
+from nanocensus.pipeline.sampling import plan_run
 from nanocensus.provenance import file_digest
 from nanocensus.simulate.sessions import Faults, simulate_session
 from nanocensus.simulate.spec import SimulationSpec
@@ -101,6 +102,11 @@ def test_flagged_micrographs_count_unless_they_are_excluded(reported, excluded):
     for name, words in FLAGGED.items():
         assert f"S/{name}.tif" in text
         assert words in text
+
+
+def test_a_plan_leaves_excluded_micrographs_out(excluded):
+    plan = plan_run(excluded[0], of=["circularity"], half_width=0.05)
+    assert plan["n_micrographs"].tolist() == [7]
 
 
 def test_without_the_excluded_files_the_statistics_are_the_same(excluded, folder, client, tmp_path):
