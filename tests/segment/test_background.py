@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from nanocensus.segment.background import bernstein, fit_background, surface_factors
+from nanocensus.segment.background import LEAST_LIGHT, bernstein, fit_background, surface_factors
 
 
 def film(shape, *, coverage=0.2, transmission=0.6, seed=0, dose=200):
@@ -75,6 +75,7 @@ def dense(image, loss):
 def test_it_is_the_dense_least_squares_fit(height, width, seed, loss):
     image, _ = film((height, width), seed=seed)
     expected = dense(image, loss)
+    assume(expected.min() > LEAST_LIGHT * expected.max())  # or the fast fit takes it for no light, and says so
     # In float32 the median residual may be that of another of a few hundred samples.
     assert abs(surface(image, loss=loss)[0] / expected - 1).max() < 2e-4
 

@@ -65,6 +65,19 @@ def test_partitions_order_and_other_samples_change_nothing():
     assert not mode_intervals(densities(rows, "circularity", weight=None), rows, seed=1).identical(found)
 
 
+def test_a_narrow_sample_of_lengths_beside_a_wide_one_has_its_interval():
+    rng = np.random.default_rng(6)
+    micrographs = [f"{number % 10:02d}" for number in range(2000)]
+    narrow, wide = (pd.DataFrame({"sample": name, "micrograph": [f"{name}{each}" for each in micrographs],
+                                  "edge_length_nm": rng.normal(centre, sd, 2000)})
+                    for name, centre, sd in (("A", 4.0, 0.2), ("B", 40.0, 5.0)))  # fmt: skip
+    rows = pd.concat([narrow, wide], ignore_index=True)
+    found = mode_intervals(densities(rows, "edge_length_nm", weight=None), rows)
+    assert (found["mode_refusal"] == "").all()
+    assert (found["mode_lower"] < found["mode"]).all()
+    assert (found["mode"] < found["mode_upper"]).all()
+
+
 def test_few_clusters_are_refused_with_their_numbers():
     rows = pd.concat([draw(5, samples=1, micrographs=7), draw(6, samples=1, micrographs=8).replace("S0000", "T")])
     found = mode_intervals(densities(rows, "circularity", weight=None), rows)

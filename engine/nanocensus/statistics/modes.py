@@ -31,6 +31,8 @@ from nanocensus.statistics.size_bins import size_bins
 FEWEST_CLUSTERS = 8
 """Fewer were not tested."""
 _STEPS_PER_BANDWIDTH = 4
+_MOST_STEPS = 4096
+"""Of the histograms: of samples with very unequal spreads the narrow ones are then seen less finely."""
 _PADDING = 4.0
 """Bandwidths of empty space on both sides, so that the cosine transform reflects nothing back."""
 
@@ -79,12 +81,13 @@ def mode_intervals(densities: xr.Dataset, particles: Particles, micrographs: pd.
     """
     check_seed(seed)
     column, weight = str(densities.attrs["column"]), str(densities.attrs["weighting"]) or None
+    low, high = float(densities["x_left"].min()), float(densities["x_right"].max())
     finest = float(densities["mode_bandwidth"].min()) / _STEPS_PER_BANDWIDTH
-    step = max(finest, 2 * quantum_of(column, scale).step)
-    bins = size_bins(step, of=column)
+    step = max(finest, (high - low) / _MOST_STEPS, 2 * quantum_of(column, scale).step)
+    bins = size_bins(edges=np.arange(np.floor(low / step), np.ceil(high / step) + 1) * step, of=column)
     made = cells(particles, micrographs, by=["sample", bins], of=[column], weight=weight, scale=scale)
     layout = lay_out(made, cluster)
-    left = float(bins.bounds(layout.bins).left[0])
+    left = bins.bounds(layout.bins).left
     ends = dict.fromkeys(map(str, densities["sample"].values), (np.nan, np.nan))
     refusals = dict.fromkeys(ends, "no particles")
     for sample, (_, sums) in zip(map(str, layout.keys["sample"]), panels(made, layout), strict=True):
@@ -94,8 +97,9 @@ def mode_intervals(densities: xr.Dataset, particles: Particles, micrographs: pd.
         refusals[sample] = _refusal(sums, int(here["n"]), f"modes of {column!r} in {sample}")
         if not refusals[sample]:
             drawn = draw_clusters(len(sums["w"]), replicates, seed=seed, name=name_word("mode", column, sample))
-            weights = replicate_sums(sums["w"], drawn)
-            modes = _modes(weights[:, weights.sum(0) > 0], left, step, float(here["mode_bandwidth"]))
+            held = np.flatnonzero(sums["w"].sum(0))
+            weights = replicate_sums(sums["w"][:, held[0] : held[-1] + 1], drawn)
+            modes = _modes(weights[:, weights.sum(0) > 0], float(left[held[0]]), step, float(here["mode_bandwidth"]))
             freedom = int((sums["n"].sum(1) > 0).sum()) - 1
             tail = float(special.ndtr(special.stdtrit(freedom, (1 - level) / 2)))
             ends[sample] = (float(np.quantile(modes, tail)), float(np.quantile(modes, 1 - tail)))
