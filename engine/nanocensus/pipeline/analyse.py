@@ -11,6 +11,8 @@ import xarray as xr
 
 from nanocensus.measure.acceptance import FAILED, REASONS, apply_criteria, count_rejections
 from nanocensus.pipeline.comparisons import Comparisons, compare_samples, comparison_tables
+from nanocensus.pipeline.onset_columns import ONSET_TABLES
+from nanocensus.pipeline.onset_results import FoundOnsets, find_onsets, onset_cells, onset_tables
 from nanocensus.pipeline.quality import judge_run
 from nanocensus.pipeline.quality_effect import effect_of_flagged, without
 from nanocensus.pipeline.spec import Job
@@ -29,7 +31,7 @@ from nanocensus.store.commit import commit_bytes
 from nanocensus.store.tables import read_particles
 
 BY_SAMPLE, BY_SIZE, QUALITY_EFFECT = "by_sample", "by_size", "quality_effect"
-_COMPARED = ("size_distribution", "lognormal_fit", "contrasts", "across_samples")
+_COMPARED = ("size_distribution", "lognormal_fit", "contrasts", "across_samples", *ONSET_TABLES)
 TABLES_FOLDER, STATISTICS_STORE, CELLS_STORE = "tables", "statistics.zarr", "cells.zarr"
 
 
@@ -52,6 +54,8 @@ class Analysis:
     """How alike the particles of a micrograph are, by sample (`variance_components`)."""
     comparisons: Comparisons | None = None
     """The samples beside each other."""
+    onsets: FoundOnsets | None = None
+    """Sizes at which descriptors change their course, where the job asks for them."""
 
 
 def statistics_store(out: Path, which: str) -> Path:
@@ -85,7 +89,7 @@ def analyse_run(job: Job) -> Analysis:
     counts = _counts(judged, micrographs["sample"].unique(), excluded)
     effect = effect_of_flagged(accepted, micrographs, job)
     tables = {"counts": counts, QUALITY_EFFECT: effect}
-    _remove_comparisons(job.out)  # of one sample there are fewer than there may have been
+    remove_comparisons(job.out)  # of one sample there are fewer than there may have been
     if not int(counts["accepted"].sum()):
         analysis = Analysis(None, None, {}, counts, micrographs, effect)
         remove_statistics(job.out)  # those of an earlier run would stand beside counts that deny them
@@ -97,7 +101,9 @@ def analyse_run(job: Job) -> Analysis:
         tables |= comparison_tables(compared)
         by_sample, by_size = with_scale(by_sample, scale), with_scale(by_size, scale)
         shapes = _densities(counted, counting, job, by_sample.attrs["cluster"])
-        analysis = Analysis(by_sample, by_size, shapes, counts, micrographs, effect, worth, compared)
+        bends = _onsets(counted, counting, job, by_sample.attrs["cluster"])
+        tables |= {} if bends is None else onset_tables(bends)
+        analysis = Analysis(by_sample, by_size, shapes, counts, micrographs, effect, worth, compared, bends)
         for which, dataset in ((BY_SAMPLE, by_sample), (BY_SIZE, by_size)):
             binning.save(dataset, statistics_store(job.out, which))
             tables[which] = binning.to_table(dataset)
@@ -126,6 +132,13 @@ def _densities(accepted: Particles, micrographs: pd.DataFrame, job: Job, cluster
     return {name: mode_intervals(shape, accepted, micrographs, **options) for name, shape in found.items()}
 
 
+def _onsets(accepted: Particles, micrographs: pd.DataFrame, job: Job, cluster: Cluster) -> FoundOnsets | None:
+    if job.onsets is None:
+        return None
+    made = onset_cells(accepted, micrographs, job.onsets, job.weight_column)
+    return find_onsets(made, job.onsets, cluster=cluster, level=job.statistics.level, seed=job.seed)
+
+
 def remove_statistics(out: Path) -> None:
     """Remove the statistics of an earlier analysis."""
     for folder in (out / CELLS_STORE, out / STATISTICS_STORE):
@@ -134,7 +147,8 @@ def remove_statistics(out: Path) -> None:
         (out / TABLES_FOLDER / f"{which}.csv").unlink(missing_ok=True)
 
 
-def _remove_comparisons(out: Path) -> None:
+def remove_comparisons(out: Path) -> None:
+    """Remove the tables of an earlier analysis that not every analysis writes."""
     for which in _COMPARED:
         (out / TABLES_FOLDER / f"{which}.csv").unlink(missing_ok=True)
 

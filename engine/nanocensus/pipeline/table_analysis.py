@@ -18,14 +18,19 @@ from nanocensus.pipeline.analyse import (
     CELLS_STORE,
     TABLES_FOLDER,
     Analysis,
+    remove_comparisons,
     remove_statistics,
     statistics_store,
 )
 from nanocensus.pipeline.evaluate import is_run
+from nanocensus.pipeline.onset_report import onset_content
+from nanocensus.pipeline.onset_results import FoundOnsets, find_onsets, onset_cells, onset_tables
+from nanocensus.pipeline.onset_section import OnsetsSection
 from nanocensus.pipeline.record import RECORD
 from nanocensus.pipeline.reporting import REPORT
 from nanocensus.provenance import versions
 from nanocensus.schema import CONDITION_PREFIX, MICROGRAPHS, PARTICLES
+from nanocensus.sections import plain
 from nanocensus.show.content import ReportContent
 from nanocensus.show.report import render_report
 from nanocensus.statistics import binning
@@ -54,6 +59,7 @@ def analyse_table(
     bins: SizeBins | None = None,
     cluster: Cluster = "group",
     level: float = 0.95,
+    onsets: OnsetsSection | None = None,
     title: str = "A table of particles",
 ) -> Analysis:
     """Compute the statistics of particles that were measured elsewhere, and save them as Zarr, CSV and a report.
@@ -75,6 +81,8 @@ def analyse_table(
         0.2 nm wide if absent.
     cluster, level
         See `estimate`.
+    onsets : OnsetsSection, optional
+        Onset sizes to seek.
     title : str
         Of the report.
 
@@ -100,7 +108,8 @@ def analyse_table(
     weight = WEIGHT if WEIGHT in frame.columns else None
     bins = bins if bins is not None else size_bins(0.2)
     sized = bins.of in frame.columns
-    needed = list(dict.fromkeys([*shown, *([bins.of] if sized else []), *([weight] if weight else [])]))
+    bent = [] if onsets is None else [*onsets.descriptors, SIZE]
+    needed = list(dict.fromkeys([*shown, *([bins.of] if sized else []), *bent, *([weight] if weight else [])]))
     seen = _look(frame, needed)
     if not seen["rows"].sum():
         raise TableError("particles", expected="at least one", got="none", remedy="Check the table's rows.")
@@ -108,6 +117,8 @@ def analyse_table(
     counts = _counts(seen, known["sample"].unique())
     usable = _usable(frame, needed)
     remove_statistics(out)  # those of an earlier table would stand beside counts that deny them
+    remove_comparisons(out)
+    found: FoundOnsets | None = None
     datasets: dict[str, xr.Dataset] = {}
     shapes: dict[str, xr.Dataset] = {}
     scale = _scale(seen, needed)
@@ -120,14 +131,19 @@ def analyse_table(
         if sized:
             datasets[BY_SIZE] = estimate(made, asked, cluster=cluster, level=level)
         shapes = {name: densities(usable, name, weight=weight, scale=scale) for name in shown}
+        if onsets is not None:
+            fine = onset_cells(usable, known, onsets, weight, scale)
+            found = find_onsets(fine, onsets, cluster=datasets[BY_SAMPLE].attrs["cluster"], level=level, seed=0)
     unjudged = pd.DataFrame()  # a table says nothing of its micrographs' quality
-    analysis = Analysis(datasets.get(BY_SAMPLE), datasets.get(BY_SIZE), shapes, counts, known, unjudged)
+    analysis = Analysis(datasets.get(BY_SAMPLE), datasets.get(BY_SIZE), shapes, counts, known, unjudged, onsets=found)
     for which, dataset in datasets.items():
         binning.save(dataset, statistics_store(out, which))
     tables = {"counts": counts} | {which: binning.to_table(dataset) for which, dataset in datasets.items()}
+    tables |= {} if found is None else onset_tables(found)
     for name, rows in tables.items():
         commit_bytes(out / TABLES_FOLDER / f"{name}.csv", rows.to_csv(index=False).encode())
-    facts = {"versions": versions(), "table": dict(table.facts), "descriptors": shown, "weight": weight, "scale": scale}
+    facts = {"versions": versions(), "table": dict(table.facts), "descriptors": shown, "weight": weight, "scale": scale,
+             "onsets": None if onsets is None else plain(onsets)}  # fmt: skip
     commit_bytes(out / RECORD, (json.dumps(facts, indent=2, ensure_ascii=False) + "\n").encode())
     commit_bytes(out / REPORT, render_report(_content(title, analysis, known, seen, facts)).encode())
     return analysis
@@ -135,7 +151,7 @@ def analyse_table(
 
 def analyse_file(
     path: str, micrographs: Path | None = None, *, out: Path, of: Sequence[str] = (), bin_width_nm: float = 0.2,
-    **described: Any,  # noqa: ANN401  of `open_particle_table`
+    onsets: OnsetsSection | None = None, **described: Any,  # noqa: ANN401  of `open_particle_table`
 ) -> Analysis:  # fmt: skip
     """Analyse a table by its path; `described` says what `open_particle_table` has to know about it.
 
@@ -152,7 +168,9 @@ def analyse_file(
     listed = None if micrographs is None else read_micrograph_table(micrographs)
     table = open_particle_table(path, micrographs=listed, **described)
     with OutputLock(out):
-        return analyse_table(table, listed, out=out, of=of, bins=size_bins(bin_width_nm), title=Path(path).name)
+        return analyse_table(
+            table, listed, out=out, of=of, bins=size_bins(bin_width_nm), onsets=onsets, title=Path(path).name
+        )
 
 
 def pairs_of(text: str | None) -> dict[str, str]:
@@ -326,6 +344,7 @@ def _content(
         estimates=analysis.by_sample,
         size_resolved=analysis.by_size,
         densities=analysis.densities,
+        onsets=None if analysis.onsets is None else onset_content(analysis.onsets, assumed=False),
         warnings=warnings,
         provenance=facts,
     )
