@@ -19,12 +19,14 @@ from nanocensus.pipeline.evaluate import Evaluation, evaluate_job, evaluate_run,
 from nanocensus.pipeline.evaluation_tables import BIN_WIDTH_NM
 from nanocensus.pipeline.gallery import CROPS, gallery_run
 from nanocensus.pipeline.merit import LARGE_PX
+from nanocensus.pipeline.onset_section import OnsetsSection
 from nanocensus.pipeline.record import RunSummary, job_of_run
 from nanocensus.pipeline.reporting import report_run
 from nanocensus.pipeline.runner import census
 from nanocensus.pipeline.scale import check_scale
 from nanocensus.pipeline.spec import Job, model_path, parse_job, read_job
 from nanocensus.pipeline.table_analysis import analyse_table
+from nanocensus.sections import parse_section
 from nanocensus.segment.weights import Model, load_model, model_names
 from nanocensus.show import figures
 from nanocensus.statistics.across import cv_across_samples
@@ -274,6 +276,7 @@ def analyse_particles(
     bins: SizeBins | None = None,
     cluster: Cluster = "group",
     level: float = 0.95,
+    onsets: Mapping[str, Any] | None = None,
 ) -> Analysis:
     """Compute and save the statistics of any particles: tables/*.csv, statistics.zarr, cells.zarr and report.html.
 
@@ -292,6 +295,8 @@ def analyse_particles(
         0.2 nm wide if absent.
     cluster, level
         See `estimate`.
+    onsets : mapping, optional
+        Onset sizes to seek, as `[onsets]` of a job file says it: {"descriptors": {"circularity": {"between_nm": [2.6, 7.6]}}}.
 
     Returns
     -------
@@ -299,14 +304,18 @@ def analyse_particles(
 
     Raises
     ------
+    JobError
+        If `onsets` makes no sense.
     TableError, StatisticsError
         If there are no particles, one is there twice, or the columns cannot be counted.
     """
+    sought = None if onsets is None else parse_section(OnsetsSection, onsets, section="onsets")
     table = ParticleTable(particles, pd.DataFrame(columns=["sample", "micrograph"]), {"files": "a DataFrame"})
     with OutputLock(Path(out)):
         return analyse_table(
-            table, _micrograph_table(micrographs), out=Path(out), of=of, bins=bins, cluster=cluster, level=level
-        )
+            table, _micrograph_table(micrographs), out=Path(out), of=of, bins=bins, cluster=cluster, level=level,
+            onsets=sought,
+        )  # fmt: skip
 
 
 def _micrograph_table(given: StrPath | pd.DataFrame | None) -> pd.DataFrame | None:

@@ -260,9 +260,17 @@ def analyse(
     ] = None,
     of: Annotated[list[str] | None, typer.Option(help="A column to analyse; may be repeated.")] = None,
     bin_width_nm: Annotated[float, typer.Option(help="Width of the size bins, nm.")] = 0.2,
+    onset: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Of a table: a descriptor and the sizes between which its onset is sought, "
+            "circularity=2.6:7.6; may be repeated."
+        ),
+    ] = None,
 ) -> None:
     """Compute the statistics of a finished run again, or those of a table that another tool wrote."""
     from nanocensus import api
+    from nanocensus.pipeline.onset_section import ranges_of
     from nanocensus.pipeline.table_analysis import analyse_file, pairs_of
 
     if out is None and Path(what).is_file():
@@ -275,7 +283,7 @@ def analyse(
         return
     found = analyse_file(
         what, micrographs, out=out, of=of or (), bin_width_nm=bin_width_nm, tool=tool, unit=unit, sample=sample,
-        columns=pairs_of(columns), pixel_size_nm=pixel_size_nm, pattern=pattern,
+        columns=pairs_of(columns), pixel_size_nm=pixel_size_nm, pattern=pattern, onsets=ranges_of(onset or []),
     )  # fmt: skip
     for row in found.counts.to_dict("records"):
         left = [f"{number:,} {reason}" for reason, number in row.items() if reason not in ("sample", "detected", "accepted")
