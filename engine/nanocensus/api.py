@@ -42,6 +42,7 @@ from nanocensus.statistics.sampling_plan import sampling_plan
 from nanocensus.statistics.sampling_study import sampling_study
 from nanocensus.statistics.size_bins import SizeBins
 from nanocensus.statistics.size_distribution import size_distribution
+from nanocensus.statistics.synthesis import SynthesisModel, synthesis_model
 from nanocensus.statistics.variance_components import variance_components
 from nanocensus.store.ingest import ingest as _ingest
 from nanocensus.store.manifest import Manifest, OutputLock, read_manifest
@@ -64,6 +65,7 @@ __all__ = [
     "Progress",
     "RunSummary",
     "SampleCriteria",
+    "SynthesisModel",
     "analyse",
     "analyse_particles",
     "apply_criteria",
@@ -103,6 +105,7 @@ __all__ = [
     "size_bins",
     "size_distribution",
     "size_statistics",
+    "synthesis_model",
     "variance_components",
 ]
 
