@@ -84,8 +84,7 @@ def report_run(job: Job, analysis: Analysis) -> Path:
         agreement=agreement.rows if len(agreement.rows) else None,
         quality=quality_tables(micrographs, analysis.quality_effect, assumed=assumed),
         tables=[
-            *_compared(analysis, assumed=assumed),
-            *_worth_table(analysis.worth),
+            *statistics_tables(analysis, assumed=assumed),
             *_agreement_table(agreement, job.statistics.level),
         ],
         scale=[scale_in_words(each) for each in scales if not each.disagrees],
@@ -114,9 +113,18 @@ def domain_warnings(micrographs: pd.DataFrame) -> list[str]:
     return [f"{unlike}the largest {scores.max():.2g}): look at their outlines before you believe the numbers."]
 
 
-def _compared(analysis: Analysis, *, assumed: bool) -> Iterator[ReportTable]:
+def statistics_tables(analysis: Analysis, *, assumed: bool) -> Iterator[ReportTable]:
+    """Give the tables that follow from the particles alone: sizes, differences, and what the particles are worth.
+
+    Parameters
+    ----------
+    analysis : Analysis
+    assumed : bool
+        Whether a pixel size was made up.
+    """
     if analysis.comparisons is not None:
         yield from report_tables(analysis.comparisons, assumed=assumed)
+    yield from _worth_table(analysis.worth)
 
 
 def _agreement_table(agreement: Agreement, level: float) -> Sequence[ReportTable]:

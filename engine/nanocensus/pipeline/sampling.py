@@ -40,7 +40,7 @@ def plan_run(out: Path, *, of: Sequence[str] = (), by_size: bool = False, half_w
     job = job_of_run(out)
     section = job.statistics
     micrographs = read_micrographs(job.out)
-    excluded = list(micrographs.loc[micrographs["excluded"], "micrograph"])
+    excluded = micrographs[micrographs["excluded"]]
     judged = apply_criteria(without(read_particles(job.out), excluded), job.criteria)
     by: list[str | SizeBins] = ["sample", *([section.bins()] if by_size else [])]
     made = cells(
