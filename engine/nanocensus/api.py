@@ -44,6 +44,7 @@ from nanocensus.statistics.sampling_plan import sampling_plan
 from nanocensus.statistics.sampling_study import sampling_study
 from nanocensus.statistics.size_bins import SizeBins
 from nanocensus.statistics.size_distribution import size_distribution
+from nanocensus.statistics.synthesis import SynthesisModel, synthesis_model
 from nanocensus.statistics.variance_components import variance_components
 from nanocensus.store.ingest import ingest as _ingest
 from nanocensus.store.manifest import Manifest, OutputLock, read_manifest
@@ -66,6 +67,7 @@ __all__ = [
     "Progress",
     "RunSummary",
     "SampleCriteria",
+    "SynthesisModel",
     "analyse",
     "analyse_particles",
     "apply_criteria",
@@ -105,6 +107,7 @@ __all__ = [
     "size_bins",
     "size_distribution",
     "size_statistics",
+    "synthesis_model",
     "variance_components",
 ]
 

@@ -33,6 +33,8 @@ MODULES = [
     "onset_fit",
     "onset_intervals",
     "onset_readings",
+    "power_models",
+    "synthesis_fit",
 ]
 
 
