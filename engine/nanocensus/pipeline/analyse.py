@@ -85,7 +85,7 @@ def analyse_run(job: Job) -> Analysis:
     """
     micrographs = judge_run(job.out, job.quality)
     excluded = list(micrographs.loc[micrographs["excluded"], "micrograph"])
-    judged = apply_criteria(read_particles(job.out), job.criteria)
+    judged = apply_criteria(read_particles(job.out, excluded=True), job.criteria)
     counts = _counts(judged, micrographs["sample"].unique(), excluded)
     return analyse_accepted(judged[judged[FAILED] == 0], micrographs, counts, question_of(job), job.out)
 

@@ -173,7 +173,7 @@ def _pictures(job: Job, micrographs: pd.DataFrame) -> Iterator[Picture]:
     """Choose micrographs evenly over the samples, and draw what was found on them."""
     done = micrographs[micrographs["status"] == "done"]
     chosen = _spread(done, job.report.micrographs)
-    particles = apply_criteria(read_particles(job.out), job.criteria)
+    particles = apply_criteria(read_particles(job.out, excluded=True), job.criteria)
     shown = particles[particles["micrograph"].isin(list(chosen["micrograph"]))].compute()
     for row in chosen.itertuples():
         found = shown[shown["micrograph"] == row.micrograph]
