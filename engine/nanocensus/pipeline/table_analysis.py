@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 
 from nanocensus.errors import InputError, TableError
+from nanocensus.measure.acceptance import REASONS
 from nanocensus.pipeline.analyse import Analysis, analyse_accepted
+from nanocensus.pipeline.criteria_words import reason_in_words
 from nanocensus.pipeline.evaluate import is_run
 from nanocensus.pipeline.onset_report import onset_content
 from nanocensus.pipeline.onset_section import OnsetsSection
@@ -199,7 +201,8 @@ def _content(title: str, analysis: Analysis, seen: pd.DataFrame, facts: Mapping[
         ignore_index=False, var_name="reason", value_name="particles"
     )
     rejected = rejected[rejected["particles"] > 0].reset_index()
-    rejected["reason"] = rejected["reason"].replace("criteria", "failed criteria before it came here")
+    words = {reason: reason_in_words(reason) for reason in REASONS}
+    rejected["reason"] = rejected["reason"].replace(words | {"criteria": "failed criteria before it came here"})
     tool = facts["table"].get("tool")
     whose = f" of {tool}" if tool else ""
     warnings = [f"The particles came as a table{whose}: their micrographs and outlines cannot be looked at here."]
