@@ -18,11 +18,15 @@ from nanocensus.pipeline.analyse import Analysis, analyse_run
 from nanocensus.pipeline.dispatch import OnProgress, Progress, silent
 from nanocensus.pipeline.evaluate import Evaluation, evaluate_job, evaluate_run, is_run, job_of_folder
 from nanocensus.pipeline.evaluation_tables import BIN_WIDTH_NM
+from nanocensus.pipeline.excess import excess_trends
 from nanocensus.pipeline.gallery import CROPS, gallery_run
 from nanocensus.pipeline.label_images import CRITERIA
 from nanocensus.pipeline.label_images import measure_labels as _measure_labels
+from nanocensus.pipeline.measuring import Measuring
 from nanocensus.pipeline.merit import LARGE_PX
+from nanocensus.pipeline.null_envelope import NullEnvelope, null_envelope
 from nanocensus.pipeline.onset_section import OnsetsSection
+from nanocensus.pipeline.pairs import PairContamination, pair_contamination
 from nanocensus.pipeline.record import RunSummary, job_of_run
 from nanocensus.pipeline.reporting import report_run
 from nanocensus.pipeline.runner import census
@@ -65,8 +69,11 @@ __all__ = [
     "Evaluation",
     "Job",
     "Manifest",
+    "Measuring",
     "Model",
+    "NullEnvelope",
     "Onsets",
+    "PairContamination",
     "Progress",
     "RunSummary",
     "SampleCriteria",
@@ -85,6 +92,7 @@ __all__ = [
     "difference",
     "estimate",
     "evaluate",
+    "excess_trends",
     "figures",
     "ingest",
     "load_model",
@@ -93,7 +101,9 @@ __all__ = [
     "measure_particles",
     "median",
     "model_names",
+    "null_envelope",
     "onsets",
+    "pair_contamination",
     "quantile",
     "ratio",
     "read_job",
