@@ -15,7 +15,7 @@ from nanocensus.measure.criteria import Criteria, SampleCriteria
 from nanocensus.measure.descriptors import measure_particles
 from nanocensus.measure.parse import parse_estimator
 from nanocensus.pipeline.analyse import Analysis, analyse_run
-from nanocensus.pipeline.dispatch import OnProgress, Progress, silent
+from nanocensus.pipeline.dispatch import OnProgress, Progress, Stopping, never, silent
 from nanocensus.pipeline.evaluate import Evaluation, evaluate_job, evaluate_run, is_run, job_of_folder
 from nanocensus.pipeline.evaluation_tables import BIN_WIDTH_NM
 from nanocensus.pipeline.excess import excess_trends
@@ -134,6 +134,8 @@ def run(
     workers: int | None = None,
     out: StrPath | None = None,
     on_progress: OnProgress = silent,
+    stopping: Stopping = never,
+    retry_failed: bool = False,
 ) -> RunSummary:
     """Do a whole job, from files to the report, going on from what is already there.
 
@@ -151,6 +153,11 @@ def run(
         Folder of the results, instead of the job's.
     on_progress : callable, optional
         Told how far each stage is.
+    stopping : callable, optional
+        Asked again and again whether to stop; the run then finishes what is in flight and raises KeyboardInterrupt. The
+        same call goes on from there.
+    retry_failed : bool
+        Whether micrographs that failed before are tried again though nothing changed.
 
     Returns
     -------
@@ -161,6 +168,8 @@ def run(
     ------
     NanocensusError
         If the job cannot be done; what was finished before is kept.
+    KeyboardInterrupt
+        If it was told to stop.
     """
     job = job if isinstance(job, Job) else parse_job(job) if isinstance(job, Mapping) else read_job(job)
     cluster = dataclasses.replace(
@@ -170,7 +179,9 @@ def run(
     )
     job = dataclasses.replace(job, cluster=cluster, out=job.out if out is None else Path(out).absolute())
     with OutputLock(job.out):
-        summary = census(job, client=client, on_progress=on_progress)
+        summary = census(job, client=client, on_progress=on_progress, stopping=stopping, retry_failed=retry_failed)
+        if stopping():
+            raise KeyboardInterrupt
         if job.scale.lattice is not None:
             check_scale(job.out, job.scale.lattice, micrographs=job.scale.micrographs, on_progress=on_progress)
         analysis = analyse_run(job)

@@ -86,7 +86,7 @@ def test_a_finished_run_does_nothing_again(copied, job_of, client):
     before = contents(copied)
     assert nc.run(job_of(copied), client).n_reused == 8
     after = contents(copied)
-    assert {name for name in after if after[name] != before.get(name)} <= {"run.json", "report.html"}
+    assert {name for name in after if after[name] != before.get(name)} <= {"run.json", "report.html", "log.jsonl"}
 
 
 def test_equal_results_make_an_equal_report(finished, job_of, client):

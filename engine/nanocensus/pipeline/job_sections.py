@@ -238,7 +238,9 @@ class ClusterSection:
     cores_per_worker: int = 1
     """Cores that one worker owns; the network uses all of them."""
     retries: int = 2
-    """How often a block is tried again after its worker was lost."""
+    """How often a micrograph whose worker was lost is tried again alone, before it counts as failed."""
+    performance_report: bool = False
+    """Whether Dask writes down what each worker did when: performance.html."""
 
     def __post_init__(self) -> None:
         """Check the numbers."""
