@@ -11,8 +11,9 @@ import xarray as xr
 
 from nanocensus.measure.acceptance import FAILED, REASONS, apply_criteria, count_rejections
 from nanocensus.pipeline.comparisons import Comparisons, compare_samples, comparison_tables
+from nanocensus.pipeline.onset_analysis import OnsetAnalysis, analyse_onsets
 from nanocensus.pipeline.onset_columns import ONSET_TABLES
-from nanocensus.pipeline.onset_results import FoundOnsets, find_onsets, onset_cells, onset_tables
+from nanocensus.pipeline.onset_sensitivity import Material
 from nanocensus.pipeline.quality import judge_run
 from nanocensus.pipeline.quality_effect import effect_of_flagged, without
 from nanocensus.pipeline.spec import Job
@@ -54,7 +55,7 @@ class Analysis:
     """How alike the particles of a micrograph are, by sample (`variance_components`)."""
     comparisons: Comparisons | None = None
     """The samples beside each other."""
-    onsets: FoundOnsets | None = None
+    onsets: OnsetAnalysis | None = None
     """Sizes at which descriptors change their course, where the job asks for them."""
 
 
@@ -101,8 +102,9 @@ def analyse_run(job: Job) -> Analysis:
         tables |= comparison_tables(compared)
         by_sample, by_size = with_scale(by_sample, scale), with_scale(by_size, scale)
         shapes = _densities(counted, counting, job, by_sample.attrs["cluster"])
-        bends = _onsets(counted, counting, job, by_sample.attrs["cluster"])
-        tables |= {} if bends is None else onset_tables(bends)
+        material = Material(without(judged, excluded), counting, job.criteria, job.weight_column, scale)
+        bends = _onsets(material, job, by_sample.attrs["cluster"])
+        tables |= {} if bends is None else bends.tables()
         analysis = Analysis(by_sample, by_size, shapes, counts, micrographs, effect, worth, compared, bends)
         for which, dataset in ((BY_SAMPLE, by_sample), (BY_SIZE, by_size)):
             binning.save(dataset, statistics_store(job.out, which))
@@ -132,11 +134,10 @@ def _densities(accepted: Particles, micrographs: pd.DataFrame, job: Job, cluster
     return {name: mode_intervals(shape, accepted, micrographs, **options) for name, shape in found.items()}
 
 
-def _onsets(accepted: Particles, micrographs: pd.DataFrame, job: Job, cluster: Cluster) -> FoundOnsets | None:
+def _onsets(material: Material, job: Job, cluster: Cluster) -> OnsetAnalysis | None:
     if job.onsets is None:
         return None
-    made = onset_cells(accepted, micrographs, job.onsets, job.weight_column)
-    return find_onsets(made, job.onsets, cluster=cluster, level=job.statistics.level, seed=job.seed)
+    return analyse_onsets(material, job.onsets, cluster=cluster, level=job.statistics.level, seed=job.seed)
 
 
 def remove_statistics(out: Path) -> None:

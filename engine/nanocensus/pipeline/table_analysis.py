@@ -23,9 +23,11 @@ from nanocensus.pipeline.analyse import (
     statistics_store,
 )
 from nanocensus.pipeline.evaluate import is_run
+from nanocensus.pipeline.onset_analysis import OnsetAnalysis, analyse_onsets
 from nanocensus.pipeline.onset_report import onset_content
-from nanocensus.pipeline.onset_results import FoundOnsets, find_onsets, onset_cells, onset_tables
 from nanocensus.pipeline.onset_section import OnsetsSection
+from nanocensus.pipeline.onset_sensitivity import Material
+from nanocensus.pipeline.onset_variants import OPTIONAL
 from nanocensus.pipeline.record import RECORD
 from nanocensus.pipeline.reporting import REPORT
 from nanocensus.provenance import versions
@@ -118,7 +120,7 @@ def analyse_table(
     usable = _usable(frame, needed)
     remove_statistics(out)  # those of an earlier table would stand beside counts that deny them
     remove_comparisons(out)
-    found: FoundOnsets | None = None
+    found: OnsetAnalysis | None = None
     datasets: dict[str, xr.Dataset] = {}
     shapes: dict[str, xr.Dataset] = {}
     scale = _scale(seen, needed)
@@ -132,14 +134,15 @@ def analyse_table(
             datasets[BY_SIZE] = estimate(made, asked, cluster=cluster, level=level)
         shapes = {name: densities(usable, name, weight=weight, scale=scale) for name in shown}
         if onsets is not None:
-            fine = onset_cells(usable, known, onsets, weight, scale)
-            found = find_onsets(fine, onsets, cluster=datasets[BY_SAMPLE].attrs["cluster"], level=level, seed=0)
+            material = Material(_usable(frame, needed, OPTIONAL), known, None, weight, {})
+            unit = datasets[BY_SAMPLE].attrs["cluster"]
+            found = analyse_onsets(material, onsets, cluster=unit, level=level, seed=0)
     unjudged = pd.DataFrame()  # a table says nothing of its micrographs' quality
     analysis = Analysis(datasets.get(BY_SAMPLE), datasets.get(BY_SIZE), shapes, counts, known, unjudged, onsets=found)
     for which, dataset in datasets.items():
         binning.save(dataset, statistics_store(out, which))
     tables = {"counts": counts} | {which: binning.to_table(dataset) for which, dataset in datasets.items()}
-    tables |= {} if found is None else onset_tables(found)
+    tables |= {} if found is None else found.tables()
     for name, rows in tables.items():
         commit_bytes(out / TABLES_FOLDER / f"{name}.csv", rows.to_csv(index=False).encode())
     facts = {"versions": versions(), "table": dict(table.facts), "descriptors": shown, "weight": weight, "scale": scale,
@@ -259,9 +262,10 @@ def _together(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return add_rows([part[whole] for part in parts], _KEYS).merge(highest, on=list(_KEYS))
 
 
-def _usable(frame: Particles, needed: Sequence[str]) -> Particles:
-    """Leave out, lazily, what `_look` counted as not accepted."""
-    wanted = [*_KEYS, *needed, *([FAILED] if FAILED in frame.columns else [])]
+def _usable(frame: Particles, needed: Sequence[str], more: Sequence[str] = ()) -> Particles:
+    """Leave out, lazily, what `_look` counted as not accepted; of more columns those that there are come along."""
+    held = [name for name in (FAILED, *more) if name in frame.columns]
+    wanted = list(dict.fromkeys([*_KEYS, *needed, *held]))
     if isinstance(frame, pd.DataFrame):
         return _keep(frame[wanted], needed)
     kept: Particles = frame[wanted].map_partitions(_keep, list(needed), meta=frame._meta[wanted])
