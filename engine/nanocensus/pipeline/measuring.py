@@ -119,11 +119,12 @@ def measure_groups(groups: Sequence[Sequence[Planted]], measuring: Measuring, rn
             noise_grain_px=measuring.noise_grain_px,
             rng=rng,
         )
-        parts.append(_regions(sheet, chosen.tolist(), measuring))
+        parts.append(regions_of(sheet, chosen.tolist(), measuring))
     return pd.concat(parts, ignore_index=True).sort_values("group", kind="stable", ignore_index=True)
 
 
-def _regions(sheet: Sheet, numbers: Sequence[int], measuring: Measuring) -> pd.DataFrame:
+def regions_of(sheet: Sheet, numbers: Sequence[int], measuring: Measuring) -> pd.DataFrame:
+    """Measure a sheet: the rows of `measure_groups`, its groups known by these numbers."""
     found = measure(
         sheet.probability,
         pixel_size_nm=measuring.pixel_size_nm,

@@ -1,8 +1,8 @@
 """Pairs of particles that touch or overlap, are measured as one and meet the criteria: how many there are, and what they do.
 
-Pairs of small particles look like large concave ones. Most are rejected for their shape, and these tell how many there are:
-pairs are drawn from the data's own sizes, measured as the data were, and laid over what was rejected. What random placement
-at the data's density would give stands beside it: particles may keep apart, or cling together.
+Pairs of small particles look like large concave ones. Those rejected for their shape tell how many there are: clusters of the
+data's own sizes are placed at random at the data's own density, measured as the data were, and laid over what was rejected. Random
+placement alone would not do: particles keep apart, or cling together.
 """
 
 import math

@@ -6,6 +6,7 @@ Show them in a notebook after ``holoviews.extension("bokeh")``, or save them wit
 from nanocensus.show.across_figures import cv_across_samples
 from nanocensus.show.criterion_figures import criterion
 from nanocensus.show.distribution_figures import histogram, violins
+from nanocensus.show.envelope_figures import null_envelope
 from nanocensus.show.micrograph_figures import micrograph
 from nanocensus.show.onset_figures import onset
 from nanocensus.show.sampling_figures import data_size, group_scatter
@@ -21,6 +22,7 @@ __all__ = [
     "group_scatter",
     "histogram",
     "micrograph",
+    "null_envelope",
     "onset",
     "rejections",
     "sample_styles",
