@@ -18,6 +18,7 @@ from nanocensus.pipeline.dispatch import OnProgress, Progress, silent
 from nanocensus.pipeline.evaluate import Evaluation, evaluate_job, evaluate_run, is_run, job_of_folder
 from nanocensus.pipeline.evaluation_tables import BIN_WIDTH_NM
 from nanocensus.pipeline.gallery import CROPS, gallery_run
+from nanocensus.pipeline.mean_shapes import mean_shapes
 from nanocensus.pipeline.merit import LARGE_PX
 from nanocensus.pipeline.record import RunSummary, job_of_run
 from nanocensus.pipeline.reporting import report_run
@@ -82,6 +83,7 @@ __all__ = [
     "ingest",
     "load_model",
     "mean",
+    "mean_shapes",
     "measure_particles",
     "median",
     "model_names",

@@ -32,6 +32,7 @@ MODULES = [
     "onset_fit",
     "onset_intervals",
     "onset_readings",
+    "shape_indices",
 ]
 
 

@@ -13,6 +13,7 @@ from nanocensus.measure.acceptance import FAILED, REASONS, apply_criteria, count
 from nanocensus.pipeline.comparisons import Comparisons, compare_samples, comparison_tables
 from nanocensus.pipeline.quality import judge_run
 from nanocensus.pipeline.quality_effect import effect_of_flagged, without
+from nanocensus.pipeline.shape_results import save_shapes, shapes_of_run
 from nanocensus.pipeline.spec import Job
 from nanocensus.statistics import binning
 from nanocensus.statistics.cells import cells
@@ -52,6 +53,8 @@ class Analysis:
     """How alike the particles of a micrograph are, by sample (`variance_components`)."""
     comparisons: Comparisons | None = None
     """The samples beside each other."""
+    shapes: xr.Dataset | None = None
+    """Mean outlines by sample and size (`nc.mean_shapes`), where outlines are kept."""
 
 
 def statistics_store(out: Path, which: str) -> Path:
@@ -89,6 +92,7 @@ def analyse_run(job: Job) -> Analysis:
     if not int(counts["accepted"].sum()):
         analysis = Analysis(None, None, {}, counts, micrographs, effect)
         remove_statistics(job.out)  # those of an earlier run would stand beside counts that deny them
+        save_shapes(None, job, STATISTICS_STORE, TABLES_FOLDER)
     else:
         counted, counting = without(accepted, excluded), without(micrographs, excluded)
         scale = relative_uncertainties(counting)
@@ -97,7 +101,10 @@ def analyse_run(job: Job) -> Analysis:
         tables |= comparison_tables(compared)
         by_sample, by_size = with_scale(by_sample, scale), with_scale(by_size, scale)
         shapes = _densities(counted, counting, job, by_sample.attrs["cluster"])
-        analysis = Analysis(by_sample, by_size, shapes, counts, micrographs, effect, worth, compared)
+        outlines, of_outlines = shapes_of_run(judged, counting, job, by_sample.attrs["cluster"])
+        tables |= of_outlines
+        analysis = Analysis(by_sample, by_size, shapes, counts, micrographs, effect, worth, compared, outlines)
+        save_shapes(outlines, job, STATISTICS_STORE, TABLES_FOLDER)
         for which, dataset in ((BY_SAMPLE, by_sample), (BY_SIZE, by_size)):
             binning.save(dataset, statistics_store(job.out, which))
             tables[which] = binning.to_table(dataset)

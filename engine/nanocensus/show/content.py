@@ -92,6 +92,8 @@ class ReportContent:
     """`statistics.size_distribution`, whose log-normal fit is drawn over the histogram of its column."""
     across: xr.Dataset | None = None
     """`statistics.cv_across_samples` by size bin."""
+    shapes: xr.Dataset | None = None
+    """Mean outlines by sample and size (`nc.mean_shapes`)."""
     pictures: Sequence[Picture] = ()
     """The micrographs to show."""
     quality: Sequence[ReportTable] = ()
