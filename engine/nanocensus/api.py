@@ -22,6 +22,7 @@ from nanocensus.pipeline.excess import excess_trends
 from nanocensus.pipeline.gallery import CROPS, gallery_run
 from nanocensus.pipeline.label_images import CRITERIA
 from nanocensus.pipeline.label_images import measure_labels as _measure_labels
+from nanocensus.pipeline.mean_shapes import mean_shapes
 from nanocensus.pipeline.measuring import Measuring
 from nanocensus.pipeline.merit import LARGE_PX
 from nanocensus.pipeline.null_envelope import NullEnvelope, null_envelope
@@ -97,6 +98,7 @@ __all__ = [
     "ingest",
     "load_model",
     "mean",
+    "mean_shapes",
     "measure_labels",
     "measure_particles",
     "median",

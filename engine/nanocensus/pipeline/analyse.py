@@ -18,6 +18,7 @@ from nanocensus.pipeline.onset_sensitivity import Material
 from nanocensus.pipeline.quality import judge_run
 from nanocensus.pipeline.quality_effect import effect_of_flagged, without
 from nanocensus.pipeline.question import Question, question_of
+from nanocensus.pipeline.shape_results import MEAN_OUTLINES, MEAN_SHAPES, save_shapes, shapes_of_run
 from nanocensus.pipeline.spec import Job
 from nanocensus.statistics import binning
 from nanocensus.statistics.cells import Cells, cells
@@ -33,7 +34,8 @@ from nanocensus.store.commit import commit_bytes
 from nanocensus.store.tables import read_particles
 
 BY_SAMPLE, BY_SIZE, QUALITY_EFFECT = "by_sample", "by_size", "quality_effect"
-_COMPARED = ("size_distribution", "lognormal_fit", "contrasts", "across_samples", *ONSET_TABLES)
+_COMPARED = ("size_distribution", "lognormal_fit", "contrasts", "across_samples", *ONSET_TABLES, MEAN_SHAPES,
+             MEAN_OUTLINES)  # fmt: skip
 TABLES_FOLDER, STATISTICS_STORE, CELLS_STORE = "tables", "statistics.zarr", "cells.zarr"
 
 
@@ -58,6 +60,8 @@ class Analysis:
     """The samples beside each other."""
     onsets: OnsetAnalysis | None = None
     """Sizes at which descriptors change their course, where the job asks for them."""
+    shapes: xr.Dataset | None = None
+    """Mean outlines by sample and size (`nc.mean_shapes`), where outlines are kept."""
 
 
 def statistics_store(out: Path, which: str) -> Path:
@@ -88,7 +92,14 @@ def analyse_run(job: Job) -> Analysis:
     excluded = list(micrographs.loc[micrographs["excluded"], "micrograph"])
     judged = apply_criteria(read_particles(job.out, excluded=True), job.criteria)
     counts = _counts(judged, micrographs["sample"].unique(), excluded)
-    return analyse_judged(judged, micrographs, counts, question_of(job), job.out)
+    analysis = analyse_judged(judged, micrographs, counts, question_of(job), job.out)
+    if analysis.by_sample is None or not job.measure.outlines:
+        return analysis
+    counting = without(micrographs, micrographs[micrographs["excluded"]])
+    shapes = shapes_of_run(judged, counting, job, analysis.by_sample.attrs["cluster"])
+    if shapes is not None:
+        save_shapes(shapes, statistics_store(job.out, MEAN_SHAPES), job.out / TABLES_FOLDER)
+    return dataclasses.replace(analysis, shapes=shapes)
 
 
 def analyse_judged(

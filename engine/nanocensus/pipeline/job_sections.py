@@ -134,7 +134,7 @@ class MeasureSection:
     """Whether touching particles are split at their necks, which are looked for in the distance from the edge or in the
     probability; the column parent_label then says from what."""
     outlines: bool = False
-    """Whether r(theta) of every particle is kept, in outlines/."""
+    """Whether r(theta) of every particle is kept, in outlines/, and mean shapes are reported."""
     labelling: Literal["auto", "host", "cucim"] = "auto"
     """Who labels the particles where there is a GPU: the cores beside it, or cuCIM on it; the cores if "auto", which is
     the faster way."""

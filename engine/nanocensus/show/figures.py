@@ -10,6 +10,7 @@ from nanocensus.show.envelope_figures import null_envelope
 from nanocensus.show.micrograph_figures import micrograph
 from nanocensus.show.onset_figures import onset
 from nanocensus.show.sampling_figures import data_size, group_scatter
+from nanocensus.show.shape_figures import mean_shapes
 from nanocensus.show.size_figures import size_resolved
 from nanocensus.show.tally_figures import agreement, rejections
 from nanocensus.show.theme import sample_styles
@@ -21,6 +22,7 @@ __all__ = [
     "data_size",
     "group_scatter",
     "histogram",
+    "mean_shapes",
     "micrograph",
     "null_envelope",
     "onset",
