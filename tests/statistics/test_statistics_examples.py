@@ -34,6 +34,11 @@ MODULES = [
     "onset_readings",
     "power_models",
     "synthesis_fit",
+    "energy",
+    "modality",
+    "nested_variance",
+    "spread",
+    "representatives",
 ]
 
 
