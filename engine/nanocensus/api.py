@@ -13,18 +13,23 @@ from nanocensus.errors import InputError
 from nanocensus.measure.acceptance import apply_criteria, decode_failed
 from nanocensus.measure.criteria import Criteria, SampleCriteria
 from nanocensus.measure.descriptors import measure_particles
+from nanocensus.measure.parse import parse_estimator
 from nanocensus.pipeline.analyse import Analysis, analyse_run
 from nanocensus.pipeline.dispatch import OnProgress, Progress, silent
 from nanocensus.pipeline.evaluate import Evaluation, evaluate_job, evaluate_run, is_run, job_of_folder
 from nanocensus.pipeline.evaluation_tables import BIN_WIDTH_NM
 from nanocensus.pipeline.gallery import CROPS, gallery_run
+from nanocensus.pipeline.label_images import CRITERIA
+from nanocensus.pipeline.label_images import measure_labels as _measure_labels
 from nanocensus.pipeline.merit import LARGE_PX
+from nanocensus.pipeline.onset_section import OnsetsSection
 from nanocensus.pipeline.record import RunSummary, job_of_run
 from nanocensus.pipeline.reporting import report_run
 from nanocensus.pipeline.runner import census
 from nanocensus.pipeline.scale import check_scale
 from nanocensus.pipeline.spec import Job, model_path, parse_job, read_job
 from nanocensus.pipeline.table_analysis import analyse_table
+from nanocensus.sections import parse_section
 from nanocensus.segment.weights import Model, load_model, model_names
 from nanocensus.show import figures
 from nanocensus.statistics.across import cv_across_samples
@@ -91,6 +96,7 @@ __all__ = [
     "ingest",
     "load_model",
     "mean",
+    "measure_labels",
     "measure_particles",
     "median",
     "modality",
@@ -279,6 +285,60 @@ def read_particle_table(
     ).frame  # fmt: skip
 
 
+def measure_labels(
+    labels: StrPath,
+    *,
+    images: StrPath | None = None,
+    pixel_size_nm: float | None = None,
+    sample: str | None = None,
+    pattern: str | None = None,
+    table: StrPath | None = None,
+    estimator: str = "outline",
+    criteria: Criteria = CRITERIA,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Measure the particles of a folder of label images that another tool made; `analyse_particles` takes both results.
+
+    Parameters
+    ----------
+    labels : path
+        Folder of PNG, TIFF or .npy files of whole numbers: 0 is background and each value a particle, touching or not. A
+        file with one value besides 0 is a mask, whose connected regions are the particles. Beside micrographs also what a
+        `mask` may be: outlines of ImageJ and napari, OME-NGFF labels.
+    images : path, optional
+        Folder of their micrographs: of each there has to be a label image of the same place, stem and shape. Without it the
+        label images say themselves which micrographs there are.
+    pixel_size_nm : float, optional
+        Side of a pixel, nm; goes before what the files say.
+    sample : str, optional
+        The sample of all; otherwise as `ingest` finds it.
+    pattern, table
+        See `ingest`.
+    estimator : {"outline", "paper", "crofton"}
+        See `measure_particles`; outlines are those of the labels, smoothed by 1 px.
+    criteria : Criteria
+        What particles have to be to count.
+
+    Returns
+    -------
+    particles : pandas.DataFrame
+        The columns of `schema.PARTICLES` and `failed_criteria`; particles are numbered by their first pixels, row by row.
+    micrographs : pandas.DataFrame
+        One row a micrograph, those without particles too.
+
+    Raises
+    ------
+    ImageError
+        If a label image is missing, cannot be read, or is of another shape or kind.
+    CalibrationError
+        If nobody says how large a pixel is.
+    """
+    return _measure_labels(
+        Path(labels), images=None if images is None else Path(images), pixel_size_nm=pixel_size_nm, sample=sample,
+        pattern=pattern, table=None if table is None else Path(table), estimator=parse_estimator(estimator),
+        criteria=criteria,
+    )  # fmt: skip
+
+
 def analyse_particles(
     particles: Particles,
     micrographs: StrPath | pd.DataFrame | None = None,
@@ -288,6 +348,7 @@ def analyse_particles(
     bins: SizeBins | None = None,
     cluster: Cluster = "group",
     level: float = 0.95,
+    onsets: Mapping[str, Any] | None = None,
 ) -> Analysis:
     """Compute and save the statistics of any particles: tables/*.csv, statistics.zarr, cells.zarr and report.html.
 
@@ -306,6 +367,8 @@ def analyse_particles(
         0.2 nm wide if absent.
     cluster, level
         See `estimate`.
+    onsets : mapping, optional
+        Onset sizes to seek, as `[onsets]` of a job file says it: {"descriptors": {"circularity": {"between_nm": [2.6, 7.6]}}}.
 
     Returns
     -------
@@ -313,14 +376,18 @@ def analyse_particles(
 
     Raises
     ------
+    JobError
+        If `onsets` makes no sense.
     TableError, StatisticsError
         If there are no particles, one is there twice, or the columns cannot be counted.
     """
+    sought = None if onsets is None else parse_section(OnsetsSection, onsets, section="onsets")
     table = ParticleTable(particles, pd.DataFrame(columns=["sample", "micrograph"]), {"files": "a DataFrame"})
     with OutputLock(Path(out)):
         return analyse_table(
-            table, _micrograph_table(micrographs), out=Path(out), of=of, bins=bins, cluster=cluster, level=level
-        )
+            table, _micrograph_table(micrographs), out=Path(out), of=of, bins=bins, cluster=cluster, level=level,
+            onsets=sought,
+        )  # fmt: skip
 
 
 def _micrograph_table(given: StrPath | pd.DataFrame | None) -> pd.DataFrame | None:

@@ -20,6 +20,8 @@ from nanocensus.errors import InputError, NanocensusError
 from nanocensus.terminal import error_console, out_console, progress_bars, say
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from nanocensus.pipeline.record import RunSummary
 
 app = typer.Typer(
@@ -240,6 +242,36 @@ def scale(
 
 
 @app.command()
+def measure(
+    labels: Annotated[Path, typer.Argument(help="A folder of label images (0 is background, each value a particle).")],
+    out: Annotated[Path, typer.Option(help="Folder of the results.")],
+    images: Annotated[
+        Path | None, typer.Option(help="Folder of their micrographs, of equal names: shapes are checked by them.")
+    ] = None,
+    pixel_size_nm: Annotated[float | None, typer.Option(help="Side of a pixel, nm, if the files do not say.")] = None,
+    sample: Annotated[
+        str | None, typer.Option(help="The sample of all; else the first folders are the samples.")
+    ] = None,
+    pattern: Annotated[str | None, typer.Option(help='Where names are in the paths: "{sample}/{group}_*.tif".')] = None,
+    table: Annotated[Path | None, typer.Option(help="A samples.csv or micrographs.csv, as for a job.")] = None,
+    estimator: Annotated[str, typer.Option(help="outline, paper or crofton.")] = "outline",
+    criteria: Annotated[Path | None, typer.Option(help="A TOML file with [criteria], such as a job.")] = None,
+    of: Annotated[list[str] | None, typer.Option(help="A column to analyse; may be repeated.")] = None,
+    bin_width_nm: Annotated[float, typer.Option(help="Width of the size bins, nm.")] = 0.2,
+) -> None:
+    """Measure the particles of label images that another tool made, and analyse them."""
+    from nanocensus.measure.parse import parse_estimator
+    from nanocensus.pipeline.label_images import CRITERIA, analyse_labels, read_criteria
+
+    found = analyse_labels(
+        labels, out=out, of=of or (), bin_width_nm=bin_width_nm, images=images, pixel_size_nm=pixel_size_nm, sample=sample,
+        pattern=pattern, table=table, estimator=parse_estimator(estimator),
+        criteria=CRITERIA if criteria is None else read_criteria(criteria),
+    )  # fmt: skip
+    _say_counts(found.counts, out)
+
+
+@app.command()
 def analyse(
     what: Annotated[str, typer.Argument(help="The results of a run; or a table of particles: a file, folder or glob.")],
     out: Annotated[Path | None, typer.Option(help="Folder of the results, of a table.")] = None,
@@ -260,9 +292,17 @@ def analyse(
     ] = None,
     of: Annotated[list[str] | None, typer.Option(help="A column to analyse; may be repeated.")] = None,
     bin_width_nm: Annotated[float, typer.Option(help="Width of the size bins, nm.")] = 0.2,
+    onset: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Of a table: a descriptor and the sizes between which its onset is sought, "
+            "circularity=2.6:7.6; may be repeated."
+        ),
+    ] = None,
 ) -> None:
     """Compute the statistics of a finished run again, or those of a table that another tool wrote."""
     from nanocensus import api
+    from nanocensus.pipeline.onset_section import ranges_of
     from nanocensus.pipeline.table_analysis import analyse_file, pairs_of
 
     if out is None and Path(what).is_file():
@@ -275,9 +315,13 @@ def analyse(
         return
     found = analyse_file(
         what, micrographs, out=out, of=of or (), bin_width_nm=bin_width_nm, tool=tool, unit=unit, sample=sample,
-        columns=pairs_of(columns), pixel_size_nm=pixel_size_nm, pattern=pattern,
+        columns=pairs_of(columns), pixel_size_nm=pixel_size_nm, pattern=pattern, onsets=ranges_of(onset or []),
     )  # fmt: skip
-    for row in found.counts.to_dict("records"):
+    _say_counts(found.counts, out)
+
+
+def _say_counts(counts: "pd.DataFrame", out: Path) -> None:
+    for row in counts.to_dict("records"):
         left = [f"{number:,} {reason}" for reason, number in row.items() if reason not in ("sample", "detected", "accepted")
                 and number]  # fmt: skip
         say(f"{row['accepted']:,} of {row['detected']:,} particles{' (left out: ' if left else ''}"

@@ -62,6 +62,17 @@ def test_the_record_of_a_job_is_the_job():
         ('out = "r"\n[simulate]\nmicrographs = 0\n', "at least 1"),
         ('out = "r"\n[input]\nfolder = "x"\n[cluster]\nworkers = 0\n', "at least 1"),
         ('out = "r"\n[simulate]\n[simulate.micrograph]\ncontrast = 7\n', "contrast"),
+        ('out = "r"\n[simulate]\n[onsets]\n', "the key 'descriptors'"),
+        ('out = "r"\n[simulate]\n[onsets.descriptors]\n', "got none"),
+        ('out = "r"\n[simulate]\n[onsets.descriptors.circularity]\n', "the key 'between_nm'"),
+        ('out = "r"\n[simulate]\n[onsets.descriptors.circularity]\nbetween_nm = [4.0, 4.3]\n', "nm apart"),
+        ('out = "r"\n[simulate]\n[onsets.descriptors.circularity]\nbetween_nm = [2.6, 5, 7.6]\n', "two edge lengths"),
+        ('out = "r"\n[simulate]\n[onsets.descriptors.roundnes]\nbetween_nm = [2.6, 7.6]\n', "got roundnes"),
+        ('out = "r"\n[simulate]\n[onsets.descriptors.edge_length_nm]\nbetween_nm = [2.6, 7.6]\n', "of shape"),
+        (
+            'out = "r"\n[simulate]\n[onsets]\nreplicates = 9\n[onsets.descriptors.solidity]\nbetween_nm = [2.6, 7.6]\n',
+            "99",
+        ),
     ],
 )
 def test_a_mistake_is_answered_with_what_was_expected(tmp_path, text, words):

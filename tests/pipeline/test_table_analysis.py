@@ -152,7 +152,7 @@ def test_no_rows_are_refused_and_no_accepted_ones_are_said(tmp_path):
     made = nc.analyse_particles(draw().assign(failed_criteria=4), out=tmp_path)
     assert made.by_sample is None
     assert made.counts["accepted"].sum() == 0
-    assert made.counts["criteria"].sum() == 300
+    assert made.counts["area_too_small"].sum() == 300
     assert "there are no statistics" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 

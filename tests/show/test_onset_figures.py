@@ -11,7 +11,7 @@ def told(samples, joint=True):
     rows = [{"sample": name, "estimate_nm": 4.2, "lower_nm": 4.0, "upper_nm": 4.4} for name in samples]
     all_of_them = {"estimate_nm": 4.3, "lower_nm": 4.1, "upper_nm": 4.5} if joint else {"lower_nm": np.nan}
     rows += [{"sample": "all samples", **all_of_them}, {"sample": "paper's reading", "estimate_nm": 3.3}]
-    return pd.DataFrame(rows).assign(bend="onset", descriptor="circularity")
+    return pd.DataFrame(rows).assign(bend="onset", descriptor="circularity", excess=False)
 
 
 def drawn(samples):
@@ -45,3 +45,9 @@ def test_another_bend_draws_none_of_this_one():
     made = figures.onset(told("AB"), drawn("AB"), bend="saturation")
     assert bands(made) == []
     hv.render(made, backend="bokeh")
+
+
+def test_the_axis_says_that_means_are_an_excess():
+    assert figures.onset(told("AB"), drawn("AB")).opts.get("plot", "bokeh").kwargs["ylabel"] == "mean circularity"
+    excess = figures.onset(told("AB").assign(excess=True), drawn("AB"))
+    assert excess.opts.get("plot", "bokeh").kwargs["ylabel"] == "mean excess of circularity"

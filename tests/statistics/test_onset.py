@@ -244,3 +244,55 @@ def test_ranges_and_cells_that_make_no_sense_are_refused(population):
         onsets(wide, between_nm=RANGE)
     with pytest.raises(StatisticsError, match="replicates"):
         onsets(wide, between_nm=RANGE, replicates=3)
+
+
+def curve(rows, course):
+    """The particles with a descriptor that follows a course of size, and noise."""
+    noise = 0.02 * np.random.default_rng(6).standard_normal(len(rows))
+    return rows.assign(circularity=(course(rows["edge_length_nm"].to_numpy()) + noise).clip(0, 2))
+
+
+def test_a_bend_that_constant_shapes_show_too_is_none_of_the_excess(population):
+    size = np.arange(2.0, 8.05, 0.1)
+    rows = curve(population.particles, kink(4.6))
+    raw = onsets(rows, population.micrographs, between_nm=RANGE, replicates=199)
+    assert 4.4 < row(raw, JOINT)["estimate_nm"] < 4.8
+    assert not raw.table["excess"].any()
+    envelope = pd.DataFrame({"size_nm": size, "value": kink(4.6)(size)})
+    made = onsets(rows, population.micrographs, between_nm=RANGE, replicates=199, baseline=envelope)
+    assert np.isnan(numbers(made)).all()
+    assert made.sentences[0].startswith("onset of the excess of circularity over a constant shape's, all samples: none")
+    paper = made.table["sample"].str.startswith("paper's")
+    assert made.table["excess"].tolist() == (~paper).tolist()
+    pd.testing.assert_frame_equal(made.table[paper], raw.table[paper])  # the paper reads the means as they are
+    # The mean of a bin loses the baseline at the bin's mean size.
+    np.testing.assert_allclose(
+        made.curves["mean"], raw.curves["mean"] - np.interp(raw.curves["size_nm"], size, envelope["value"])
+    )
+
+
+def test_a_bend_that_constant_shapes_hide_is_found_in_the_excess(population):
+    size = np.arange(2.0, 8.05, 0.1)
+    rows = curve(population.particles, lambda x: kink(4.6)(x) + kink(6.0)(x) - kink(3.6)(x))
+    envelope = pd.DataFrame({"size_nm": size, "value": kink(6.0)(size) - kink(3.6)(size)})
+    made = onsets(rows, population.micrographs, between_nm=RANGE, replicates=199, baseline=envelope)
+    assert row(made, JOINT)["lower_nm"] < 4.6 < row(made, JOINT)["upper_nm"]
+
+
+@pytest.mark.parametrize(
+    ("size", "value", "words"),
+    [
+        ([3.0, 9.0], [0.9, 0.8], "one from 3 to 9 nm"),
+        ([2.0, 7.0], [0.9, 0.8], "one from 2 to 7 nm"),
+        ([2.0, 9.0, 8.0], [0.9, 0.8, 0.8], "sizes increasing"),
+        ([2.0, 9.0], [0.9, np.nan], "rows of numbers"),
+    ],
+)
+def test_a_baseline_that_does_not_cover_the_range_is_refused(population, size, value, words):
+    with pytest.raises(StatisticsError, match=words):
+        onsets(population.particles, between_nm=RANGE, baseline=pd.DataFrame({"size_nm": size, "value": value}))
+
+
+def test_a_baseline_without_its_columns_is_refused(population):
+    with pytest.raises(StatisticsError, match="none named value"):
+        onsets(population.particles, between_nm=RANGE, baseline=pd.DataFrame({"size_nm": [2.0, 9.0]}))

@@ -29,6 +29,7 @@ MODULES = [
     "sampling_study",
     "sampling_plan",
     "planner",
+    "onset_baseline",
     "onset_fit",
     "onset_intervals",
     "onset_readings",

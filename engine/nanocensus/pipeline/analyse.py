@@ -12,6 +12,8 @@ import xarray as xr
 
 from nanocensus.measure.acceptance import FAILED, REASONS, apply_criteria, count_rejections
 from nanocensus.pipeline.comparisons import Comparisons, compare_samples, comparison_tables
+from nanocensus.pipeline.onset_columns import ONSET_TABLES
+from nanocensus.pipeline.onset_results import FoundOnsets, find_onsets, onset_cells, onset_tables
 from nanocensus.pipeline.quality import judge_run
 from nanocensus.pipeline.quality_effect import effect_of_flagged, without
 from nanocensus.pipeline.question import Question, question_of
@@ -30,7 +32,7 @@ from nanocensus.store.commit import commit_bytes
 from nanocensus.store.tables import read_particles
 
 BY_SAMPLE, BY_SIZE, QUALITY_EFFECT = "by_sample", "by_size", "quality_effect"
-_COMPARED = ("size_distribution", "lognormal_fit", "contrasts", "across_samples")
+_COMPARED = ("size_distribution", "lognormal_fit", "contrasts", "across_samples", *ONSET_TABLES)
 TABLES_FOLDER, STATISTICS_STORE, CELLS_STORE = "tables", "statistics.zarr", "cells.zarr"
 
 
@@ -53,6 +55,8 @@ class Analysis:
     """How alike the particles of a micrograph are, by sample (`variance_components`)."""
     comparisons: Comparisons | None = None
     """The samples beside each other."""
+    onsets: FoundOnsets | None = None
+    """Sizes at which descriptors change their course, where the job asks for them."""
 
 
 def statistics_store(out: Path, which: str) -> Path:
@@ -81,7 +85,7 @@ def analyse_run(job: Job) -> Analysis:
     """
     micrographs = judge_run(job.out, job.quality)
     excluded = list(micrographs.loc[micrographs["excluded"], "micrograph"])
-    judged = apply_criteria(read_particles(job.out), job.criteria)
+    judged = apply_criteria(read_particles(job.out, excluded=True), job.criteria)
     counts = _counts(judged, micrographs["sample"].unique(), excluded)
     return analyse_accepted(judged[judged[FAILED] == 0], micrographs, counts, question_of(job), job.out)
 
@@ -117,9 +121,10 @@ def analyse_accepted(
         made = _cells(counted, counting, asked)
         by_sample, by_size, worth = _statistics(made, asked)
         compared = compare_samples(counted, counting, asked, by_sample, by_size)
-        shapes = _densities(counted, counting, dataclasses.replace(asked, cluster=by_sample.attrs["cluster"]))
+        settled = dataclasses.replace(asked, cluster=by_sample.attrs["cluster"])
+        shapes, bends = _densities(counted, counting, settled), _onsets(counted, counting, settled)
         scaled = _with_scale(by_sample, counting), _with_scale(by_size, counting)
-        analysis = Analysis(*scaled, shapes, counts, micrographs, effect, worth, compared)
+        analysis = Analysis(*scaled, shapes, counts, micrographs, effect, worth, compared, bends)
     _remove_statistics(out)  # what is no longer there would stand beside counts that deny it
     if made is not None:
         made.save(out / CELLS_STORE)
@@ -154,10 +159,19 @@ def _densities(accepted: Particles, micrographs: pd.DataFrame, asked: Question) 
     return {name: mode_intervals(shape, accepted, micrographs, **options) for name, shape in found.items()}
 
 
+def _onsets(accepted: Particles, micrographs: pd.DataFrame, asked: Question) -> FoundOnsets | None:
+    if asked.onsets is None:
+        return None
+    made = onset_cells(accepted, micrographs, asked.onsets, asked.weight, asked.scale)
+    return find_onsets(made, asked.onsets, cluster=asked.cluster, level=asked.level, seed=asked.seed)
+
+
 def _save(analysis: Analysis, out: Path) -> None:
     tables = {"counts": analysis.counts, QUALITY_EFFECT: analysis.quality_effect}
     if analysis.comparisons is not None:
         tables |= comparison_tables(analysis.comparisons)
+    if analysis.onsets is not None:
+        tables |= onset_tables(analysis.onsets)
     for which, dataset in ((BY_SAMPLE, analysis.by_sample), (BY_SIZE, analysis.by_size)):
         if dataset is not None:
             binning.save(dataset, statistics_store(out, which))

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from nanocensus.pipeline.evaluation_columns import EVALUATION_TABLES
 from nanocensus.pipeline.merit import LARGE_PX, figures_of_merit
+from nanocensus.pipeline.onset_columns import ONSET_TABLES
 from nanocensus.schema import Column, Table
 
 _HEAD = """# Every column of every table
@@ -18,6 +19,12 @@ _EVALUATION_HEAD = """# Every column of the tables of an evaluation
 Written by `nanocensus schema`; do not edit it by hand. `nanocensus evaluate` writes these tables beside `evaluation.html` and
 `evaluation.json` (what made them); `nc.evaluate` gives them as DataFrames. [How to evaluate a
 network](../how-to/evaluate-a-network.md) says what they are good for. Units: px, nm, 1 (a ratio).
+"""
+
+_ONSET_HEAD = """# Every column of the tables of onset sizes
+
+Written by `nanocensus schema`; do not edit it by hand. A run whose job has a section [`[onsets]`](job.md#onsets) writes these
+tables. [Onset sizes](../explanation/onsets.md) says how they are found. Units: nm, 1 (a ratio).
 """
 
 _FIGURES_HEAD = """## Figures of merit
@@ -71,6 +78,22 @@ def evaluation_markdown() -> str:
     figures = [f"| `{figure.name}` | {figure.unit} | {figure.meaning} |" for figure in figures_of_merit("nm", LARGE_PX)]
     sections = [_section(table) for table in EVALUATION_TABLES.values()]
     return "\n".join([_EVALUATION_HEAD, *sections, _FIGURES_HEAD, *figures, _CALIBRATION_ROW, ""])
+
+
+def onset_markdown() -> str:
+    """Write the page of the tables of onset sizes.
+
+    Returns
+    -------
+    str
+        Markdown, one newline at the end.
+
+    Examples
+    --------
+    >>> "| `estimate_nm` | float64 | nm |" in onset_markdown()
+    True
+    """
+    return "\n".join([_ONSET_HEAD, *(_section(table) for table in ONSET_TABLES.values())])
 
 
 def _section(table: Table) -> str:

@@ -115,6 +115,9 @@ def job_text(name: str, found: Survey) -> str:
         "[criteria]                      # which particles count; `nanocensus criteria results` shows both sides of a bound",
         "# min_area_nm2 = 1.0",
         "# min_solidity = 0.9",
+        "",
+        "# [onsets.descriptors.circularity]   # the size from which on a descriptor changes its course (docs/explanation/onsets.md)",
+        "# between_nm = [2.6, 7.6]       # sizes between which one bend is sought; choose them before you look at the result",
     ]
     if any(each.group for each in found.files):
         said += [

@@ -275,7 +275,7 @@ class StatisticsSection:
             raise JobError("size bins", expected="one rule", got=" and ".join(rules), remedy="Keep one of them.")
         if not 0.5 <= self.level < 1.0:
             raise JobError("level", expected="0.5 or more, below 1", got=f"{self.level:g}", remedy="Try 0.95.")
-        _check_descriptors(self.descriptors)
+        check_descriptors(self.descriptors)
         self.bins()
 
     def bins(self) -> SizeBins:
@@ -315,7 +315,7 @@ _KNOWN_IN_RUNS = ("mean_probability", "min_probability", "extent")
 """Columns that may be null in a table, but not in what a run measures on its own maps."""
 
 
-def _check_descriptors(names: Sequence[str]) -> None:
+def check_descriptors(names: Sequence[str]) -> None:
     """Refuse, before anything is measured, what the statistics could not count afterwards."""
     columns = [column for column in PARTICLES.columns if column.quantum is not None]
     complete = [column.name for column in columns if not column.nullable or column.name in _KNOWN_IN_RUNS]

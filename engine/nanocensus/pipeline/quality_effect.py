@@ -64,7 +64,7 @@ def effect_of_flagged(accepted: Particles, micrographs: pd.DataFrame, asked: Que
         return pd.DataFrame(columns=_COLUMNS)
     concerned = micrographs[micrographs["sample"].isin(samples)]
     of_them = accepted[accepted["sample"].isin(samples)]
-    everything = _means(of_them, concerned, asked)
+    everything = _means(of_them, concerned.drop(columns="excluded"), asked)
     remaining = _means(without(of_them, flagged), without(concerned, flagged), asked)
     rows = []
     for sample in samples:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from nanocensus.pipeline.onset_section import OnsetsSection
 from nanocensus.pipeline.spec import Job
 from nanocensus.statistics.clusters import Cluster
 from nanocensus.statistics.quanta import Number
@@ -27,9 +28,19 @@ class Question:
     """Of everything random."""
     scale: Mapping[str, Number] = field(default_factory=dict)
     """Steps of columns that the schema cannot count (see `statistics.quanta.quantum_of`)."""
+    onsets: OnsetsSection | None = None
+    """Which bends are sought."""
 
 
 def question_of(job: Job) -> Question:
     """Give what a job asks."""
     section = job.statistics
-    return Question(section.descriptors, section.bins(), job.weight_column, section.cluster, section.level, job.seed)
+    return Question(
+        section.descriptors,
+        section.bins(),
+        job.weight_column,
+        section.cluster,
+        section.level,
+        job.seed,
+        onsets=job.onsets,
+    )

@@ -16,6 +16,7 @@ from nanocensus.pipeline.agreement import Agreement, agreement_of_run
 from nanocensus.pipeline.analyse import Analysis
 from nanocensus.pipeline.comparisons import report_tables
 from nanocensus.pipeline.criteria_words import criteria_in_words, reason_in_words
+from nanocensus.pipeline.onset_report import onset_content
 from nanocensus.pipeline.quality_effect import quality_tables
 from nanocensus.pipeline.record import run_record
 from nanocensus.pipeline.scale import known_scales
@@ -80,6 +81,7 @@ def report_run(job: Job, analysis: Analysis) -> Path:
         densities=analysis.densities,
         sizes=None if analysis.comparisons is None else analysis.comparisons.sizes,
         across=None if analysis.comparisons is None else analysis.comparisons.across,
+        onsets=None if analysis.onsets is None else onset_content(analysis.onsets, assumed=assumed),
         pictures=_with_flattened(list(_pictures(job, micrographs)), job),
         agreement=agreement.rows if len(agreement.rows) else None,
         quality=quality_tables(micrographs, analysis.quality_effect, assumed=assumed),
@@ -171,7 +173,7 @@ def _pictures(job: Job, micrographs: pd.DataFrame) -> Iterator[Picture]:
     """Choose micrographs evenly over the samples, and draw what was found on them."""
     done = micrographs[micrographs["status"] == "done"]
     chosen = _spread(done, job.report.micrographs)
-    particles = apply_criteria(read_particles(job.out), job.criteria)
+    particles = apply_criteria(read_particles(job.out, excluded=True), job.criteria)
     shown = particles[particles["micrograph"].isin(list(chosen["micrograph"]))].compute()
     for row in chosen.itertuples():
         found = shown[shown["micrograph"] == row.micrograph]

@@ -24,6 +24,7 @@ from nanocensus.pipeline.job_sections import (
     at_least,
 )
 from nanocensus.pipeline.lattices import CIF_SUFFIX, lattice_spacings
+from nanocensus.pipeline.onset_section import OnsetsSection
 from nanocensus.sections import parse_section, read_toml
 
 MODEL_SUFFIX = ".safetensors"
@@ -63,6 +64,8 @@ class Job:
     """Where the work is done."""
     statistics: StatisticsSection = dataclasses.field(default_factory=StatisticsSection)
     """Which numbers are reported."""
+    onsets: OnsetsSection | None = None
+    """Onset sizes that are sought."""
     report: ReportSection = dataclasses.field(default_factory=ReportSection)
     """What the report shows."""
 

@@ -9,8 +9,12 @@ import numpy as np
 import pandas as pd
 
 from nanocensus.errors import InputError, TableError
+from nanocensus.measure.acceptance import REASONS
 from nanocensus.pipeline.analyse import Analysis, analyse_accepted
+from nanocensus.pipeline.criteria_words import reason_in_words
 from nanocensus.pipeline.evaluate import is_run
+from nanocensus.pipeline.onset_report import onset_content
+from nanocensus.pipeline.onset_section import OnsetsSection
 from nanocensus.pipeline.quality_effect import quality_tables
 from nanocensus.pipeline.question import Question
 from nanocensus.pipeline.record import RECORD
@@ -18,10 +22,12 @@ from nanocensus.pipeline.reporting import REPORT, statistics_tables
 from nanocensus.pipeline.usable_rows import KEYS, WEIGHT, counts_of, look, steps_of, usable
 from nanocensus.provenance import versions
 from nanocensus.schema import CONDITION_PREFIX, MICROGRAPHS, PIXEL_SIZE_ASSUMED
+from nanocensus.sections import plain
 from nanocensus.show.content import ReportContent
 from nanocensus.show.report import render_report
 from nanocensus.statistics import binning
 from nanocensus.statistics.clusters import Cluster
+from nanocensus.statistics.onset_samples import SIZE
 from nanocensus.statistics.partitions import Particles
 from nanocensus.statistics.size_bins import SizeBins, size_bins
 from nanocensus.store.commit import commit_bytes
@@ -38,6 +44,7 @@ def analyse_table(
     bins: SizeBins | None = None,
     cluster: Cluster = "group",
     level: float = 0.95,
+    onsets: OnsetsSection | None = None,
     title: str = "A table of particles",
 ) -> Analysis:
     """Compute the statistics of particles that were measured elsewhere, and save them as Zarr, CSV and a report.
@@ -59,6 +66,8 @@ def analyse_table(
         0.2 nm wide if absent.
     cluster, level
         See `estimate`.
+    onsets : OnsetsSection, optional
+        Onset sizes to seek.
     title : str
         Of the report.
 
@@ -84,16 +93,18 @@ def analyse_table(
     weight = WEIGHT if WEIGHT in frame.columns else None
     bins = bins if bins is not None else size_bins(0.2)
     size = bins.of if bins.of in frame.columns else None
-    needed = list(dict.fromkeys(name for name in [*shown, size, weight] if name is not None))
+    bent = [] if onsets is None else [*onsets.descriptors, SIZE]
+    needed = list(dict.fromkeys(name for name in [*shown, size, *bent, weight] if name is not None))
     seen = look(frame, needed, size)
     if not seen["rows"].sum():
         raise TableError("particles", expected="at least one", got="none", remedy="Check the table's rows.")
     known = _micrographs(table, micrographs, seen)
     counts = counts_of(seen, known["sample"].unique(), known[known["excluded"]])
     scale = steps_of(seen, needed)
-    asked = Question(shown, bins if size else None, weight, cluster, level, scale=scale)
+    asked = Question(shown, bins if size else None, weight, cluster, level, scale=scale, onsets=onsets)
     analysis = analyse_accepted(usable(frame, needed, size), known, counts, asked, out)
-    facts = {"versions": versions(), "table": dict(table.facts), "descriptors": shown, "weight": weight, "scale": scale}
+    facts = {"versions": versions(), "table": dict(table.facts), "descriptors": shown, "weight": weight, "scale": scale,
+             "onsets": None if onsets is None else plain(onsets)}  # fmt: skip
     commit_bytes(out / RECORD, (json.dumps(facts, indent=2, ensure_ascii=False) + "\n").encode())
     commit_bytes(out / REPORT, render_report(_content(title, analysis, seen, facts)).encode())
     return analysis
@@ -101,7 +112,7 @@ def analyse_table(
 
 def analyse_file(
     path: str, micrographs: Path | None = None, *, out: Path, of: Sequence[str] = (), bin_width_nm: float = 0.2,
-    **described: Any,  # noqa: ANN401  of `open_particle_table`
+    onsets: OnsetsSection | None = None, **described: Any,  # noqa: ANN401  of `open_particle_table`
 ) -> Analysis:  # fmt: skip
     """Analyse a table by its path; `described` says what `open_particle_table` has to know about it.
 
@@ -118,7 +129,9 @@ def analyse_file(
     listed = None if micrographs is None else read_micrograph_table(micrographs)
     table = open_particle_table(path, micrographs=listed, **described)
     with OutputLock(out):
-        return analyse_table(table, listed, out=out, of=of, bins=size_bins(bin_width_nm), title=Path(path).name)
+        return analyse_table(
+            table, listed, out=out, of=of, bins=size_bins(bin_width_nm), onsets=onsets, title=Path(path).name
+        )
 
 
 def pairs_of(text: str | None) -> dict[str, str]:
@@ -188,7 +201,8 @@ def _content(title: str, analysis: Analysis, seen: pd.DataFrame, facts: Mapping[
         ignore_index=False, var_name="reason", value_name="particles"
     )
     rejected = rejected[rejected["particles"] > 0].reset_index()
-    rejected["reason"] = rejected["reason"].replace("criteria", "failed criteria before it came here")
+    words = {reason: reason_in_words(reason) for reason in REASONS}
+    rejected["reason"] = rejected["reason"].replace(words | {"criteria": "failed criteria before it came here"})
     tool = facts["table"].get("tool")
     whose = f" of {tool}" if tool else ""
     warnings = [f"The particles came as a table{whose}: their micrographs and outlines cannot be looked at here."]
@@ -217,6 +231,7 @@ def _content(title: str, analysis: Analysis, seen: pd.DataFrame, facts: Mapping[
         across=None if analysis.comparisons is None else analysis.comparisons.across,
         quality=quality_tables(index, analysis.quality_effect, assumed=assumed),
         tables=list(statistics_tables(analysis, assumed=assumed)),
+        onsets=None if analysis.onsets is None else onset_content(analysis.onsets, assumed=assumed),
         warnings=warnings,
         provenance=facts,
     )

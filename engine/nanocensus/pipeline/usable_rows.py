@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from nanocensus.errors import TableError
-from nanocensus.measure.acceptance import FAILED
+from nanocensus.measure.acceptance import FAILED, REASONS
 from nanocensus.schema import PARTICLES
 from nanocensus.statistics.partitions import Particles, add_rows, compute, number_pairs, numbers, over_partitions
 from nanocensus.statistics.quanta import LARGEST_INTEGER, Number
@@ -64,8 +64,10 @@ def _look_at(rows: pd.DataFrame, needed: Sequence[str], size: str | None) -> pd.
     found = {"rows": np.ones(len(rows), np.int64), "accepted": np.zeros(len(rows), np.int64)}
     left = np.ones(len(rows), bool)
     if FAILED in rows:
-        failed = np.nan_to_num(numbers(rows[FAILED]), nan=1.0) != 0
-        found["criteria"], left = failed.astype(np.int64), ~failed
+        bits = np.nan_to_num(numbers(rows[FAILED]), nan=-1.0)
+        ours = (bits >= 0) & (bits < 2 ** len(REASONS)) & (rows[FAILED].dtype != bool)
+        found["criteria"], left = ((bits != 0) & ~ours).astype(np.int64), bits == 0
+        found |= {reason: np.where(ours, bits, 0).astype(np.int64) >> bit & 1 for bit, reason in enumerate(REASONS)}
     largest = {}
     fine = left.copy()
     for name in needed:

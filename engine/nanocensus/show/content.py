@@ -50,6 +50,20 @@ class ReportTable:
     """A sentence below it."""
 
 
+@dataclass(frozen=True, eq=False)
+class OnsetContent:
+    """What is said of the sizes at which descriptors change their course."""
+
+    table: pd.DataFrame
+    """Rows of `statistics.onsets` of every descriptor."""
+    curves: pd.DataFrame
+    """What was fitted, with the column descriptor."""
+    sentences: Sequence[str]
+    """One a bend: its place with the interval, or why there is none."""
+    tables: Sequence[ReportTable] = ()
+    """Every sample's own, and what else could move it."""
+
+
 def _no_micrographs() -> pd.DataFrame:
     return pd.DataFrame(columns=list(MICROGRAPHS.names))
 
@@ -92,6 +106,8 @@ class ReportContent:
     """`statistics.size_distribution`, whose log-normal fit is drawn over the histogram of its column."""
     across: xr.Dataset | None = None
     """`statistics.cv_across_samples` by size bin."""
+    onsets: OnsetContent | None = None
+    """Onset sizes, where they were sought."""
     pictures: Sequence[Picture] = ()
     """The micrographs to show."""
     quality: Sequence[ReportTable] = ()
@@ -101,7 +117,7 @@ class ReportContent:
     dice_asked_for: float | None = None
     """The Dice coefficient that was asked for."""
     tables: Sequence[ReportTable] = ()
-    """Further tables: onsets, sampling plan, ..."""
+    """Further tables: differences between samples, what the particles are worth, ..."""
     scale: Sequence[str] = ()
     """What the lattice says of the pixel sizes, a sentence a session, where it does not warn."""
     warnings: Sequence[str] = ()

@@ -56,12 +56,13 @@ def onset(
         layers += _sample_layers(drawn[drawn["sample"] == name], name, styles[name])
     descriptor = str(rows["descriptor"].iloc[0]) if len(rows) else ""
     quantity = quantity_name(descriptor)
+    mean = "mean excess of" if rows["excess"].any() else "mean"
     return set_in_frame(
         hv.Overlay(layers or [hv.Curve([])]),
         title=title,
         height=height_beside_legend(len(names)),
         xlabel=axis_label(SIZE_COLUMN, assumed=assumed),
-        ylabel=axis_label(descriptor, assumed=assumed).replace(quantity, f"mean {quantity}", 1),
+        ylabel=axis_label(descriptor, assumed=assumed).replace(quantity, f"{mean} {quantity}", 1),
     )
 
 

@@ -46,6 +46,7 @@ def render_report(content: ReportContent) -> str:
         pictures=list(_pictures(content)),
         distributions=list(_distributions(content, styles)),
         by_size=[*_by_size(content, styles), *_across(content)],
+        onsets=list(_onsets(content, styles)),
         rejections=list(_rejections(content, styles)),
         agreement=list(_agreement(content, styles)),
     )
@@ -145,6 +146,24 @@ def _across(content: ReportContent) -> Iterator[Figure]:
         "zero. Samples without a standard error in a size bin are left out of it; across_samples.csv names them.",
         "Coefficient of variation across samples in each size bin; the values are in across_samples.csv.",
     )  # fmt: skip
+
+
+def _onsets(content: ReportContent, styles: Mapping[str, SampleStyle]) -> Iterator[Figure]:
+    if content.onsets is None:
+        return
+    for (descriptor, bend), curves in content.onsets.curves.groupby(["descriptor", "bend"], sort=False):
+        rows = content.onsets.table
+        quantity = quantity_name(str(descriptor))
+        excess = "the excess of " if curves["excess"].any() else ""
+        yield figure_in_page(
+            f"{bend}-{descriptor}",
+            figures.onset(
+                rows[rows["descriptor"] == descriptor], curves, bend=str(bend), styles=styles, assumed=content.assumed
+            ),
+            f"{str(bend).capitalize()} of {excess}{quantity}: means in bins of 0.1 nm, and the curves that were fitted where a "
+            "bend is told. Grey: the interval of all samples together, or of the only one; there is none where it is refused.",
+            f"Mean {quantity} against size with the fitted {bend} of each sample; the values are in onset_curves.csv.",
+        )
 
 
 def _rejections(content: ReportContent, styles: Mapping[str, SampleStyle]) -> Iterator[Figure]:

@@ -9,6 +9,7 @@ import pandas as pd
 from nanocensus.errors import StatisticsError
 from nanocensus.statistics.cells import Cells, cells, size_bins
 from nanocensus.statistics.clusters import Cluster
+from nanocensus.statistics.onset_baseline import parse_baseline
 from nanocensus.statistics.onset_existence import bend_p_value
 from nanocensus.statistics.onset_fit import Bends, Profile, fitted
 from nanocensus.statistics.onset_intervals import FEWEST_SAMPLES, Place, cluster_weights, locate
@@ -22,44 +23,19 @@ from nanocensus.statistics.onset_samples import (
     pool,
     take_samples,
 )
+from nanocensus.statistics.onset_table import COLUMNS, CURVE_COLUMNS, ONSET, READINGS, SATURATION, Onsets, onset_row
 from nanocensus.statistics.partitions import Particles
 from nanocensus.statistics.quanta import Number
 
-READINGS = ("paper's reading: the highest 0.2 nm bin", "paper's reading: CV between samples below 1 % up to here")
-"""What stands in place of the sample's name in the rows of the paper's readings."""
+__all__ = ["Onsets", "onsets", "tried_bends"]
+
 READING_BINS = 2
 """Fine bins in one of the 0.2 nm bins that the paper reads."""
 LEVEL_OF_EXISTENCE = 0.05
-ONSET, SATURATION = "onset", "saturation"
 _PLACES = 77
 _MARGIN = 0.12
 _HALF_WIDTHS = (0.0, 0.03, 0.06, 0.10, 0.15, 0.20)
 """As shares of the range."""
-COLUMNS = ("descriptor", "bend", "sample", "estimate_nm", "lower_nm", "upper_nm", "standard_error_nm", "half_width_nm",
-           "existence_p", "q", "q_p", "sd_between_nm", "n", "n_clusters", "method", "refusal")  # fmt: skip
-
-
-@dataclass(frozen=True, eq=False)
-class Onsets:
-    """The bends of one descriptor."""
-
-    table: pd.DataFrame
-    """One row a bend and sample, with "all samples" last, then the paper's readings; see `onsets`."""
-    curves: pd.DataFrame
-    """What was fitted: bend, sample, size_nm, mean, fitted (NaN where nothing is told), one row a fine bin."""
-
-    @property
-    def sentences(self) -> list[str]:
-        """What may be said of each bend of all samples, or of the only one."""
-        ours = self.table[~self.table["sample"].isin(READINGS)]
-        told = []
-        for bend, rows in ours.groupby("bend", sort=False):
-            # The row of all samples is the last; with one sample it is a refusal, and that sample speaks.
-            row = rows.iloc[0 if len(rows) == 2 else -1]
-            found = f"{row['estimate_nm']:.2f} nm [{row['lower_nm']:.2f}, {row['upper_nm']:.2f}]"
-            said = f"none given, {row['refusal']}" if row["refusal"] else found
-            told.append(f"{bend} of {row['descriptor']}, {row['sample']}: {said}.")
-        return told
 
 
 def onsets(
@@ -74,6 +50,7 @@ def onsets(
     replicates: int = 999,
     seed: int = 0,
     weight: str | None = "border_weight",
+    baseline: pd.DataFrame | None = None,
 ) -> Onsets:
     """Find the size at which the course of a descriptor bends, in each sample and in all together.
 
@@ -98,21 +75,27 @@ def onsets(
         Number of bootstrap replicates.
     seed : int
         Of the bootstrap.
+    baseline : DataFrame, optional
+        What a constant shape would show: size_nm, increasing, and value in the descriptor's unit, over all of the ranges.
+        It is taken off the mean of each bin at the bin's mean size, as if it were exact, and the bend is that of the excess.
 
     Returns
     -------
     Onsets
-        Its table has the columns descriptor, bend ("onset" or "saturation"), sample, estimate_nm, lower_nm, upper_nm,
+        Its table has the columns descriptor, bend ("onset" or "saturation"), excess (whether a baseline was taken off;
+        never before the paper's readings), sample, estimate_nm, lower_nm, upper_nm,
         standard_error_nm, half_width_nm, existence_p, q, q_p and sd_between_nm (of the differences between samples),
         n, n_clusters, method and refusal. Where there is a refusal there is no number.
 
     Raises
     ------
     StatisticsError
-        For cells of other bins or columns, and ranges, levels or numbers that make no sense.
+        For cells of other bins or columns, ranges, levels or numbers that make no sense, and a baseline that does not
+        cover the ranges.
     """
     ranges = {ONSET: between_nm} | ({} if saturation_between_nm is None else {SATURATION: saturation_between_nm})
     _check(ranges, level, replicates, seed)
+    known = None if baseline is None else parse_baseline(baseline, ranges.values())
     made = particles if isinstance(particles, Cells) else cells(
         particles, micrographs, by=["sample", size_bins(FINE_NM)], of=list(dict.fromkeys([of, SIZE])), weight=weight
     )  # fmt: skip
@@ -120,13 +103,13 @@ def onsets(
     rows: list[dict[str, object]] = []
     curves = []
     for bend, between in ranges.items():
-        fit = _Fit(of, bend, (float(between[0]), float(between[1])), level, replicates, seed)
-        taken = list(take_samples(made, of, cluster, fit.between))
+        fit = _Fit(of, bend, known is not None, (float(between[0]), float(between[1])), level, replicates, seed)
+        taken = list(take_samples(made, of, cluster, fit.between, known))
         found, drawn = fit.rows(taken)
         rows += found + (_readings(fit, taken) if bend == ONSET else [])
         curves += drawn
     table = pd.DataFrame(rows, columns=list(COLUMNS))
-    return Onsets(table, pd.concat(curves, ignore_index=True) if curves else pd.DataFrame())
+    return Onsets(table, pd.concat(curves, ignore_index=True) if curves else pd.DataFrame(columns=list(CURVE_COLUMNS)))
 
 
 def tried_bends(between: tuple[float, float]) -> Bends:
@@ -148,6 +131,7 @@ class _Fit:
 
     of: str
     bend: str
+    excess: bool
     between: tuple[float, float]
     level: float
     replicates: int
@@ -197,13 +181,7 @@ class _Fit:
     def _row(
         self, sample: OnsetSample, place: Place | None = None, refusal: str = "", **told: object
     ) -> dict[str, object]:
-        row = dict.fromkeys(COLUMNS, np.nan) | {"descriptor": self.of, "bend": self.bend, "sample": sample.name,
-              "n": sample.n, "n_clusters": sample.n_clusters, "method": "", "refusal": refusal}  # fmt: skip
-        if place is not None:
-            row |= {"estimate_nm": place.estimate, "lower_nm": place.lower, "upper_nm": place.upper,
-                    "standard_error_nm": place.standard_error, "half_width_nm": place.half_width,
-                    "method": place.method}  # fmt: skip
-        return row | told
+        return onset_row(sample, self.of, self.bend, excess=self.excess, place=place, refusal=refusal, **told)
 
     def _curve(self, sample: OnsetSample, one: Profile, place: Place | None) -> pd.DataFrame:
         total = one.precision.sum(0)
@@ -226,8 +204,9 @@ def _readings(fit: _Fit, taken: Sequence[OnsetSample]) -> list[dict[str, object]
     means = common_means(n, np.where(weight > 0, first / np.where(weight > 0, weight, 1.0), np.nan))
     centre = (columns + 0.5) * (READING_BINS * FINE_NM)
     read = dict(zip(READINGS, (highest_bin(centre, means), last_common_bin(centre, means)), strict=True))
-    return [fit._row(replace(pool(taken), name=name), estimate_nm=value, method="reading, without an interval",
-                     refusal="" if np.isfinite(value) else "no such bin") for name, value in read.items()]  # fmt: skip
+    return [onset_row(replace(pool(taken), name=name), fit.of, fit.bend, excess=False, estimate_nm=value,
+                      method="reading, without an interval", refusal="" if np.isfinite(value) else "no such bin")
+            for name, value in read.items()]  # fmt: skip
 
 
 def _check(ranges: dict[str, tuple[Number, Number]], level: float, replicates: int, seed: int) -> None:

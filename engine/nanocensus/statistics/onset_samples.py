@@ -8,6 +8,7 @@ import numpy as np
 from nanocensus.errors import StatisticsError
 from nanocensus.statistics.cells import Cells, size_bins
 from nanocensus.statistics.clusters import Cluster
+from nanocensus.statistics.onset_baseline import Baseline
 from nanocensus.statistics.onset_fit import Profile, profile
 from nanocensus.statistics.panels import Layout, cluster_sums, lay_out, panels
 
@@ -34,7 +35,7 @@ class OnsetSample:
     bins: np.ndarray
     """Of every bin in the range: its left edge in steps of 0.1 nm, particles, weight, sum."""
     level: float
-    """The descriptor's mean."""
+    """Mean of what is fitted: the descriptor, or its excess over a baseline."""
 
 
 def check_cells(made: Cells, of: str) -> None:
@@ -55,7 +56,9 @@ def check_cells(made: Cells, of: str) -> None:
         )  # fmt: skip
 
 
-def take_samples(made: Cells, of: str, cluster: Cluster, between: tuple[float, float]) -> Iterator[OnsetSample]:
+def take_samples(
+    made: Cells, of: str, cluster: Cluster, between: tuple[float, float], baseline: Baseline | None = None
+) -> Iterator[OnsetSample]:
     """Cut the range out of the cells of every sample, and say what is missing where it cannot be fitted."""
     layout = lay_out(made, cluster)
     names = [str(name) for name in layout.keys["sample"]]
@@ -72,12 +75,14 @@ def take_samples(made: Cells, of: str, cluster: Cluster, between: tuple[float, f
         if not refusal:
             kept = (y.n[:, used] > 0).any(1)
             weight, first = y.weight[kept][:, used], y.first[kept][:, used]
-            level = float(first.sum() / weight.sum())
             variance = y.moments.variance[used]
-            if np.median(variance) <= (_FLAT * level) ** 2:
+            if np.median(variance) <= (_FLAT * first.sum() / weight.sum()) ** 2:
                 refusal = f"{of} does not vary"
             else:
                 size = x.first[:, used].sum(0) / x.weight[:, used].sum(0)
+                if baseline is not None:
+                    first = first - weight * baseline.at(size)
+                level = float(first.sum() / weight.sum())
                 one = profile(name, size, weight, first, variance)
         yield OnsetSample(name, int(n.sum()), occupied, refusal, one, counted, level)
 

@@ -21,7 +21,7 @@ from nanocensus.store.micrographs import (
     write_labels,
     write_micrograph,
 )
-from nanocensus.store.readers import RecordedImage, read_image
+from nanocensus.store.readers import RecordedHeader, RecordedImage, read_image
 from nanocensus.store.recalibration import Recalibration, read_recalibrations, recalibrated, stated_size
 from nanocensus.store.sources import Source
 from nanocensus.store.stamps import Stamp, read_stamps, stamp, write_stamps
@@ -227,7 +227,7 @@ def write_truth(task: TruthTask) -> None:
         write_labels(task.store, task.micrograph, labels, name="truth")
 
 
-def calibrate(source: Source, image: RecordedImage) -> tuple[float, str]:
+def calibrate(source: Source, image: RecordedImage | RecordedHeader) -> tuple[float, str]:
     """Decide on the side of a pixel, nm, and who says so: the user before the file.
 
     Raises

@@ -126,13 +126,15 @@ def is_whole(path: Path, micrographs: Iterable[Mapping[str, Any]]) -> bool:
     return True
 
 
-def read_outlines(out: str | os.PathLike[str]) -> "xr.DataArray":
+def read_outlines(out: str | os.PathLike[str], *, excluded: bool = False) -> "xr.DataArray":
     """Open the outlines of an output folder; none is read until it is computed.
 
     Parameters
     ----------
     out : Path
         The output folder.
+    excluded : bool
+        Whether those of excluded micrographs are among them, as in `tables.read_particles`.
 
     Returns
     -------
@@ -155,7 +157,7 @@ def read_outlines(out: str | os.PathLike[str]) -> "xr.DataArray":
     folder = Path(out).absolute() / OUTLINES_FOLDER
     parts = [
         _Part(str(folder / name), {row["micrograph"]: _measured(row) for row in rows_of(rows)})
-        for name, rows in measured_parts(out)
+        for name, rows in measured_parts(out, excluded=excluded)
     ]
     if parts and not any(folder.glob("*")):
         raise StoreError(

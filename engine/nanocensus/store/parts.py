@@ -87,8 +87,15 @@ def groups_of(micrographs: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> 
     return [group for group, micrograph in enumerate(held) if micrograph in micrographs]
 
 
-def measured_parts(out: str | os.PathLike[str]) -> list[tuple[str, pd.DataFrame]]:
+def measured_parts(out: str | os.PathLike[str], *, excluded: bool = True) -> list[tuple[str, pd.DataFrame]]:
     """Give the name of each part that has been measured, and its index rows, in the order of the index.
+
+    Parameters
+    ----------
+    out : Path
+        The output folder.
+    excluded : bool
+        Whether rows of excluded micrographs are among them.
 
     Raises
     ------
@@ -97,6 +104,10 @@ def measured_parts(out: str | os.PathLike[str]) -> list[tuple[str, pd.DataFrame]
     """
     index = read_manifest(out).micrographs
     measured = index[index["part_digest"].notna()]  # a planned part has a name before it has bytes
+    if not excluded:
+        measured = measured[
+            ~measured["excluded"].eq(True).fillna(False).astype(bool)
+        ]  # null before the rules were applied
     return [(str(name), rows) for name, rows in measured.groupby("part", sort=False)]
 
 

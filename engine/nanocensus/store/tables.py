@@ -79,13 +79,16 @@ def read_part_rows(path: Path) -> list[dict[str, Any]]:
         raise damage(path, cause) from cause
 
 
-def read_particles(out: str | os.PathLike[str]) -> "dd.DataFrame":
+def read_particles(out: str | os.PathLike[str], *, excluded: bool = False) -> "dd.DataFrame":
     """Open the particles of an output folder as a dask DataFrame; nothing is read until it is computed.
 
     Parameters
     ----------
     out : Path
         The output folder.
+    excluded : bool
+        Whether particles of the micrographs that `[quality]` excludes are among them; the run's statistics have none of
+        them. With them, statistics need a table of micrographs without its column `excluded`, or none.
 
     Returns
     -------
@@ -103,7 +106,7 @@ def read_particles(out: str | os.PathLike[str]) -> "dd.DataFrame":
     import dask.dataframe as dd
 
     meta = _to_pandas(PARTICLES.arrow().empty_table())
-    parts = _parts(out)
+    parts = _parts(out, excluded=excluded)
     if not parts:
         particles: dd.DataFrame = dd.from_pandas(meta, npartitions=1)
     else:
@@ -159,11 +162,11 @@ def load_part(part: Part, columns: Sequence[str] | None = None) -> pd.DataFrame:
         raise damage(path, cause) from cause
 
 
-def _parts(out: str | os.PathLike[str]) -> list[Part]:
+def _parts(out: str | os.PathLike[str], *, excluded: bool) -> list[Part]:
     folder = Path(out).absolute() / PARTICLES_FOLDER
     return [
         Part(str(folder / name), str(rows["part_digest"].iloc[0]), tuple(map(str, rows["micrograph"])))
-        for name, rows in measured_parts(out)
+        for name, rows in measured_parts(out, excluded=excluded)
     ]
 
 

@@ -1,0 +1,84 @@
+"""The section [onsets] of a job file: which bends are sought, and between which sizes."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+from nanocensus.errors import JobError
+from nanocensus.pipeline.job_sections import at_least, check_descriptors
+from nanocensus.statistics.onset_samples import FEWEST_BINS, FINE_NM, SIZE
+from nanocensus.statistics.onset_table import ONSET, SATURATION
+
+_FEWEST_REPLICATES = 99
+
+
+@dataclasses.dataclass(frozen=True)
+class OnsetRanges:
+    """Between which edge lengths the bends of one descriptor are sought; one bend should lie in each range."""
+
+    between_nm: tuple[float, ...]
+    """Edge lengths between which the onset is sought, nm."""
+    saturation_between_nm: tuple[float, ...] | None = None
+    """The same for the size from which on the shape stays the same; not sought if absent."""
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        least = FEWEST_BINS * FINE_NM
+        for key in ("between_nm", "saturation_between_nm"):
+            ends = getattr(self, key)
+            if ends is not None and (
+                len(ends) != 2 or not (ends[0] >= 0 and ends[0] + least <= ends[1] < float("inf"))
+            ):
+                raise JobError(
+                    key, expected=f"two edge lengths at least {least:g} nm apart, the smaller first",
+                    got=", ".join(f"{end:g}" for end in ends) or "none", remedy="For example [2.6, 7.6].",
+                )  # fmt: skip
+
+    @property
+    def ranges(self) -> Mapping[str, tuple[float, float]]:
+        """The two ends of each bend that is sought, nm."""
+        asked = {ONSET: self.between_nm, SATURATION: self.saturation_between_nm}
+        return {bend: (ends[0], ends[1]) for bend, ends in asked.items() if ends is not None}
+
+
+@dataclasses.dataclass(frozen=True)
+class OnsetsSection:
+    """Sizes at which descriptors change their course; none are sought without this section."""
+
+    descriptors: Mapping[str, OnsetRanges]
+    """A table for each descriptor, by the name of its column, with its ranges."""
+    replicates: int = 999
+    """Number of bootstrap replicates."""
+
+    def __post_init__(self) -> None:
+        """Check the descriptors and the number."""
+        check_descriptors(list(self.descriptors))
+        if SIZE in self.descriptors:
+            raise JobError("descriptors", expected="a descriptor of shape", got=SIZE, remedy="Take circularity.")
+        at_least("replicates", self.replicates, _FEWEST_REPLICATES)
+
+
+def ranges_of(texts: Sequence[str]) -> OnsetsSection | None:
+    """Read "descriptor=from:to" or "descriptor=from:to,from:to" (the saturation's range second), as the command line has it.
+
+    Raises
+    ------
+    JobError
+        If a text is not so, or a range or descriptor makes no sense.
+
+    Examples
+    --------
+    >>> dict(ranges_of(["circularity=2.6:7.6,6.6:10.4"]).descriptors["circularity"].ranges)
+    {'onset': (2.6, 7.6), 'saturation': (6.6, 10.4)}
+    """
+    found = {}
+    for text in texts:
+        name, _, rest = text.partition("=")
+        try:
+            onset, *saturation = (tuple(float(end) for end in ends.split(":")) for ends in rest.split(","))
+            found[name.strip()] = OnsetRanges(onset, *saturation)
+        except (ValueError, TypeError):
+            raise JobError(
+                "onset", expected="a descriptor and its range, nm, like circularity=2.6:7.6", got=repr(text),
+                remedy="The range of the saturation stands after a comma: circularity=2.6:7.6,6.6:10.4.",
+            ) from None  # fmt: skip
+    return OnsetsSection(found) if found else None

@@ -1,0 +1,70 @@
+"""What a constant shape would show against size, taken off the bin means so that the bend of the excess is found.
+
+A descriptor's estimator depends on size by itself: a constant square on a soft outline falls with a bend near 4.3 nm. What is
+left after the course of a constant shape is taken away is the particles' own.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float64
+
+from nanocensus.errors import StatisticsError
+from nanocensus.statistics.quanta import Number
+
+COLUMNS = ("size_nm", "value")
+
+
+class Baseline(NamedTuple):
+    """A descriptor against size, straight between its points."""
+
+    size_nm: Float64[np.ndarray, " point"]
+    value: Float64[np.ndarray, " point"]
+
+    def at(self, size_nm: Float64[np.ndarray, "*n"]) -> Float64[np.ndarray, "*n"]:
+        """Give the descriptor at some sizes.
+
+        Examples
+        --------
+        >>> Baseline(np.array([2.0, 4.0]), np.array([1.0, 0.5])).at(np.array([3.0])).tolist()
+        [0.75]
+        """
+        return np.asarray(np.interp(size_nm, self.size_nm, self.value), np.float64)
+
+
+def parse_baseline(frame: pd.DataFrame, ranges: Iterable[tuple[Number, Number]]) -> Baseline:
+    """Check a curve, and that it covers the sizes it is needed at.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Columns size_nm, increasing, and value, in the unit of the descriptor.
+    ranges : iterable of (float, float)
+        Edge lengths between which bends are sought, nm.
+
+    Raises
+    ------
+    StatisticsError
+        If it is no such curve, or ends inside a range.
+    """
+    missing = [name for name in COLUMNS if name not in frame.columns]
+    if missing:
+        raise _refusal("the columns size_nm and value", "none named " + " and ".join(missing), "Rename them.")
+    size, value = (frame[name].to_numpy(np.float64, na_value=np.nan) for name in COLUMNS)
+    if len(size) < 2 or not (np.isfinite(size).all() and np.isfinite(value).all() and (np.diff(size) > 0).all()):
+        raise _refusal(
+            "two or more rows of numbers, sizes increasing", f"{len(size)} rows that are not", "Sort and complete it."
+        )
+    for low, high in ranges:
+        if size[0] > low or size[-1] < high:
+            raise _refusal(
+                f"a curve over all of {low:g} to {high:g} nm", f"one from {size[0]:g} to {size[-1]:g} nm",
+                "Compute it at more sizes, or seek the bend where it is known.",
+            )  # fmt: skip
+    return Baseline(size, value)
+
+
+def _refusal(expected: str, got: str, remedy: str) -> StatisticsError:
+    return StatisticsError("baseline", expected=expected, got=got, remedy=remedy)

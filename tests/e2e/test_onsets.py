@@ -1,0 +1,159 @@
+"""Onset sizes in a job: the tables and the section of the report, from particles to the page."""
+
+import dataclasses
+
+import jsonschema
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+import nanocensus as nc
+from nanocensus.cli import app
+from nanocensus.errors import JobError, TableError
+from nanocensus.pipeline.analyse import analyse_run
+from nanocensus.pipeline.onset_columns import ONSET_TABLES
+from nanocensus.pipeline.onset_report import onset_content
+from nanocensus.pipeline.onset_results import find_onsets, onset_cells
+from nanocensus.pipeline.onset_section import OnsetRanges, OnsetsSection
+from nanocensus.pipeline.record import job_of_run
+from nanocensus.pipeline.reporting import report_run
+from nanocensus.simulate.growth import Growth
+from nanocensus.simulate.population_spec import PopulationSpec, SampleSpec
+from nanocensus.simulate.populations import simulate_population
+from nanocensus.statistics.onset_samples import JOINT
+
+SOUGHT = {
+    "replicates": 199,
+    "descriptors": {"circularity": {"between_nm": [2.6, 7.6]}, "solidity": {"between_nm": [2.6, 7.6]}},
+}
+COLUMNS = ["sample", "micrograph", "label", "edge_length_nm", "circularity", "solidity", "border_weight"]
+
+
+@pytest.fixture(scope="module")
+def population():
+    growth = Growth(0.025, 0.01, circularity=0.90, solidity=0.985)
+    samples = [
+        SampleSpec(name, growth=growth, n_particles=12_000, n_micrographs=14, median_edge_length_nm=5.2, log_sd=0.25)
+        for name in ("A", "B", "C")
+    ]
+    made = simulate_population(PopulationSpec(tuple(samples)), seed=5)
+    whole = made.particles[~made.particles["touches_border"]]
+    return whole[COLUMNS], made.micrographs[["sample", "micrograph"]]
+
+
+@pytest.fixture(scope="module")
+def analysed(population, tmp_path_factory):
+    out = tmp_path_factory.mktemp("analysed")
+    particles, micrographs = population
+    return out, nc.analyse_particles(particles, micrographs, out=out, of=["circularity"], onsets=SOUGHT)
+
+
+def test_the_tables_are_those_of_the_contracts(analysed):
+    out, made = analysed
+    for name, contract in ONSET_TABLES.items():
+        path = out / f"tables/{name}.csv"
+        written = pd.read_csv(
+            path,
+            keep_default_na=False,
+            na_values={column.name: [""] for column in contract.columns if column.dtype == "float64"},
+        )
+        assert list(written.columns) == list(contract.names)
+        rows = written.astype(object).where(written.notna(), None).to_dict("records")
+        validator = jsonschema.Draft202012Validator(contract.json_schema())
+        assert rows
+        for row in rows[:40]:
+            validator.validate(row)
+    joint = made.onsets.table.query("sample == @JOINT and descriptor == 'circularity'").iloc[0]
+    assert joint["lower_nm"] < 4.3 < joint["upper_nm"]
+
+
+def test_what_is_written_is_what_the_public_function_gives(analysed, population):
+    _, made = analysed
+    alone = nc.onsets(*population, of="circularity", between_nm=(2.6, 7.6), replicates=199)
+    ours = made.onsets.table[made.onsets.table["descriptor"] == "circularity"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(ours, alone.table[list(ours.columns)])
+    assert list(made.onsets.sentences[:1]) == alone.sentences
+
+
+def test_the_report_says_where_and_labels_the_readings(analysed):
+    out, made = analysed
+    text = (out / "report.html").read_text(encoding="utf-8")
+    assert '<h2 id="onsets">Onset sizes</h2>' in text
+    for sentence in made.onsets.sentences:
+        assert sentence[1:] in text
+    assert text.count("paper&#39;s reading: the highest 0.2 nm bin") == 2
+    assert "onset-circularity" in text
+    assert "onset-solidity" in text
+
+
+def three_micrographs(particles):
+    return particles[particles["micrograph"].isin(list(particles["micrograph"].unique()[:3]))]
+
+
+REFUSED = {
+    "three micrographs": (three_micrographs, "particles in 3 clusters: an interval needs 10"),
+    "few bins": (lambda rows: rows[rows["edge_length_nm"].between(4.01, 4.29)], "a bend needs 12"),
+    "constant": (lambda rows: rows.assign(circularity=0.9), "circularity does not vary"),
+    "one sample": (lambda rows: rows[rows["sample"] == "A"], "an onset of all needs 2"),
+}
+
+
+@pytest.mark.parametrize(("cut", "words"), REFUSED.values(), ids=REFUSED)
+def test_what_cannot_be_told_is_refused_in_words_in_table_and_report(population, cut, words):
+    section = OnsetsSection({"circularity": OnsetRanges((2.6, 7.6))}, replicates=99)
+    made = onset_cells(cut(population[0]), None, section, "border_weight")
+    found = find_onsets(made, section, cluster="group", level=0.95, seed=0)
+    rows = found.table[~found.table["sample"].str.startswith("paper's")]
+    told = rows[rows["refusal"].str.contains(words)]
+    assert len(told)
+    assert np.isnan(told[["estimate_nm", "lower_nm", "upper_nm", "standard_error_nm"]].to_numpy(float)).all()
+    content = onset_content(found, assumed=False)
+    printed = content.tables[0].frame.set_index("sample").loc[told["sample"].iloc[0]]
+    assert printed["edge length (nm)"] == "none given"
+    assert words in printed["how, or why there is none"]
+    if words != REFUSED["one sample"][1]:  # there the only sample speaks
+        assert "none given" in content.sentences[0]
+
+
+def test_a_table_without_sizes_or_the_descriptor_is_refused(population, tmp_path):
+    for missing in ("edge_length_nm", "solidity"):
+        with pytest.raises(TableError, match=missing):
+            nc.analyse_particles(population[0].drop(columns=missing), out=tmp_path, of=["circularity"], onsets=SOUGHT)
+
+
+def test_the_command_line_seeks_onsets_in_a_table(population, tmp_path):
+    particles, _ = population
+    particles.groupby("micrograph").head(200).to_csv(tmp_path / "rows.csv", index=False)
+    said = CliRunner().invoke(
+        app,
+        [
+            "analyse",
+            str(tmp_path / "rows.csv"),
+            "--out",
+            str(tmp_path / "out"),
+            "--onset",
+            "circularity=2.6:7.6,6.6:10.4",
+        ],
+    )
+    assert said.exit_code == 0, said.output
+    table = pd.read_csv(tmp_path / "out/tables/onsets.csv")
+    assert set(table["bend"]) == {"onset", "saturation"}
+    wrong = CliRunner().invoke(
+        app, ["analyse", str(tmp_path / "rows.csv"), "--out", str(tmp_path / "o"), "--onset", "circularity=2.6"]
+    )
+    assert isinstance(wrong.exception, JobError | SystemExit)
+    assert wrong.exit_code != 0
+
+
+def test_a_run_whose_data_carry_no_onset_says_so_and_the_next_one_leaves_nothing_of_it(copied):
+    job = job_of_run(copied)
+    asked = dataclasses.replace(job, onsets=OnsetsSection({"circularity": OnsetRanges((2.0, 6.0))}, replicates=99))
+    made = analyse_run(asked)
+    assert made.onsets is not None
+    assert made.onsets.table.loc[made.onsets.table["sample"] == JOINT, "refusal"].str.startswith("0 samples").all()
+    text = report_run(asked, made).read_text(encoding="utf-8")
+    assert "Onset of circularity, all samples: none given, 0 samples with enough data" in text
+    assert {path.stem for path in (copied / "tables").glob("onset*")} == set(ONSET_TABLES)
+    assert analyse_run(job).onsets is None
+    assert not list((copied / "tables").glob("onset*"))
