@@ -44,14 +44,19 @@ from nanocensus.statistics.cells import Cells, cells, size_bins
 from nanocensus.statistics.clusters import Cluster
 from nanocensus.statistics.contrasts import compare, difference, ratio
 from nanocensus.statistics.data_size_study import data_size_study
+from nanocensus.statistics.energy import energy_distances
 from nanocensus.statistics.estimation import estimate
+from nanocensus.statistics.modality import modality
+from nanocensus.statistics.nested_variance import nested_variance
 from nanocensus.statistics.onset import Onsets, onsets
 from nanocensus.statistics.partitions import Particles
 from nanocensus.statistics.reductions import cv, mean, median, quantile, sd
+from nanocensus.statistics.representatives import representatives
 from nanocensus.statistics.sampling_plan import sampling_plan
 from nanocensus.statistics.sampling_study import sampling_study
 from nanocensus.statistics.size_bins import SizeBins
 from nanocensus.statistics.size_distribution import size_distribution
+from nanocensus.statistics.spread import Spreads, spread_against_mean
 from nanocensus.statistics.synthesis import SynthesisModel, synthesis_model
 from nanocensus.statistics.variance_components import variance_components
 from nanocensus.store.ingest import ingest as _ingest
@@ -78,6 +83,7 @@ __all__ = [
     "Progress",
     "RunSummary",
     "SampleCriteria",
+    "Spreads",
     "SynthesisModel",
     "analyse",
     "analyse_particles",
@@ -91,6 +97,7 @@ __all__ = [
     "data_size_study",
     "decode_failed",
     "difference",
+    "energy_distances",
     "estimate",
     "evaluate",
     "excess_trends",
@@ -102,7 +109,9 @@ __all__ = [
     "measure_labels",
     "measure_particles",
     "median",
+    "modality",
     "model_names",
+    "nested_variance",
     "null_envelope",
     "onsets",
     "pair_contamination",
@@ -115,6 +124,7 @@ __all__ = [
     "read_particle_table",
     "read_particles",
     "report",
+    "representatives",
     "run",
     "sample_statistics",
     "sampling_plan",
@@ -123,6 +133,7 @@ __all__ = [
     "size_bins",
     "size_distribution",
     "size_statistics",
+    "spread_against_mean",
     "synthesis_model",
     "variance_components",
 ]

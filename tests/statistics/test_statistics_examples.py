@@ -36,6 +36,11 @@ MODULES = [
     "power_models",
     "shape_indices",
     "synthesis_fit",
+    "energy",
+    "modality",
+    "nested_variance",
+    "spread",
+    "representatives",
 ]
 
 
