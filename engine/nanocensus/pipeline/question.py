@@ -45,5 +45,6 @@ def question_of(job: Job) -> Question:
         section.cluster,
         section.level,
         job.seed,
+        criteria=job.criteria,
         onsets=job.onsets,
     )
