@@ -82,7 +82,7 @@ def report_run(job: Job, analysis: Analysis) -> Path:
         densities=analysis.densities,
         sizes=None if analysis.comparisons is None else analysis.comparisons.sizes,
         across=None if analysis.comparisons is None else analysis.comparisons.across,
-        onsets=None if analysis.onsets is None else onset_content(analysis.onsets, assumed=assumed),
+        onsets=None if analysis.onsets is None else onset_content(analysis.onsets, analysis.beyond, assumed=assumed),
         shapes=analysis.shapes,
         pictures=_with_flattened(list(_pictures(job, micrographs)), job),
         agreement=agreement.rows if len(agreement.rows) else None,
