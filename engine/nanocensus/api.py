@@ -47,6 +47,7 @@ from nanocensus.store.ingest import ingest as _ingest
 from nanocensus.store.manifest import Manifest, OutputLock, read_manifest
 from nanocensus.store.outlines import read_outlines
 from nanocensus.store.particle_tables import ParticleTable, open_particle_table, read_micrograph_table
+from nanocensus.store.row_groups import open_particles
 from nanocensus.store.sources import find_sources
 from nanocensus.store.tables import read_micrographs, read_particles
 
@@ -86,6 +87,7 @@ __all__ = [
     "median",
     "model_names",
     "onsets",
+    "open_particles",
     "quantile",
     "ratio",
     "read_job",

@@ -33,9 +33,10 @@ from nanocensus.statistics.cells import cells
 from nanocensus.statistics.clusters import Cluster
 from nanocensus.statistics.density import densities
 from nanocensus.statistics.estimation import estimate
-from nanocensus.statistics.partitions import Particles, add_rows, compute, number_pairs, numbers, over_partitions
+from nanocensus.statistics.partitions import Particles, add_rows, compute, over_partitions
 from nanocensus.statistics.quanta import LARGEST_INTEGER, Number
 from nanocensus.statistics.reductions import cv, mean, median
+from nanocensus.statistics.rows import number_pairs, numbers
 from nanocensus.statistics.size_bins import SizeBins, size_bins
 from nanocensus.store.commit import commit_bytes
 from nanocensus.store.manifest import OutputLock

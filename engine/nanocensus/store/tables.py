@@ -103,7 +103,7 @@ def read_particles(out: str | os.PathLike[str]) -> "dd.DataFrame":
     import dask.dataframe as dd
 
     meta = _to_pandas(PARTICLES.arrow().empty_table())
-    parts = _parts(out)
+    parts = particle_parts(out)
     if not parts:
         particles: dd.DataFrame = dd.from_pandas(meta, npartitions=1)
     else:
@@ -143,23 +143,38 @@ def load_part(part: Part, columns: Sequence[str] | None = None) -> pd.DataFrame:
     FormatVersionError
         If a newer nanocensus wrote it.
     """
-    path = Path(part.path)
     wanted = list(PARTICLES.names if columns is None else columns)
     try:
-        content = path.read_bytes()
-        if hashlib.sha256(content).hexdigest() != part.digest:
-            raise ValueError("its digest is not the one in the index")
-        file = pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True)
-        groups = groups_of(part.micrographs, part_rows(file, part.path))
+        file, groups = open_part(part)
         table = file.read_row_groups(groups, columns=[name for name in wanted if name in file.schema_arrow.names])
-        return _to_pandas(_with_newer_columns(table, wanted))
+        return _to_pandas(with_newer_columns(table, wanted))
     except (NanocensusError, MemoryError):
         raise
     except Exception as cause:
-        raise damage(path, cause) from cause
+        raise damage(Path(part.path), cause) from cause
 
 
-def _parts(out: str | os.PathLike[str]) -> list[Part]:
+def open_part(part: Part, read_dictionary: Sequence[str] = ()) -> tuple[pq.ParquetFile, list[int]]:
+    """Open a part, proved by its digest, and name the row groups that count.
+
+    Raises
+    ------
+    FormatVersionError
+        If a newer nanocensus wrote it.
+    Exception
+        Of any kind, if it is missing, damaged or lacks a micrograph.
+    """
+    content = Path(part.path).read_bytes()
+    if hashlib.sha256(content).hexdigest() != part.digest:
+        raise ValueError("its digest is not the one in the index")
+    file = pq.ParquetFile(
+        pa.BufferReader(content), page_checksum_verification=True, read_dictionary=list(read_dictionary)
+    )
+    return file, groups_of(part.micrographs, part_rows(file, part.path))
+
+
+def particle_parts(out: str | os.PathLike[str]) -> list[Part]:
+    """List the parts of an output folder that the index knows, in its order."""
     folder = Path(out).absolute() / PARTICLES_FOLDER
     return [
         Part(str(folder / name), str(rows["part_digest"].iloc[0]), tuple(map(str, rows["micrograph"])))
@@ -189,7 +204,7 @@ def _checked(table: pa.Table, micrograph: str, schema: pa.Schema) -> pa.Table:
     return checked
 
 
-def _with_newer_columns(table: pa.Table, wanted: Sequence[str]) -> pa.Table:
+def with_newer_columns(table: pa.Table, wanted: Sequence[str]) -> pa.Table:
     """Add, as nulls, the nullable columns that an older minor version did not write."""
     for name in wanted:
         if name not in table.schema.names and PARTICLES[name].nullable:
