@@ -23,7 +23,7 @@ from nanocensus.statistics.permutation import PLACES, random_places
 from nanocensus.statistics.philox import check_seed
 from nanocensus.statistics.quanta import Number, Quantum, quantum_of
 from nanocensus.statistics.recipe import Recipe, check_seen, complaints, look, sum_codes
-from nanocensus.statistics.rows import Rows, rows_of
+from nanocensus.statistics.rows import NO_NAMES, Rows, rows_of
 from nanocensus.statistics.variance_components import acquisition_order
 
 _LABEL = Quantum("label", 1.0, 0.0, 2.0**31 - 1)
@@ -158,7 +158,7 @@ def _sum_blocks(partition: pd.DataFrame | pa.Table, recipe: Recipe, block: int, 
 
 
 def _with_sums(keys: pd.DataFrame, rows: Rows, cells: np.ndarray, recipe: Recipe) -> pd.DataFrame:
-    sums = sum_codes(Rows(cells.astype(np.int32), [], rows.buffers), len(keys), recipe)
+    sums = sum_codes(Rows(cells.astype(np.int32), NO_NAMES, rows.buffers), len(keys), recipe)
     return pd.concat([keys, pd.DataFrame(sums, columns=recipe.sums)], axis=1)
 
 

@@ -24,7 +24,7 @@ from nanocensus.statistics.permutation import PLACES, random_places
 from nanocensus.statistics.philox import Purpose, check_seed, name_word, random_words
 from nanocensus.statistics.quanta import Number
 from nanocensus.statistics.recipe import Recipe, sum_rows
-from nanocensus.statistics.rows import Rows, rows_of
+from nanocensus.statistics.rows import Names, Rows, rows_of
 from nanocensus.statistics.size_bins import OUTSIDE, Grid
 
 MICROGRAPHS_DRAWN = (1, 2, 5, 10, 20, 50)
@@ -139,7 +139,7 @@ def _sum_pieces(partition: pd.DataFrame | pa.Table, recipe: Recipe, grid: Grid |
         )  # fmt: skip
     piece = random_places(rows.codes, rows.pairs, labels.astype(np.int64), seed=seed) // (PLACES // _PIECES)
     sample, samples = pd.factorize(rows.pairs["sample"])
-    names = [(name, f"{number:03d}") for name in samples for number in range(_PIECES)]
+    names = Names(samples.tolist(), pa.array([f"{number:03d}" for number in range(_PIECES)]))
     return sum_rows(Rows((sample[rows.codes] * _PIECES + piece).astype(np.int32), names, rows.buffers), recipe, grid)
 
 

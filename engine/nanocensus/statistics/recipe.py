@@ -11,7 +11,7 @@ from jaxtyping import Int32, Int64
 from nanocensus.errors import StatisticsError, TableError
 from nanocensus.schema import LARGEST_WEIGHT, PARTICLES, WEIGHT_QUANTUM
 from nanocensus.statistics import _kernels
-from nanocensus.statistics.cell_sums import Block, CellSums, Seen, add_equal, pairs_of
+from nanocensus.statistics.cell_sums import Block, CellSums, Seen, add_equal, bins_of, cell_keys, pairs_of
 from nanocensus.statistics.quanta import Quantum
 from nanocensus.statistics.rows import Rows, rows_of
 from nanocensus.statistics.size_bins import OUTSIDE, Grid, SizeBins
@@ -66,7 +66,12 @@ def sum_rows(rows: Rows, recipe: Recipe, grid: Grid | None) -> CellSums:
     seen = look(rows, recipe.ranges)
     if complaints(seen, recipe.ranges) or not len(rows):
         return CellSums((), seen)
-    return CellSums((Block(rows.names, *_sum_slices(rows, recipe, grid)),), seen)
+    keys, sums = _sum_slices(rows, recipe, grid)
+    used = np.zeros(len(rows.names), bool)
+    used[pairs_of(keys)] = True
+    numbers = np.cumsum(used) - 1
+    names = rows.names.of(np.flatnonzero(used))
+    return CellSums((Block(names, cell_keys(numbers[pairs_of(keys)], bins_of(keys)), sums),), seen)
 
 
 def sum_codes(rows: Rows, n_codes: int, recipe: Recipe) -> Int64[np.ndarray, "code sum"]:

@@ -3,18 +3,41 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from jaxtyping import Bool, Float, Float64, Int32
+from jaxtyping import Bool, Float, Float64, Int, Int32, Int64
 
 from nanocensus.errors import TableError
 
 Name = tuple[str, str]
 """A sample and a micrograph of it."""
 _MOST_RUNS = 4
+"""Runs of equal codes a code, up to which rows are not sorted."""
 _IDENTITIES = ("sample", "micrograph")
+
+
+@dataclass(frozen=True, eq=False)
+class Names:
+    """Sample and micrograph of each code, made when asked for: the dictionary of a file has more than those of some rows."""
+
+    samples: list[str]
+    micrographs: pa.StringArray
+    found: Int64[np.ndarray, " code"] | None = None
+    """Number of each code's sample times the number of micrographs, plus that of its micrograph; else it is the code."""
+
+    def __len__(self) -> int:
+        """Give the number of codes."""
+        return len(self.samples) * len(self.micrographs) if self.found is None else len(self.found)
+
+    def of(self, codes: Int[np.ndarray, " code"]) -> list[Name]:
+        """Give the sample and micrograph of some codes."""
+        pairs = codes if self.found is None else self.found[codes]
+        sample, micrograph = np.divmod(pairs, max(len(self.micrographs), 1))
+        texts = self.micrographs.take(pa.array(micrograph)).to_pylist()
+        return [(self.samples[at], text) for at, text in zip(sample.tolist(), texts, strict=True)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,8 +46,8 @@ class Rows:
 
     codes: Int32[np.ndarray, " row"]
     """Index into `names` of each row; -1 where an identity is missing."""
-    names: list[Name]
-    """Sample and micrograph of each code; some may have no row."""
+    names: Names
+    """Some may have no row."""
     buffers: Mapping[str, Float[np.ndarray, " row"]]
     """Columns of numbers as they are held, float32 or float64, missing values as NaN."""
 
@@ -39,7 +62,7 @@ class Rows:
     @cached_property
     def pairs(self) -> pd.DataFrame:
         """The names as columns, sample and micrograph."""
-        return pairs_table(self.names)
+        return pairs_table(self.names.of(np.arange(len(self.names))))
 
     def together(self) -> "Rows":
         """Bring the rows of each code together, unless most of them are."""
@@ -55,6 +78,9 @@ class Rows:
         return Rows(self.codes[kept], self.names, {name: values[kept] for name, values in self.buffers.items()})
 
 
+NO_NAMES = Names([], pa.array([], pa.string()))
+
+
 def rows_of(partition: pd.DataFrame | pa.Table) -> Rows:
     """Take identities, where there are both, as codes, and all other columns as numbers.
 
@@ -66,7 +92,7 @@ def rows_of(partition: pd.DataFrame | pa.Table) -> Rows:
     Examples
     --------
     >>> rows = rows_of(pa.table({"sample": ["A", "A"], "micrograph": ["x", "y"], "solidity": [1, None]}))
-    >>> rows.names, rows["solidity"].tolist()
+    >>> rows.names.of(rows.codes), rows["solidity"].tolist()
     ([('A', 'x'), ('A', 'y')], [1.0, nan])
     """
     if isinstance(partition, pd.DataFrame):
@@ -76,7 +102,7 @@ def rows_of(partition: pd.DataFrame | pa.Table) -> Rows:
         columns = partition.column_names
         buffers = {name: _decoded(name, partition.column(name)) for name in columns if name not in _IDENTITIES}
     if not set(_IDENTITIES) <= set(columns):
-        return Rows(np.zeros(len(partition), np.int32), [], buffers)
+        return Rows(np.zeros(len(partition), np.int32), NO_NAMES, buffers)
     return Rows(*_codes(partition), buffers)
 
 
@@ -91,7 +117,7 @@ def number_pairs(frame: pd.DataFrame) -> tuple[Int32[np.ndarray, " row"], pd.Dat
         Columns sample and micrograph (text); row i is pair i.
     """
     codes, names = _codes(frame)
-    return codes, pairs_table(names)
+    return codes, pairs_table(names.of(np.arange(len(names))))
 
 
 def pairs_table(names: list[Name]) -> pd.DataFrame:
@@ -138,38 +164,39 @@ def _one(column: pa.ChunkedArray) -> pa.Array:
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
-def _codes(partition: pd.DataFrame | pa.Table) -> tuple[Int32[np.ndarray, " row"], list[Name]]:
+def _codes(partition: pd.DataFrame | pa.Table) -> tuple[Int32[np.ndarray, " row"], Names]:
     (sample, samples), (micrograph, micrographs) = (_texts(partition[name]) for name in _IDENTITIES)
     if len(samples) == 1:
         codes = micrograph if sample.min(initial=0) >= 0 else np.where(sample < 0, np.int32(-1), micrograph)
-        return codes, [(samples[0], name) for name in micrographs]
+        return codes, Names(samples.to_pylist(), micrographs)
     both = sample.astype(np.int64) * len(micrographs) + micrograph
     codes, found = pd.factorize(np.where((sample < 0) | (micrograph < 0), -1, both))
     known = found >= 0
     numbers = np.where(known, np.cumsum(known) - 1, -1).astype(np.int32)
-    names = [
-        (samples[pair // len(micrographs)], micrographs[pair % len(micrographs)]) for pair in found[known].tolist()
-    ]
-    return numbers[codes], names
+    return numbers[codes], Names(samples.to_pylist(), micrographs, found[known])
 
 
-def _texts(column: pd.Series | pa.ChunkedArray) -> tuple[Int32[np.ndarray, " row"], list[str]]:
+def _texts(column: pd.Series | pa.ChunkedArray) -> tuple[Int32[np.ndarray, " row"], pa.StringArray]:
     """Give the code of each row's text, -1 where it is missing, and the texts."""
     if isinstance(column, pd.Series):
         codes, values = pd.factorize(column)
-        return codes.astype(np.int32), pd.Index(values).astype(str).tolist()
+        return codes.astype(np.int32), _as_text(values)
     if pa.types.is_run_end_encoded(column.type):
         runs = column.chunk(0)
         if len(runs.values) == 1:
-            return np.broadcast_to(np.int32(0), len(runs)), runs.values.to_pylist()
+            return np.broadcast_to(np.int32(0), len(runs)), runs.values
         values = runs.values.dictionary_encode()
         lengths = np.diff(runs.run_ends.to_numpy(), prepend=0)
-        return np.repeat(values.indices.to_numpy(), lengths), values.dictionary.to_pylist()
+        return np.repeat(values.indices.to_numpy(), lengths), values.dictionary
     if not pa.types.is_dictionary(column.type):
         column = column.dictionary_encode()
     whole = _one(column.unify_dictionaries() if column.num_chunks > 1 else column)
     indices, values = whole.indices, whole.dictionary
     if indices.null_count:
         indices = indices.fill_null(-1)
-    texts = values.to_pylist() if pa.types.is_string(values.type) else pd.Index(values.to_pandas()).astype(str).tolist()
+    texts = values if pa.types.is_string(values.type) else _as_text(values.to_pandas())
     return indices.to_numpy(zero_copy_only=False).astype(np.int32, copy=False), texts
+
+
+def _as_text(values: Any) -> pa.StringArray:  # noqa: ANN401  whatever pandas makes an Index of
+    return pa.array(pd.Index(values).astype(str).tolist(), pa.string())
