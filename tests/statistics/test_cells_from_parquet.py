@@ -243,12 +243,16 @@ def test_a_results_folder_is_read_by_its_index(tmp_path):
     ]  # fmt: skip
     part = tmp_path / "particles" / "part-0.parquet"
     part.parent.mkdir()
-    digest = write_part(part, [as_measured(own) for own in groups.values()], listed)
+    empty = listed[-1] | {"micrograph": "empty", "name": "empty"}
+    listed.append(empty)
+    digest = write_part(part, [*(as_measured(own) for own in groups.values()), as_measured(ROWS[:0])], listed)
     left = listed[1:]  # one was removed since
     write_manifest(tmp_path, Manifest.from_rows([row | {"part": part.name, "part_digest": digest} for row in left], []))
     rows = ROWS[ROWS["micrograph"] != listed[0]["micrograph"]]
     assert cells(tmp_path, by=BY, of=OF).digest == cells(rows, by=BY, of=OF).digest
     inside = open_particles(tmp_path, filters=[("touches_border", "==", False), ("micrograph", "!=", "m05")])
+    none = open_particles(tmp_path, filters=[("micrograph", "==", "nobody")])
+    assert len(cells(none, by=BY, of=OF).table) == 0
     kept = rows[~rows["touches_border"] & (rows["micrograph"] != "m05")]
     assert cells(inside, by=BY, of=OF).digest == cells(kept, by=BY, of=OF).digest
     part.write_bytes(part.read_bytes()[:-1] + b"?")

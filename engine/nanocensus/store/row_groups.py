@@ -80,9 +80,10 @@ class RowGroups:
         where = {file.metadata.schema.column(leaf).path: leaf for leaf in range(len(file.metadata.schema))}
         names = [name for name in IDENTITIES if name in needed and condition is None]
         known = {name: _constants(file.metadata, where[name], groups) for name in names}
-        for batch in _batches(file.metadata, groups):
+        batches = _batches(file.metadata, groups) or [[]]
+        for batch in batches:
             same = {name: [values[group] for group in batch] for name, values in known.items()}
-            same = {name: values for name, values in same.items() if None not in values}
+            same = {name: values for name, values in same.items() if batch and None not in values}
             read = [name for name in needed if name not in same and name in where]
             table = file.read_row_groups(batch, columns=read, use_threads=False)
             sizes = [file.metadata.row_group(group).num_rows for group in batch]
@@ -92,8 +93,6 @@ class RowGroups:
             if self.part is not None:
                 table = with_newer_columns(table, needed)
             yield (table if condition is None else table.filter(condition)).select(list(columns))
-        if not groups:
-            yield file.schema_arrow.empty_table().select(list(columns))
 
     def _open(self) -> tuple[pq.ParquetFile, Sequence[int]]:
         if self.part is not None:
@@ -215,15 +214,17 @@ def _constants(metadata: pq.FileMetaData, leaf: int, groups: Sequence[int]) -> d
     return found
 
 
-def _batches(metadata: pq.FileMetaData, groups: Sequence[int]) -> Iterator[list[int]]:
-    batch: list[int] = []
-    rows = 0
+def _batches(metadata: pq.FileMetaData, groups: Sequence[int]) -> list[list[int]]:
+    """Join row groups that hold rows into batches."""
+    made: list[list[int]] = []
+    rows = BATCH_ROWS
     for group in groups:
         size = metadata.row_group(group).num_rows
-        if batch and rows + size > BATCH_ROWS:
-            yield batch
-            batch, rows = [], 0
-        batch.append(group)
+        if not size:
+            continue
+        if rows + size > BATCH_ROWS:
+            made.append([])
+            rows = 0
+        made[-1].append(group)
         rows += size
-    if batch:
-        yield batch
+    return made
