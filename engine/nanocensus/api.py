@@ -63,6 +63,7 @@ from nanocensus.store.ingest import ingest as _ingest
 from nanocensus.store.manifest import Manifest, OutputLock, read_manifest
 from nanocensus.store.outlines import read_outlines
 from nanocensus.store.particle_tables import ParticleTable, open_particle_table, read_micrograph_table
+from nanocensus.store.row_groups import open_particles
 from nanocensus.store.sources import find_sources
 from nanocensus.store.tables import read_micrographs, read_particles
 
@@ -114,6 +115,7 @@ __all__ = [
     "nested_variance",
     "null_envelope",
     "onsets",
+    "open_particles",
     "pair_contamination",
     "quantile",
     "ratio",

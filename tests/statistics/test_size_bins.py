@@ -16,9 +16,10 @@ LENGTH = quantum_of("edge_length_nm")
 
 def place(values, bins, quantum=LENGTH):
     grid = bins.grid(quantum)
-    places = np.zeros(len(values), np.int64)
-    _kernels.locate(np.asarray(values, np.float64), quantum.step, grid.edges, places)
-    return np.where(places < 0, -1, places + grid.first)
+    quanta, places = np.zeros((2, len(values)), np.int32)
+    _kernels.quantise(np.asarray(values, np.float64), quantum.inverse, quanta)
+    _kernels.locate(quanta, grid.edges, places)
+    return np.where(places < 0, -1, places.astype(np.int64) + grid.first)
 
 
 def test_a_tenth_of_a_nanometre_never_falls_on_the_wrong_side_of_its_edge():

@@ -7,6 +7,7 @@ MODULES = [
     "quanta",
     "size_bins",
     "partitions",
+    "rows",
     "cells",
     "reductions",
     "clusters",

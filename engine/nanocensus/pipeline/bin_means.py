@@ -6,12 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from nanocensus.statistics.cell_sums import KEYS
 from nanocensus.statistics.cells import Cells, size_bins
 from nanocensus.statistics.clusters import Cluster
 from nanocensus.statistics.estimation import estimate
 from nanocensus.statistics.panels import cluster_sums, lay_out, panels
 from nanocensus.statistics.partitions import add_rows
-from nanocensus.statistics.recipe import KEYS
 from nanocensus.statistics.reductions import mean
 from nanocensus.statistics.size_bins import OUTSIDE
 

@@ -12,7 +12,8 @@ from nanocensus.measure.acceptance import failed_criteria
 from nanocensus.measure.criteria import Criteria
 from nanocensus.schema import PARTICLES
 from nanocensus.statistics.onset_samples import SIZE
-from nanocensus.statistics.partitions import Particles, numbers
+from nanocensus.statistics.partitions import Particles
+from nanocensus.statistics.rows import numbers
 
 THRESHOLD, FOLDS, PIXEL_SIZE, WEIGHT, CRITERIA = "threshold", "folds", "pixel size", "border weight", "criteria"
 SOURCES = (THRESHOLD, FOLDS, PIXEL_SIZE, WEIGHT, CRITERIA)

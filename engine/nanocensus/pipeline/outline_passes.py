@@ -33,6 +33,7 @@ from nanocensus.statistics.partitions import Particles
 from nanocensus.statistics.philox import Purpose, name_word, random_words
 from nanocensus.statistics.quanta import Quantum
 from nanocensus.statistics.recipe import integer_weights, place_in_bins
+from nanocensus.statistics.rows import rows_of
 from nanocensus.statistics.size_bins import Grid
 
 RAYS = 128
@@ -125,7 +126,7 @@ def rows_that_count(frame: pd.DataFrame, radii: Float[np.ndarray, "n m"], settin
             remedy="Give particles and outlines as read_particles and read_outlines do, row for row: rows that failed a "
             "criterion are left out here, not before.",
         )  # fmt: skip
-    places = place_in_bins(frame, settings.size, settings.grid)
+    places = place_in_bins(rows_of(frame[[settings.size.column]]), settings.size, settings.grid)
     accepted = (places >= 0) & (frame[FAILED].to_numpy() == 0 if FAILED in frame.columns else True)
     whole = star_shaped(frame).to_numpy()
     lost = _by_cell(frame[accepted & ~whole], places[accepted & ~whole], settings.grid.first)
@@ -156,7 +157,9 @@ def _words(frame: pd.DataFrame, seed: int) -> UInt64[np.ndarray, "n w"]:
 def draw(frame: pd.DataFrame, radii: Float[np.ndarray, "n m"], settings: Settings) -> dict[Cell, Drawn]:
     """Draw a sample of each cell's outlines."""
     rows = rows_that_count(frame, radii, settings)
-    weights = integer_weights(rows.frame, settings.weight)
+    weights = integer_weights(
+        rows_of(rows.frame[[] if settings.weight is None else [settings.weight]]), settings.weight
+    )
     found = {}
     for cell, members in rows.cells:
         keys = rows.words[members, -1]

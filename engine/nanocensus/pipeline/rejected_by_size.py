@@ -9,7 +9,8 @@ from nanocensus.measure.acceptance import REASONS, failed_criteria
 from nanocensus.measure.criteria import Criteria
 from nanocensus.pipeline.bin_means import WIDE_NM
 from nanocensus.statistics.onset_samples import SIZE
-from nanocensus.statistics.partitions import Particles, add_rows, compute, numbers, over_partitions
+from nanocensus.statistics.partitions import Particles, add_rows, compute, over_partitions
+from nanocensus.statistics.rows import numbers
 
 _KEYS = ("sample", "bin")
 _BORDER = 1

@@ -9,8 +9,9 @@ import pandas as pd
 from nanocensus.errors import TableError
 from nanocensus.measure.acceptance import FAILED, REASONS
 from nanocensus.schema import PARTICLES
-from nanocensus.statistics.partitions import Particles, add_rows, compute, number_pairs, numbers, over_partitions
+from nanocensus.statistics.partitions import Particles, add_rows, compute, over_partitions
 from nanocensus.statistics.quanta import LARGEST_INTEGER, Number
+from nanocensus.statistics.rows import number_pairs, numbers
 
 KEYS = ("sample", "micrograph")
 WEIGHT = "border_weight"

@@ -12,7 +12,7 @@ from nanocensus.statistics.clusters import Cluster
 from nanocensus.statistics.combined import MEASURES
 from nanocensus.statistics.dataset_store import open_dataset, save_dataset
 from nanocensus.statistics.estimation import estimate
-from nanocensus.statistics.partitions import Particles
+from nanocensus.statistics.partitions import ParticleSource
 from nanocensus.statistics.reductions import cv, mean, median
 
 DESCRIPTORS = ("edge_length_nm", "circularity", "solidity")
@@ -20,7 +20,7 @@ DESCRIPTORS = ("edge_length_nm", "circularity", "solidity")
 _KIND = "statistics"
 
 
-def size_statistics(particles: Particles, micrographs: pd.DataFrame | None = None, *,
+def size_statistics(particles: ParticleSource, micrographs: pd.DataFrame | None = None, *,
                     bins: SizeBins = size_bins(0.2),  # noqa: B008  a frozen value
                     of: Sequence[str] = DESCRIPTORS, cluster: Cluster = "group", level: float = 0.95,
                     weight: str | None = "border_weight") -> xr.Dataset:  # fmt: skip
@@ -49,7 +49,7 @@ def size_statistics(particles: Particles, micrographs: pd.DataFrame | None = Non
     return estimate(made, {name: [mean, median, cv] for name in of}, cluster=cluster, level=level)
 
 
-def sample_statistics(particles: Particles, micrographs: pd.DataFrame | None = None, *,
+def sample_statistics(particles: ParticleSource, micrographs: pd.DataFrame | None = None, *,
                       of: Sequence[str] = DESCRIPTORS, cluster: Cluster = "group", level: float = 0.95,
                       weight: str | None = "border_weight") -> xr.Dataset:  # fmt: skip
     """Give mean, median and CV of descriptors by sample, all sizes together.

@@ -10,17 +10,20 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from jaxtyping import Float64, Int64
 
 from nanocensus.errors import TableError
 from nanocensus.schema import WEIGHT_QUANTUM
 from nanocensus.statistics._kernels import LIMB_BITS
+from nanocensus.statistics.cell_sums import KEYS, CellSums, Seen, add_seen, as_block
 from nanocensus.statistics.cells import Cells, finish, kept_micrographs
-from nanocensus.statistics.partitions import Particles, add_rows, compute, number_pairs, numbers, over_partitions
+from nanocensus.statistics.partitions import ParticleSource, add_rows, compute, over_partitions
 from nanocensus.statistics.permutation import PLACES, random_places
 from nanocensus.statistics.philox import check_seed
 from nanocensus.statistics.quanta import Number, Quantum, quantum_of
-from nanocensus.statistics.recipe import CellSums, Recipe, add_seen, check_seen, complaints, look, sum_moments
+from nanocensus.statistics.recipe import Recipe, check_seen, complaints, look, sum_codes
+from nanocensus.statistics.rows import NO_NAMES, Rows, rows_of
 from nanocensus.statistics.variance_components import acquisition_order
 
 _LABEL = Quantum("label", 1.0, 0.0, 2.0**31 - 1)
@@ -54,10 +57,10 @@ class BlockSequence(NamedTuple):
 class _Parts(NamedTuple):
     sequential: pd.DataFrame
     random: pd.DataFrame
-    seen: pd.DataFrame
+    seen: dict[str, Seen]
 
 
-def block_sums(particles: Particles, micrographs: pd.DataFrame | None = None, *, of: Sequence[str], block: int,
+def block_sums(particles: ParticleSource, micrographs: pd.DataFrame | None = None, *, of: Sequence[str], block: int,
                seed: int, scale: Mapping[str, Number] | None = None) -> BlockSums:  # fmt: skip
     """Sum particles into blocks of both orders, in one pass.
 
@@ -96,8 +99,9 @@ def block_sums(particles: Particles, micrographs: pd.DataFrame | None = None, *,
             "column 'label'", expected="a number of its own for every particle of a micrograph",
             got=f"equal ones in micrograph {crowded.iloc[0]['micrograph']!r}", remedy="Number the particles.",
         )  # fmt: skip
-    table = add_rows([made.sequential.drop(columns="block").assign(size_bin=0)], ["sample", "micrograph", "size_bin"])
-    cells = finish(CellSums(table, made.seen), Recipe(columns, None, None, None), kept, ("sample",))
+    table = add_rows([made.sequential.drop(columns="block").assign(size_bin=0)], KEYS)
+    sums = CellSums((as_block(table, recipe.sums),), made.seen)
+    cells = finish(sums, Recipe(columns, None, None, None), kept, ("sample",))
     known = cells.micrographs[["sample", "micrograph"]].iloc[acquisition_order(cells.micrographs)]
     order = pd.MultiIndex.from_frame(known)
     rank = order.get_indexer(pd.MultiIndex.from_frame(made.sequential[["sample", "micrograph"]]))
@@ -136,31 +140,39 @@ def group_means(blocks: BlockSequence, borders: Int64[np.ndarray, " border"]) ->
         return np.asarray((high * 2.0**LIMB_BITS + low) * blocks.step / n)
 
 
-def _sum_blocks(frame: pd.DataFrame, recipe: Recipe, block: int, seed: int) -> _Parts:
-    codes, pairs = number_pairs(frame)
-    seen = look(frame, codes, recipe.ranges)
+def _sum_blocks(partition: pd.DataFrame | pa.Table, recipe: Recipe, block: int, seed: int) -> _Parts:
+    rows = rows_of(partition)
+    seen = look(rows, recipe.ranges)
     if complaints(seen, recipe.ranges):
-        frame, codes = frame.iloc[:0], codes[:0]  # nothing can be counted, and `seen` says why
-    labels = numbers(frame["label"]).astype(np.int64)
+        rows = rows.where(np.zeros(len(rows), bool))  # nothing can be counted, and `seen` says why
+    labels = rows["label"].astype(np.int64)
     number = (labels - 1) // block
     span = int(number.max(initial=0)) + 2
-    cells, keys = pd.factorize(codes * span + number + 1)
-    own = pairs.iloc[keys // span].reset_index(drop=True).assign(block=keys % span - 1)
-    sample, samples = pd.factorize(pairs["sample"])
-    places = random_places(codes, pairs, labels, seed=seed)
-    at, found = pd.factorize(sample[codes] * PLACES + places)
+    cells, keys = pd.factorize(rows.codes * np.int64(span) + number + 1)
+    own = rows.pairs.iloc[keys // span].reset_index(drop=True).assign(block=keys % span - 1)
+    sample, samples = pd.factorize(rows.pairs["sample"])
+    places = random_places(rows.codes, rows.pairs, labels, seed=seed)
+    at, found = pd.factorize(sample[rows.codes] * PLACES + places)
     drawn = pd.DataFrame({"sample": pd.Series(samples[found // PLACES], dtype="str"), "block": found % PLACES})
-    return _Parts(_with_sums(own, frame, cells, recipe), _with_sums(drawn, frame, at, recipe), seen)
+    return _Parts(_with_sums(own, rows, cells, recipe), _with_sums(drawn, rows, at, recipe), seen)
 
 
-def _with_sums(keys: pd.DataFrame, frame: pd.DataFrame, cells: np.ndarray, recipe: Recipe) -> pd.DataFrame:
-    sums = sum_moments(frame, cells.astype(np.int64), len(keys), recipe)
+def _with_sums(keys: pd.DataFrame, rows: Rows, cells: np.ndarray, recipe: Recipe) -> pd.DataFrame:
+    sums = sum_codes(Rows(cells.astype(np.int32), NO_NAMES, rows.buffers), len(keys), recipe)
     return pd.concat([keys, pd.DataFrame(sums, columns=recipe.sums)], axis=1)
 
 
 def _add(parts: Sequence[_Parts]) -> _Parts:
     return _Parts(
-        add_rows([part.sequential for part in parts], _SEQUENTIAL),
-        add_rows([part.random for part in parts], _RANDOM),
+        _carried(add_rows([part.sequential for part in parts], _SEQUENTIAL)),
+        _carried(add_rows([part.random for part in parts], _RANDOM)),
         add_seen([part.seen for part in parts]),
     )
+
+
+def _carried(table: pd.DataFrame) -> pd.DataFrame:
+    """Carry low limbs over 32 bits into high ones, so that equal sums are equal bytes."""
+    lows = [name for name in table.columns if name.endswith("_low")]
+    highs = {low: low.removesuffix("_low") + "_high" for low in lows}
+    carried = {high: table[high] + table[low] // 2**LIMB_BITS for low, high in highs.items()}
+    return table.assign(**carried, **{low: table[low] % 2**LIMB_BITS for low in lows})

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from nanocensus.statistics.cell_sums import Block, as_table, cell_keys, joined, pair_rows
 from nanocensus.statistics.dataset_store import open_dataset, save_dataset
 from nanocensus.statistics.quanta import Quantum
 from nanocensus.statistics.recipe import Recipe
@@ -22,8 +23,7 @@ def write(path: Path, table: pd.DataFrame, micrographs: pd.DataFrame, by: tuple[
     A cell names its micrograph by its row among the micrographs, so identities are stored once.
     """
     pairs = pd.MultiIndex.from_frame(micrographs[["sample", "micrograph"]])
-    row = pairs.get_indexer(pd.MultiIndex.from_frame(table[["sample", "micrograph"]]))
-    arrays: dict[str, tuple[str, np.ndarray]] = {"row": ("cell", row.astype(np.int64))}
+    arrays: dict[str, tuple[str, np.ndarray]] = {"row": ("cell", pair_rows(table, pairs))}
     arrays |= {name: ("cell", table[name].to_numpy(np.int64)) for name in ("size_bin", *recipe.sums)}
     texts = [name for name in micrographs.columns if not pd.api.types.is_numeric_dtype(micrographs[name])]
     for name in micrographs.columns:
@@ -63,6 +63,8 @@ def read(path: Path) -> tuple[pd.DataFrame, pd.DataFrame, tuple[str, ...], Recip
         bins = SizeBins(**(bins | {"edges": None if bins["edges"] is None else tuple(bins["edges"])}))
     size = None if facts["bin_quantum"] is None else Quantum(**facts["bin_quantum"])
     recipe = Recipe(tuple(Quantum(**quantum) for quantum in facts["quanta"]), bins, size, facts["weight"])
-    keys = micrographs[["sample", "micrograph"]].iloc[stored["row"].to_numpy()].reset_index(drop=True)
-    sums = {name: stored[name].to_numpy() for name in ("size_bin", *recipe.sums)}
-    return pd.concat([keys, pd.DataFrame(sums)], axis=1), micrographs, tuple(facts["by"]), recipe
+    names = list(zip(micrographs["sample"], micrographs["micrograph"], strict=True))
+    keys = cell_keys(stored["row"].to_numpy(), stored["size_bin"].to_numpy())
+    sums = np.stack([stored[name].to_numpy() for name in recipe.sums], axis=1)
+    table = as_table(joined([Block(names, keys, sums)], len(recipe.quanta)), recipe.sums)
+    return table, micrographs, tuple(facts["by"]), recipe

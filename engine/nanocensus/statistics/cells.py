@@ -15,9 +15,11 @@ from dask.delayed import Delayed, delayed
 
 from nanocensus.errors import StatisticsError, TableError
 from nanocensus.statistics import cell_store
-from nanocensus.statistics.partitions import Particles, add_rows, compute, over_partitions
+from nanocensus.statistics.cell_sums import CellSums, add_cells, as_block, as_table, joined
+from nanocensus.statistics.partitions import ParticleSource, compute, opened, over_partitions
 from nanocensus.statistics.quanta import Number, Quantum, quantum_of
-from nanocensus.statistics.recipe import KEYS, CellSums, Recipe, add_cells, check_seen, sum_cells
+from nanocensus.statistics.recipe import Recipe, check_seen, sum_cells
+from nanocensus.statistics.rows import pairs_table
 from nanocensus.statistics.size_bins import OUTSIDE, Grid, SizeBins, size_bins
 from nanocensus.statistics.step_histograms import quantile_bins
 
@@ -37,7 +39,7 @@ class Cells:
     """The keys of a result, besides the size bin."""
     recipe: Recipe
     """Columns, bins and weight."""
-    particles: tuple[Particles, ...] = field(default=(), repr=False)
+    particles: tuple[ParticleSource, ...] = field(default=(), repr=False)
     """Where the particles came from, for the pass over values that quantiles need; not saved."""
 
     @property
@@ -72,15 +74,18 @@ class Cells:
                 remedy="Build both with the same arguments of cells().",
             )  # fmt: skip
         both = pd.concat([self.micrographs, other.micrographs]).drop_duplicates()
-        table = add_rows([self.table, other.table], KEYS)
+        whole = joined([as_block(one.table, self.recipe.sums) for one in (self, other)], len(self.recipe.quanta))
         # Half of the particles would give quantiles of that half: then rather none.
         frames = self.particles + other.particles if self.particles and other.particles else ()
+        table = as_table(whole, self.recipe.sums)
         return replace(self, table=table, micrographs=_sorted_micrographs(both), particles=frames)
 
     def of_all_sizes(self) -> "Cells":
         """Add up the size bins, and what lies in none: the cells that were not cut by size, without another pass."""
-        table = add_rows([self.table.assign(size_bin=0)], KEYS)
-        return replace(self, table=table, recipe=replace(self.recipe, bins=None, bin_quantum=None))
+        whole = joined([as_block(self.table.assign(size_bin=0), self.recipe.sums)], len(self.recipe.quanta))
+        return replace(
+            self, table=as_table(whole, self.recipe.sums), recipe=replace(self.recipe, bins=None, bin_quantum=None)
+        )
 
     def save(self, path: Path) -> None:
         """Write them as a Zarr group (version 3), replacing what is there."""
@@ -98,16 +103,17 @@ class Cells:
         return cls(*cell_store.read(path))
 
 
-def cells(particles: Particles, micrographs: pd.DataFrame | None = None, *, by: Sequence[str | SizeBins],
+def cells(particles: ParticleSource, micrographs: pd.DataFrame | None = None, *, by: Sequence[str | SizeBins],
           of: Sequence[str], weight: str | None = "border_weight",
           scale: Mapping[str, Number] | None = None) -> Cells:  # fmt: skip
     """Sum particles into cells: one pass, or two if bins lie at quantiles.
 
     Parameters
     ----------
-    particles : pandas or dask DataFrame
+    particles : pandas or dask DataFrame, path, or ParquetParticles
         Columns sample, micrograph, those of `of`, of the bins and the weight. Every row counts: apply criteria
-        before.
+        before. Of a Parquet file, a folder of them or a results folder only these columns are read, some row groups at
+        a time, and with `open_particles` only rows that pass filters.
     micrographs : DataFrame, optional
         One row a micrograph: sample, micrograph, and group, session, order, conditions where known. Of a table with a
         `status` those that are "done" count, also those without particles, and of one with `excluded` those that are
@@ -139,11 +145,12 @@ def cells(particles: Particles, micrographs: pd.DataFrame | None = None, *, by: 
     >>> made.table[["micrograph", "size_bin", "n"]].to_dict("list")
     {'micrograph': ['x', 'y'], 'size_bin': [21, 22], 'n': [2, 1]}
     """
+    particles = opened(particles)
     made: Cells = compute(delayed_cells(particles, micrographs, by=by, of=of, weight=weight, scale=scale))
     return replace(made, particles=(particles,))
 
 
-def delayed_cells(particles: Particles, micrographs: pd.DataFrame | None = None, *, by: Sequence[str | SizeBins],
+def delayed_cells(particles: ParticleSource, micrographs: pd.DataFrame | None = None, *, by: Sequence[str | SizeBins],
                   of: Sequence[str], weight: str | None = "border_weight",
                   scale: Mapping[str, Number] | None = None) -> Delayed:  # fmt: skip
     """Build the graph whose result is `cells(...)`, without the particles; nothing is computed.
@@ -185,9 +192,10 @@ def _grid(bins: SizeBins, quantum: Quantum) -> Grid:
 def finish(sums: CellSums, recipe: Recipe, micrographs: pd.DataFrame | None, by: tuple[str, ...]) -> Cells:
     """Make cells of their sums and their micrographs, once all particles have been seen."""
     check_seen(sums.seen, recipe)
-    pairs = sums.table[["sample", "micrograph"]].drop_duplicates()
+    whole = joined(sums.blocks, len(recipe.quanta))
+    pairs, table = pairs_table(whole.names), as_table(whole, recipe.sums)
     if micrographs is None:
-        return Cells(sums.table, _sorted_micrographs(pairs), by, recipe)
+        return Cells(table, pairs, by, recipe)
     known = pd.MultiIndex.from_frame(micrographs[["sample", "micrograph"]])
     strange = pairs[~pd.MultiIndex.from_frame(pairs).isin(known)]
     if len(strange):
@@ -197,7 +205,7 @@ def finish(sums: CellSums, recipe: Recipe, micrographs: pd.DataFrame | None, by:
             got=f"{len(strange)} other micrographs, first {first['micrograph']!r} of sample {first['sample']!r}",
             remedy="Give the micrographs table of the same run, or leave it out; of excluded ones, drop its column excluded.",
         )  # fmt: skip
-    return Cells(sums.table, micrographs, by, recipe)
+    return Cells(table, micrographs, by, recipe)
 
 
 def kept_micrographs(micrographs: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:

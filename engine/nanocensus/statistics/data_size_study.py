@@ -9,19 +9,22 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import xarray as xr
 from jaxtyping import Float64, Int64
 
 from nanocensus.errors import StatisticsError, TableError
 from nanocensus.statistics._kernels import LIMB_BITS
 from nanocensus.statistics.binning import DESCRIPTORS
+from nanocensus.statistics.cell_sums import CellSums, add_cells, as_table, joined
 from nanocensus.statistics.cells import Cells, SizeBins, cells, size_bins
 from nanocensus.statistics.panels import Layout, lay_out
-from nanocensus.statistics.partitions import Particles, compute, number_pairs, numbers, over_partitions
+from nanocensus.statistics.partitions import ParticleSource, compute, over_partitions
 from nanocensus.statistics.permutation import PLACES, random_places
 from nanocensus.statistics.philox import Purpose, check_seed, name_word, random_words
 from nanocensus.statistics.quanta import Number
-from nanocensus.statistics.recipe import CellSums, Recipe, add_cells, sum_cells
+from nanocensus.statistics.recipe import Recipe, sum_rows
+from nanocensus.statistics.rows import Names, Rows, rows_of
 from nanocensus.statistics.size_bins import OUTSIDE, Grid
 
 MICROGRAPHS_DRAWN = (1, 2, 5, 10, 20, 50)
@@ -41,7 +44,7 @@ class _Units(NamedTuple):
 
 
 def data_size_study(
-    particles: Particles,
+    particles: ParticleSource,
     micrographs: pd.DataFrame | None = None,
     *,
     bins: SizeBins = size_bins(0.2),  # noqa: B008  a frozen value
@@ -118,24 +121,26 @@ def data_size_study(
     )
 
 
-def _pieces_of(particles: Particles, recipe: Recipe, seed: int) -> pd.DataFrame:
+def _pieces_of(particles: ParticleSource, recipe: Recipe, seed: int) -> pd.DataFrame:
     """Sum the particles by piece of the random order, where cells have the micrograph."""
     grid = recipe.bins.grid(recipe.bin_quantum) if recipe.bins and recipe.bin_quantum else None
     columns = [*recipe.columns, "label"]
     sums: CellSums = compute(over_partitions([particles], columns, _sum_pieces, add_cells, recipe, grid, seed))
-    return sums.table
+    return as_table(joined(sums.blocks, len(recipe.quanta)), recipe.sums)
 
 
-def _sum_pieces(frame: pd.DataFrame, recipe: Recipe, grid: Grid | None, seed: int) -> CellSums:
-    codes, pairs = number_pairs(frame)
-    labels = numbers(frame["label"])
+def _sum_pieces(partition: pd.DataFrame | pa.Table, recipe: Recipe, grid: Grid | None, seed: int) -> CellSums:
+    rows = rows_of(partition)
+    labels = rows["label"]
     if not np.isfinite(labels).all():
         raise TableError(
             "column 'label'", expected="a value in every row", got=f"{int((~np.isfinite(labels)).sum())} missing (null or NaN)",
             remedy="Number the particles of each micrograph.",
         )  # fmt: skip
-    piece = random_places(codes, pairs, labels.astype(np.int64), seed=seed) // (PLACES // _PIECES)
-    return sum_cells(frame.assign(micrograph=[f"{number:03d}" for number in piece]), recipe, grid)
+    piece = random_places(rows.codes, rows.pairs, labels.astype(np.int64), seed=seed) // (PLACES // _PIECES)
+    sample, samples = pd.factorize(rows.pairs["sample"])
+    names = Names(samples.tolist(), pa.array([f"{number:03d}" for number in range(_PIECES)]))
+    return sum_rows(Rows((sample[rows.codes] * _PIECES + piece).astype(np.int32), names, rows.buffers), recipe, grid)
 
 
 def _units(table: pd.DataFrame, sample: str, names: Sequence[str], recipe: Recipe, bins: np.ndarray) -> _Units:

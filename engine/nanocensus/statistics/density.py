@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import xarray as xr
 from jaxtyping import Float64, Int64
 from scipy import fft
@@ -12,9 +13,11 @@ from scipy import fft
 from nanocensus.errors import StatisticsError
 from nanocensus.schema import FORMAT_VERSION, WEIGHT_QUANTUM
 from nanocensus.statistics.bandwidths import improved_sheather_jones, silverman
-from nanocensus.statistics.partitions import Particles, add_rows, compute, number_pairs, numbers, over_partitions
+from nanocensus.statistics.cell_sums import Seen, add_seen
+from nanocensus.statistics.partitions import ParticleSource, add_rows, compute, over_partitions
 from nanocensus.statistics.quanta import Number, Quantum, quantum_of
-from nanocensus.statistics.recipe import CellSums, Recipe, add_seen, check_seen, complaints, integer_weights, look
+from nanocensus.statistics.recipe import Recipe, check_seen, complaints, integer_weights, look
+from nanocensus.statistics.rows import rows_of
 from nanocensus.statistics.step_histograms import position
 
 _PADDING = 4.0
@@ -24,7 +27,7 @@ _WIDEST = 2.0
 _SHARES = {"lower_quartile": 0.25, "median": 0.5, "upper_quartile": 0.75, "range_lower": 0.025, "range_upper": 0.975}
 
 
-def densities(particles: Particles, column: str, *, weight: str | None = "border_weight", points: int = 2048,
+def densities(particles: ParticleSource, column: str, *, weight: str | None = "border_weight", points: int = 2048,
               scale: Mapping[str, Number] | None = None) -> xr.Dataset:  # fmt: skip
     """Give each sample's distribution of a column, all on one grid.
 
@@ -140,6 +143,13 @@ def mode(density: Float64[np.ndarray, " x"], edges: Float64[np.ndarray, " edge"]
     return float(edges[0] + (top + 0.5 + shift) * step)
 
 
+class _Counted(NamedTuple):
+    """How often each value occurs in a sample, and what was seen on the way."""
+
+    table: pd.DataFrame
+    seen: dict[str, Seen]
+
+
 class _Grid(NamedTuple):
     """Cells of 2^shift quanta, from `first` on."""
 
@@ -160,19 +170,19 @@ def _grid(q: Int64[np.ndarray, " value"], padding: float, points: int) -> _Grid:
     return _Grid(shift, low >> shift, max((high >> shift) - (low >> shift) + 1, 3))
 
 
-def _count(frame: pd.DataFrame, recipe: Recipe) -> CellSums:
-    codes, pairs = number_pairs(frame)
-    seen = look(frame, codes, recipe.ranges)
+def _count(partition: pd.DataFrame | pa.Table, recipe: Recipe) -> _Counted:
+    rows = rows_of(partition)
+    seen = look(rows, recipe.ranges)
     if complaints(seen, recipe.ranges):
-        frame, codes = frame.iloc[:0], codes[:0]
+        rows = rows.where(np.zeros(len(rows), bool))
     quantum = recipe.quanta[0]
-    rows = {"sample": pairs["sample"].to_numpy()[codes], "q": quantum.quantise(numbers(frame[quantum.column])),
-            "n": np.ones(len(frame), np.int64), "w": integer_weights(frame, recipe.weight)}  # fmt: skip
-    return CellSums(add_rows([pd.DataFrame(rows)], ["sample", "q"]), seen)
+    found = {"sample": rows.pairs["sample"].to_numpy()[rows.codes], "q": quantum.quantise(rows[quantum.column]),
+             "n": np.ones(len(rows), np.int64), "w": integer_weights(rows, recipe.weight)}  # fmt: skip
+    return _Counted(add_rows([pd.DataFrame(found)], ["sample", "q"]), seen)
 
 
-def _add(parts: Sequence[CellSums]) -> CellSums:
-    return CellSums(add_rows([part.table for part in parts], ["sample", "q"]), add_seen([part.seen for part in parts]))
+def _add(parts: Sequence[_Counted]) -> _Counted:
+    return _Counted(add_rows([part.table for part in parts], ["sample", "q"]), add_seen([part.seen for part in parts]))
 
 
 def _summarise(rows: pd.DataFrame, quantum: Quantum) -> dict[str, float]:

@@ -3,16 +3,16 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 
 from nanocensus.errors import StatisticsError
 from nanocensus.schema import FORMAT_VERSION, WEIGHT_QUANTUM
+from nanocensus.statistics.cell_sums import pair_rows
 from nanocensus.statistics.cells import Cells
 from nanocensus.statistics.clusters import Cluster
 from nanocensus.statistics.intervals import FEWEST_CLUSTERS, FEWEST_PARTICLES, Estimates
 from nanocensus.statistics.panels import Layout, cluster_sums, lay_out, panels
-from nanocensus.statistics.partitions import Particles
+from nanocensus.statistics.partitions import ParticleSource
 from nanocensus.statistics.quantile_intervals import find_quantiles
 from nanocensus.statistics.recipe import Recipe
 from nanocensus.statistics.reductions import QuantileReduction, Reduction
@@ -28,7 +28,7 @@ def estimate(
     *,
     cluster: Cluster = "group",
     level: float = 0.95,
-    particles: Particles | None = None,
+    particles: ParticleSource | None = None,
 ) -> xr.Dataset:
     """Estimate statistics of columns in every cell, with intervals clustered by what was drawn at random.
 
@@ -64,6 +64,7 @@ def estimate(
 
     Examples
     --------
+    >>> import pandas as pd
     >>> from nanocensus.statistics.cells import cells
     >>> from nanocensus.statistics.reductions import mean
     >>> rows = pd.DataFrame({"sample": "A", "micrograph": list("wxyz") * 5, "edge_length_nm": [3.0, 4.0] * 10})
@@ -150,7 +151,7 @@ def _count(cells: Cells, layout: Layout) -> dict[str, np.ndarray]:
     whole = [np.repeat(np.bincount(index.panel, minlength=index.n_panels), index.n_bins),
              np.repeat(layout.n_clusters, index.n_bins)]  # fmt: skip
     outside = cells.table[cells.table["size_bin"] == OUTSIDE]
-    pair = index.pairs.get_indexer(pd.MultiIndex.from_frame(outside[["sample", "micrograph"]]))
+    pair = pair_rows(outside, index.pairs)
     n_outside = np.zeros(index.n_panels, np.int64)
     np.add.at(n_outside, index.panel[pair], outside["n"].to_numpy())
     return {

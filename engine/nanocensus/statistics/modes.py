@@ -22,7 +22,7 @@ from nanocensus.statistics.cells import cells
 from nanocensus.statistics.clusters import Cluster
 from nanocensus.statistics.intervals import FEWEST_PARTICLES
 from nanocensus.statistics.panels import PanelSums, lay_out, panels
-from nanocensus.statistics.partitions import Particles
+from nanocensus.statistics.partitions import ParticleSource
 from nanocensus.statistics.philox import check_seed, name_word
 from nanocensus.statistics.quanta import Number, quantum_of
 from nanocensus.statistics.resampling import draw_clusters, replicate_sums
@@ -37,7 +37,7 @@ _PADDING = 4.0
 """Bandwidths of empty space on both sides, so that the cosine transform reflects nothing back."""
 
 
-def mode_intervals(densities: xr.Dataset, particles: Particles, micrographs: pd.DataFrame | None = None, *,
+def mode_intervals(densities: xr.Dataset, particles: ParticleSource, micrographs: pd.DataFrame | None = None, *,
                    cluster: Cluster = "group", level: float = 0.95, replicates: int = 1000, seed: int = 0,
                    scale: Mapping[str, Number] | None = None) -> xr.Dataset:  # fmt: skip
     """Add the interval of each sample's mode to its density.

@@ -10,6 +10,7 @@ from jaxtyping import Int64
 from nanocensus.errors import StatisticsError
 from nanocensus.schema import WEIGHT_QUANTUM
 from nanocensus.statistics._kernels import LIMB_BITS
+from nanocensus.statistics.cell_sums import pair_rows
 from nanocensus.statistics.cells import Cells
 from nanocensus.statistics.clusters import (
     CORRELATED,
@@ -147,7 +148,7 @@ def panels(cells: Cells, layout: Layout) -> Iterator[tuple[slice, PanelSums]]:
     """Give the integer sums per cluster of one combination of keys after the other."""
     index, names = layout.index, cells.recipe.sums
     table = cells.table[cells.table["size_bin"] != OUTSIDE]
-    pair = index.pairs.get_indexer(pd.MultiIndex.from_frame(table[["sample", "micrograph"]]))
+    pair = pair_rows(table, index.pairs)
     panel = index.panel[pair]
     order = np.argsort(panel, kind="stable")
     borders = np.searchsorted(panel[order], np.arange(index.n_panels + 1))

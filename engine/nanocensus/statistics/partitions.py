@@ -1,18 +1,20 @@
 """Summing over the partitions of the particles, in any order, as a dask graph."""
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import dask.dataframe as dd
-import numpy as np
 import pandas as pd
 from dask.delayed import Delayed, delayed
-from jaxtyping import Float64, Int64
 
-from nanocensus.errors import TableError
+from nanocensus.store.row_groups import ParquetParticles, RowGroups, check_columns, open_particles
 
 Particles = pd.DataFrame | dd.DataFrame
 """Rows of particles: in memory, or a dask DataFrame whose partitions are visited one by one."""
+ParticleSource = Particles | ParquetParticles | str | os.PathLike[str]
+"""Particles, or where they lie in Parquet files (a path, or what `open_particles` gives): a few row groups of them are
+visited at a time."""
 Part = TypeVar("Part")
 
 FAN_IN = 16
@@ -20,7 +22,7 @@ FAN_IN = 16
 
 
 def over_partitions(
-    frames: Sequence[Particles],
+    frames: Sequence[ParticleSource],
     columns: Sequence[str],
     chunk: Callable[..., Part],
     combine: Callable[[Sequence[Part]], Part],
@@ -30,12 +32,13 @@ def over_partitions(
 
     Parameters
     ----------
-    frames : sequence of DataFrame
+    frames : sequence of DataFrame, ParquetParticles or path
         Their rows together are the particles.
     columns : sequence of str
         The columns that `chunk` reads; others are not loaded.
     chunk : callable
-        Called as chunk(partition, *arguments) -> part.
+        Called as chunk(partition, *arguments) -> part; a partition is a pandas DataFrame, or an Arrow table of the rows
+        that are read at once.
     combine : callable
         Adds a list of parts; must be associative and commutative.
     *arguments
@@ -52,18 +55,13 @@ def over_partitions(
         If a frame lacks one of the columns.
     """
     wanted = list(dict.fromkeys(columns))
-    for frame in frames:
-        missing = [name for name in wanted if name not in frame.columns]
-        if missing:
-            raise TableError(
-                "particles", expected="the columns " + ", ".join(wanted), got="none named " + ", ".join(missing),
-                remedy="Rename or add the columns; docs/reference/columns.md lists them.",
-            )  # fmt: skip
+    sources = [opened(frame) for frame in frames]
+    for source in sources:
+        check_columns(wanted, source.columns)
     shared = [argument if isinstance(argument, Delayed) else delayed(argument, pure=False) for argument in arguments]
-    visit = delayed(chunk, pure=False)
-    return tree_of_sums(
-        [visit(partition, *shared) for frame in frames for partition in _pieces(frame[wanted])], combine
-    )
+    visit = delayed(_visit, pure=False)
+    parts = [visit(piece, wanted, chunk, combine, *shared) for source in sources for piece in _pieces(source, wanted)]
+    return tree_of_sums(parts, combine)
 
 
 def tree_of_sums(parts: Sequence[Any], combine: Callable[[Sequence[Part]], Part]) -> Delayed:
@@ -89,10 +87,38 @@ def compute(graph: Delayed) -> Any:  # noqa: ANN401  whatever the graph makes
     return graph.compute()
 
 
-def _pieces(frame: Particles) -> list[Delayed]:
-    if isinstance(frame, pd.DataFrame):
-        return [delayed(frame, pure=False)]
-    return list(frame.to_delayed())
+def opened(particles: ParticleSource) -> Particles | ParquetParticles:
+    """Give a DataFrame as it is, and open what lies at a path.
+
+    Raises
+    ------
+    TableError, StoreError
+        As `open_particles`.
+    """
+    return open_particles(particles) if isinstance(particles, str | os.PathLike) else particles
+
+
+def as_frame(particles: ParticleSource) -> Particles:
+    """Give particles as a DataFrame, a dask one where they lie in files."""
+    source = opened(particles)
+    return source.frame() if isinstance(source, ParquetParticles) else source
+
+
+def _pieces(source: Particles | ParquetParticles, columns: Sequence[str]) -> list[Any]:
+    if isinstance(source, ParquetParticles):
+        return list(source.pieces) or [pd.DataFrame(columns=list(columns))]
+    if isinstance(source, pd.DataFrame):
+        return [delayed(source[columns], pure=False)]
+    return list(source[columns].to_delayed())
+
+
+def _visit(piece: pd.DataFrame | RowGroups, columns: Sequence[str], chunk: Callable[..., Part],
+           combine: Callable[[Sequence[Part]], Part], *arguments: object) -> Part:  # fmt: skip
+    """Take the part of one piece, adding up those of its batches."""
+    if isinstance(piece, pd.DataFrame):
+        return chunk(piece, *arguments)
+    parts = [chunk(batch, *arguments) for batch in piece.batches(columns)]
+    return combine(parts)
 
 
 def add_rows(tables: Sequence[pd.DataFrame], keys: Sequence[str]) -> pd.DataFrame:
@@ -105,42 +131,3 @@ def add_rows(tables: Sequence[pd.DataFrame], keys: Sequence[str]) -> pd.DataFram
     {'step': [1, 3], 'w': [4, 2]}
     """
     return pd.concat(tables, ignore_index=True).groupby(list(keys), sort=True).sum().reset_index()
-
-
-def numbers(column: pd.Series) -> Float64[np.ndarray, " row"]:
-    """Give a column as float64, missing values as NaN, whatever library holds it.
-
-    Raises
-    ------
-    TableError
-        If it holds no numbers.
-    """
-    try:
-        return column.to_numpy(dtype=np.float64, na_value=np.nan)
-    except (TypeError, ValueError):
-        raise TableError(
-            f"column {column.name!r}", expected="numbers", got=str(column.dtype), remedy="Convert it to float64."
-        ) from None
-
-
-def number_pairs(frame: pd.DataFrame) -> tuple[Int64[np.ndarray, " row"], pd.DataFrame]:
-    """Give numbers to the (sample, micrograph) pairs of rows.
-
-    Returns
-    -------
-    codes : int64 array
-        A number per row; -1 where an identity is missing.
-    pairs : DataFrame
-        Columns sample and micrograph (text); row i is pair i.
-    """
-    sample, samples = pd.factorize(frame["sample"])
-    micrograph, micrographs = pd.factorize(frame["micrograph"])
-    both = sample.astype(np.int64) * max(len(micrographs), 1) + micrograph
-    both[(sample < 0) | (micrograph < 0)] = -1
-    codes, found = pd.factorize(pd.Series(both).where(both >= 0))
-    numbered = np.asarray(found, np.int64)
-    pairs = {
-        "sample": pd.Index(samples).astype(str).to_numpy(object)[numbered // max(len(micrographs), 1)],
-        "micrograph": pd.Index(micrographs).astype(str).to_numpy(object)[numbered % max(len(micrographs), 1)],
-    }
-    return codes.astype(np.int64), pd.DataFrame(pairs, dtype="str")

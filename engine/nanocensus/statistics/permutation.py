@@ -5,7 +5,7 @@ from typing import no_type_check
 import numba
 import numpy as np
 import pandas as pd
-from jaxtyping import Int64
+from jaxtyping import Int, Int64
 
 from nanocensus.statistics.philox import Purpose, name_word, philox
 
@@ -15,13 +15,13 @@ _SHIFT = np.uint64(48)
 
 
 def random_places(
-    codes: Int64[np.ndarray, " row"], pairs: pd.DataFrame, labels: Int64[np.ndarray, " row"], *, seed: int
+    codes: Int[np.ndarray, " row"], pairs: pd.DataFrame, labels: Int64[np.ndarray, " row"], *, seed: int
 ) -> Int64[np.ndarray, " row"]:
     """Give each particle's place in the random order of its sample: 0 to 65,535, each as likely.
 
     Parameters
     ----------
-    codes : int64 array (row,)
+    codes : int array (row,)
         Row of `pairs` that each particle belongs to.
     pairs : DataFrame
         Columns sample and micrograph.

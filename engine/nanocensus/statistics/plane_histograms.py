@@ -6,14 +6,17 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from jaxtyping import Float64, Int64
 
 from nanocensus.schema import WEIGHT_QUANTUM
+from nanocensus.statistics.cell_sums import Seen, add_seen
 from nanocensus.statistics.cells import Cells
 from nanocensus.statistics.clusters import Cluster
 from nanocensus.statistics.panels import cluster_sums, lay_out, panels
-from nanocensus.statistics.partitions import Particles, add_rows, compute, number_pairs, numbers, over_partitions
-from nanocensus.statistics.recipe import CellSums, Recipe, add_seen, check_seen, complaints, integer_weights, look
+from nanocensus.statistics.partitions import ParticleSource, add_rows, compute, over_partitions
+from nanocensus.statistics.recipe import Recipe, check_seen, complaints, integer_weights, look
+from nanocensus.statistics.rows import rows_of
 
 STEPS_PER_SD = 10
 """Cells of the plane in a standard deviation of all particles together."""
@@ -43,14 +46,14 @@ class PlaneHistograms:
     facts: dict[str, object]
 
 
-def plane_histograms(made: Cells, particles: Particles, of: tuple[str, str], cluster: Cluster) -> PlaneHistograms:
+def plane_histograms(made: Cells, particles: ParticleSource, of: tuple[str, str], cluster: Cluster) -> PlaneHistograms:
     """Count particles in a plane.
 
     Parameters
     ----------
     made : Cells
         Of these particles by sample, without size bins, that hold both columns.
-    particles : pandas or dask DataFrame
+    particles : DataFrame, ParquetParticles or path
     of : (str, str)
         The columns; one without any scatter has a single line of the plane.
     cluster
@@ -84,25 +87,33 @@ def _axis(made: Cells, cluster: Cluster, column: str) -> Axis:
     return Axis(float(means.mean()) - REACH * STEPS_PER_SD * step, step)
 
 
-def _count(frame: pd.DataFrame, recipe: Recipe, axes: Sequence[Axis]) -> CellSums:
-    codes, pairs = number_pairs(frame)
-    seen = look(frame, codes, recipe.ranges)
+class _Counts(NamedTuple):
+    """A part of the counts, and what was seen on the way."""
+
+    table: pd.DataFrame
+    """Number and weight of the particles of a micrograph in a cell of the plane."""
+    seen: dict[str, Seen]
+
+
+def _count(partition: pd.DataFrame | pa.Table, recipe: Recipe, axes: Sequence[Axis]) -> _Counts:
+    rows = rows_of(partition)
+    seen = look(rows, recipe.ranges)
     if complaints(seen, recipe.ranges):
-        frame, codes = frame.iloc[:0], codes[:0]
+        rows = rows.where(np.zeros(len(rows), bool))
     x, y = (
-        np.clip((numbers(frame[quantum.column]) - axis.first) // axis.step, 0, SIDE - 1).astype(np.int64)
+        np.clip((rows[quantum.column] - axis.first) // axis.step, 0, SIDE - 1).astype(np.int64)
         for quantum, axis in zip(recipe.quanta, axes, strict=True)
     )
-    places, keys = pd.factorize(codes * SIDE**2 + x * SIDE + y)
-    weights = integer_weights(frame, recipe.weight)
+    places, keys = pd.factorize(rows.codes.astype(np.int64) * SIDE**2 + x * SIDE + y)
+    weights = integer_weights(rows, recipe.weight)
     counts = {"n": np.bincount(places, minlength=len(keys)), "w": np.zeros(len(keys), np.int64)}
     np.add.at(counts["w"], places, weights)
-    own = pairs.iloc[keys // SIDE**2].reset_index(drop=True)
-    return CellSums(own.assign(cell=keys % SIDE**2, **counts), seen)
+    own = rows.pairs.iloc[keys // SIDE**2].reset_index(drop=True)
+    return _Counts(own.assign(cell=keys % SIDE**2, **counts), seen)
 
 
-def _add(parts: Sequence[CellSums]) -> CellSums:
-    return CellSums(add_rows([part.table for part in parts], _KEYS), add_seen([part.seen for part in parts]))
+def _add(parts: Sequence[_Counts]) -> _Counts:
+    return _Counts(add_rows([part.table for part in parts], _KEYS), add_seen([part.seen for part in parts]))
 
 
 _KEYS = ["sample", "micrograph", "cell"]

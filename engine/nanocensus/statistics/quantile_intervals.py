@@ -11,7 +11,7 @@ from nanocensus.schema import WEIGHT_QUANTUM
 from nanocensus.statistics.cells import Cells
 from nanocensus.statistics.intervals import Estimates, PerCell, woodruff
 from nanocensus.statistics.panels import Layout, PanelSums, total_weights
-from nanocensus.statistics.partitions import Particles, compute
+from nanocensus.statistics.partitions import ParticleSource, compute
 from nanocensus.statistics.recipe import Recipe
 from nanocensus.statistics.reductions import QuantileReduction, Reduction
 from nanocensus.statistics.size_bins import Grid
@@ -45,7 +45,7 @@ class Quantiles:
 
 
 def find_quantiles(cells: Cells, layout: Layout, reductions: Mapping[str, Sequence[Reduction]],
-               particles: Particles | None, level: float) -> Quantiles:  # fmt: skip
+               particles: ParticleSource | None, level: float) -> Quantiles:  # fmt: skip
     """Read the particles twice for all quantiles that are asked for; not at all if there are none.
 
     Raises

@@ -1,24 +1,26 @@
 """What cells hold, and one partition's share of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Int64
+import pyarrow as pa
+from jaxtyping import Int32, Int64
 
 from nanocensus.errors import StatisticsError, TableError
 from nanocensus.schema import LARGEST_WEIGHT, PARTICLES, WEIGHT_QUANTUM
 from nanocensus.statistics import _kernels
-from nanocensus.statistics.partitions import add_rows, number_pairs, numbers
+from nanocensus.statistics.cell_sums import Block, CellSums, Seen, add_equal, bins_of, cell_keys, pairs_of
 from nanocensus.statistics.quanta import Quantum
+from nanocensus.statistics.rows import Rows, rows_of
 from nanocensus.statistics.size_bins import OUTSIDE, Grid, SizeBins
 
-KEYS = ("sample", "micrograph", "size_bin")
-UNIT_WEIGHT = round(1 / WEIGHT_QUANTUM)
+UNIT_WEIGHT = 2**_kernels.UNIT_BITS
 MOMENTS = ("wq_low", "wq_high", "wqq_low", "wqq_high")
 """The four sums of a column: w q and w q^2, each split at 32 bits so that nothing overflows."""
+SLICE_ROWS = 2**14
+"""Rows summed at once: what they need stays in the cache, and their sums fit into 64 bits."""
 
 
 @dataclass(frozen=True)
@@ -54,58 +56,71 @@ class Recipe:
         return allowed
 
 
-class CellSums(NamedTuple):
-    """A part of the cells, and what was seen on the way."""
-
-    table: pd.DataFrame
-    """One row a cell: KEYS and the recipe's sums."""
-    seen: pd.DataFrame
-    """One row a column: missing values, the lowest and the highest one."""
+def sum_cells(partition: pd.DataFrame | pa.Table, recipe: Recipe, grid: Grid | None) -> CellSums:
+    """Sum one partition. Where a value cannot be counted, there are no cells and `seen` says why."""
+    return sum_rows(rows_of(partition), recipe, grid)
 
 
-def sum_cells(frame: pd.DataFrame, recipe: Recipe, grid: Grid | None) -> CellSums:
-    """Sum one partition. Where a value cannot be counted, the table is empty and `seen` says why."""
-    codes, pairs = number_pairs(frame)
-    seen = look(frame, codes, recipe.ranges)
-    if complaints(seen, recipe.ranges):
-        return CellSums(_as_table(pairs.iloc[:0], np.empty(0, np.int64), np.empty((0, len(recipe.sums))), recipe), seen)
-    places = place_in_bins(frame, recipe.bin_quantum, grid)
-    breadth = 1 if grid is None else len(grid.edges)  # places run from -1 (outside) to breadth - 2
-    cells, cell_keys = pd.factorize(codes * (breadth + 1) + places + 1)
-    sums = sum_moments(frame, cells, len(cell_keys), recipe)
-    found = cell_keys % (breadth + 1) - 1
-    first = 0 if grid is None else grid.first
-    bins = np.where(found < 0, OUTSIDE, found + first)
-    return CellSums(_as_table(pairs.iloc[cell_keys // (breadth + 1)], bins, sums, recipe), seen)
+def sum_rows(rows: Rows, recipe: Recipe, grid: Grid | None) -> CellSums:
+    """Sum rows of particles, as `sum_cells`."""
+    seen = look(rows, recipe.ranges)
+    if complaints(seen, recipe.ranges) or not len(rows):
+        return CellSums((), seen)
+    keys, sums = _sum_slices(rows, recipe, grid)
+    used = np.zeros(len(rows.names), bool)
+    used[pairs_of(keys)] = True
+    numbers = np.cumsum(used) - 1
+    names = rows.names.of(np.flatnonzero(used))
+    return CellSums((Block(names, cell_keys(numbers[pairs_of(keys)], bins_of(keys)), sums),), seen)
 
 
-def sum_moments(
-    frame: pd.DataFrame, cells: Int64[np.ndarray, " row"], n_cells: int, recipe: Recipe
-) -> Int64[np.ndarray, "cell sum"]:
-    """Give the recipe's sums of the rows of each cell, by the number of each row's cell."""
-    weights = integer_weights(frame, recipe.weight)
-    sums = np.zeros((n_cells, len(recipe.sums)), np.int64)
-    _kernels.count(cells, weights, sums)
-    for index, quantum in enumerate(recipe.quanta):
-        values = numbers(frame[quantum.column])
-        _kernels.add_moments(cells, weights, values, quantum.step, sums[:, 2 + 4 * index : 6 + 4 * index])
-    return sums
+def sum_codes(rows: Rows, n_codes: int, recipe: Recipe) -> Int64[np.ndarray, "code sum"]:
+    """Give the recipe's sums of the rows of each code, without bins."""
+    keys, cells = _sum_slices(rows, recipe, None)
+    found, sums = add_equal([keys], [cells], len(recipe.quanta))
+    made = np.zeros((n_codes, len(recipe.sums)), np.int64)
+    made[pairs_of(found)] = sums
+    return made
 
 
-def add_cells(parts: Sequence[CellSums]) -> CellSums:
-    """Add parts; cells come out sorted by their keys."""
-    return CellSums(add_rows([part.table for part in parts], KEYS), add_seen([part.seen for part in parts]))
+def _sum_slices(
+    rows: Rows, recipe: Recipe, grid: Grid | None
+) -> tuple[Int64[np.ndarray, " cell"], Int64[np.ndarray, "cell sum"]]:
+    """Give keys and sums of cells, the same cell perhaps several times."""
+    rows = rows.together()
+    weights = np.empty(0, np.int64) if recipe.weight is None else integer_weights(rows, recipe.weight)
+    width = 1 + 2 * len(recipe.quanta) if recipe.weight is None else len(recipe.sums)
+    bins = np.array([0]) if grid is None else np.arange(len(grid.edges) - 1) + grid.first
+    numbers = np.concatenate([[OUTSIDE], bins]) - OUTSIDE
+    scratch = np.zeros((len(numbers), width), np.int64)
+    quanta, places = np.empty((len(recipe.quanta), SLICE_ROWS), np.int32), np.empty(SLICE_ROWS, np.int32)
+    keys, sums = np.empty(2 * SLICE_ROWS, np.int64), np.empty((2 * SLICE_ROWS, width), np.int64)
+    n = 0
+    for start in range(0, len(rows), SLICE_ROWS):
+        here = slice(start, start + SLICE_ROWS)
+        codes = rows.codes[here]
+        _place(rows, recipe.bin_quantum, grid, here, places[: len(codes)])
+        for column, quantum in enumerate(recipe.quanta):
+            _kernels.quantise(rows.buffers[quantum.column][here], quantum.inverse, quanta[column])
+        if n + SLICE_ROWS > len(keys):
+            keys, sums = (np.concatenate([part, np.empty_like(part)]) for part in (keys, sums))
+        n = _kernels.sum_runs(codes, places, quanta, weights[here], numbers, scratch, keys, sums, n)
+    return keys[:n].copy(), sums[:n].copy()
 
 
-def add_seen(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Put together what was seen in several parts."""
-    by_column = pd.concat(parts).groupby("column", sort=True)
-    seen = {"missing": by_column["missing"].sum(), "lowest": by_column["lowest"].min(),
-            "highest": by_column["highest"].max()}  # fmt: skip
-    return pd.DataFrame(seen).reset_index()
+def _place(
+    rows: Rows, quantum: Quantum | None, grid: Grid | None, here: slice, places: Int32[np.ndarray, " row"]
+) -> None:
+    """Write the index into the grid's bins of some rows, -1 where they lie in none; 0 without a grid."""
+    if grid is None or quantum is None:
+        places[:] = 0
+    else:
+        quanta = np.empty(len(places), np.int32)
+        _kernels.quantise(rows.buffers[quantum.column][here], quantum.inverse, quanta)
+        _kernels.locate(quanta, grid.edges, places)
 
 
-def check_seen(seen: pd.DataFrame, recipe: Recipe) -> None:
+def check_seen(seen: Mapping[str, Seen], recipe: Recipe) -> None:
     """Raise what is wrong with the particles, once all have been seen.
 
     Raises
@@ -138,44 +153,37 @@ def check_seen(seen: pd.DataFrame, recipe: Recipe) -> None:
     )  # fmt: skip
 
 
-def place_in_bins(frame: pd.DataFrame, quantum: Quantum | None, grid: Grid | None) -> Int64[np.ndarray, " row"]:
+def place_in_bins(rows: Rows, quantum: Quantum | None, grid: Grid | None) -> Int32[np.ndarray, " row"]:
     """Give each particle's index into the grid's bins, -1 where it lies in none; all 0 without a grid."""
-    places = np.zeros(len(frame), np.int64)
-    if grid is not None and quantum is not None:
-        _kernels.locate(numbers(frame[quantum.column]), quantum.step, grid.edges, places)
+    places = np.empty(len(rows), np.int32)
+    _place(rows, quantum, grid, slice(None), places)
     return places
 
 
-def integer_weights(frame: pd.DataFrame, weight: str | None) -> Int64[np.ndarray, " row"]:
+def integer_weights(rows: Rows, weight: str | None) -> Int64[np.ndarray, " row"]:
     """Give each particle's weight in quanta."""
     if weight is None:
-        return np.full(len(frame), UNIT_WEIGHT, np.int64)
-    return np.rint(numbers(frame[weight]) / WEIGHT_QUANTUM).astype(np.int64)
+        return np.full(len(rows), UNIT_WEIGHT, np.int64)
+    return np.rint(rows[weight] / WEIGHT_QUANTUM).astype(np.int64)
 
 
-def look(
-    frame: pd.DataFrame, codes: Int64[np.ndarray, " row"], ranges: Mapping[str, tuple[float, float]]
-) -> pd.DataFrame:
+def look(rows: Rows, ranges: Mapping[str, tuple[float, float]]) -> dict[str, Seen]:
     """Give missing values, lowest and highest value of each column, and rows without identity as "micrograph"."""
-    rows = [("micrograph", int((codes < 0).sum()), np.inf, -np.inf)]
+    seen = {"micrograph": Seen(int((rows.codes < 0).sum()), np.inf, -np.inf)}
     for column in ranges:
-        values = numbers(frame[column])
-        there = values[~np.isnan(values)]
-        rows.append((column, len(values) - len(there), there.min(initial=np.inf), there.max(initial=-np.inf)))
-    return pd.DataFrame(rows, columns=["column", "missing", "lowest", "highest"])
+        there = values = rows.buffers[column]
+        if np.isnan(values.min(initial=np.inf)):
+            there = values[~np.isnan(values)]
+        lowest, highest = float(there.min(initial=np.inf)), float(there.max(initial=-np.inf))
+        seen[column] = Seen(len(values) - len(there), lowest, highest)
+    return seen
 
 
-def complaints(seen: pd.DataFrame, ranges: Mapping[str, tuple[float, float]]) -> list[tuple[str, int, float]]:
-    """List (column, missing values, worst value) of the columns that cannot be counted."""
+def complaints(seen: Mapping[str, Seen], ranges: Mapping[str, tuple[float, float]]) -> list[tuple[str, int, float]]:
+    """List (column, missing values, worst value) of the columns that cannot be counted, by name."""
     found = []
-    numbers_seen = zip(seen["missing"].tolist(), seen["lowest"].tolist(), seen["highest"].tolist(), strict=True)
-    for column, (missing, lowest, highest) in zip(seen["column"].astype(str), numbers_seen, strict=True):
+    for column, (missing, lowest, highest) in sorted(seen.items()):
         low, high = ranges.get(column, (-np.inf, np.inf))
         if missing or lowest < low or highest > high:
-            found.append((column, int(missing), float(lowest if lowest < low else highest)))
+            found.append((column, missing, lowest if lowest < low else highest))
     return found
-
-
-def _as_table(pairs: pd.DataFrame, bins: np.ndarray, sums: np.ndarray, recipe: Recipe) -> pd.DataFrame:
-    keys = pairs.reset_index(drop=True).assign(size_bin=bins.astype(np.int64))
-    return pd.concat([keys, pd.DataFrame(sums.astype(np.int64), columns=recipe.sums)], axis=1)

@@ -8,9 +8,10 @@ from jaxtyping import Float64, Int64
 
 from nanocensus.errors import StatisticsError
 from nanocensus.statistics.binning import DESCRIPTORS
-from nanocensus.statistics.partitions import Particles, numbers
+from nanocensus.statistics.partitions import Particles
 from nanocensus.statistics.quanta import Number, quantum_of
 from nanocensus.statistics.recipe import place_in_bins
+from nanocensus.statistics.rows import numbers, rows_of
 from nanocensus.statistics.size_bins import SizeBins
 
 _PLACES = ["size_bin", "size_left", "size_right"]
@@ -98,7 +99,7 @@ def _of_sample(part: Particles, of: Sequence[str], bins: SizeBins | None, number
         return _table(rows, of, chosen, distance).assign(n=len(rows))
     quantum = quantum_of(bins.of)
     grid = bins.grid(quantum)
-    places = place_in_bins(rows, quantum, grid)
+    places = place_in_bins(rows_of(rows[[bins.of]]), quantum, grid)
     parts = []
     for place in np.unique(places[places >= 0]):
         here = np.flatnonzero(places == place)

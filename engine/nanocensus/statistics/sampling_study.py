@@ -17,7 +17,7 @@ from nanocensus.statistics.binning import DESCRIPTORS
 from nanocensus.statistics.block_sums import BlockSums, block_sums, cuts, group_means, sequence
 from nanocensus.statistics.clusters import Cluster
 from nanocensus.statistics.intraclass import mean_variance, whole_variance
-from nanocensus.statistics.partitions import Particles
+from nanocensus.statistics.partitions import ParticleSource
 from nanocensus.statistics.quanta import Number, Quantum
 from nanocensus.statistics.variance_components import variance_components
 
@@ -34,7 +34,7 @@ Sizes = Float64[np.ndarray, " size"]
 
 
 def sampling_study(
-    particles: Particles,
+    particles: ParticleSource,
     micrographs: pd.DataFrame | None = None,
     *,
     of: Sequence[str] = DESCRIPTORS,

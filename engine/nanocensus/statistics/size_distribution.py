@@ -24,9 +24,10 @@ from nanocensus.statistics.clusters import Cluster
 from nanocensus.statistics.estimation import estimate
 from nanocensus.statistics.intervals import standard_error
 from nanocensus.statistics.panels import cluster_sums, lay_out, panels
-from nanocensus.statistics.partitions import Particles, numbers
+from nanocensus.statistics.partitions import Particles, ParticleSource
 from nanocensus.statistics.quanta import Number
 from nanocensus.statistics.reductions import MomentReduction, Reduction, mean, quantile
+from nanocensus.statistics.rows import numbers
 from nanocensus.statistics.size_bins import size_bins
 from nanocensus.statistics.size_weights import INVERSE, LOG, WEIGHT, derive, each_partition, largest_volume, read_sizes
 
@@ -62,7 +63,7 @@ class _Found(NamedTuple):
     refusal: np.ndarray
 
 
-def size_distribution(particles: Particles, micrographs: pd.DataFrame | None = None, *, of: str = "edge_length_nm",
+def size_distribution(particles: ParticleSource, micrographs: pd.DataFrame | None = None, *, of: str = "edge_length_nm",
                       bin_width_nm: float = 0.2, cluster: Cluster = "group", level: float = 0.95,
                       weight: str | None = "border_weight") -> xr.Dataset:  # fmt: skip
     """Give percentiles, span, means and a log-normal fit of the sizes of each sample, by number and by volume.

@@ -7,7 +7,9 @@ import pandas as pd
 from jaxtyping import Float64
 
 from nanocensus.errors import StatisticsError, TableError
-from nanocensus.statistics.partitions import Particles, numbers
+from nanocensus.statistics.partitions import Particles, ParticleSource, as_frame
+from nanocensus.statistics.rows import numbers
+from nanocensus.store.row_groups import check_columns
 
 LOG, INVERSE, WEIGHT = "log_size", "inverse_size", "weight_of_size"
 
@@ -20,7 +22,7 @@ def each_partition(particles: Particles, change: Callable[..., pd.DataFrame], *a
     return changed
 
 
-def read_sizes(particles: Particles, of: str, weight: str | None) -> Particles:
+def read_sizes(particles: ParticleSource, of: str, weight: str | None) -> Particles:
     """Keep the columns that are needed; others are not loaded.
 
     Raises
@@ -29,13 +31,9 @@ def read_sizes(particles: Particles, of: str, weight: str | None) -> Particles:
         If one of them is absent.
     """
     wanted = list(dict.fromkeys(["sample", "micrograph", of, *([weight] if weight else [])]))
-    missing = [name for name in wanted if name not in particles.columns]
-    if missing:
-        raise TableError(
-            "particles", expected="the columns " + ", ".join(wanted), got="none named " + ", ".join(missing),
-            remedy="Rename or add the columns; docs/reference/columns.md lists them.",
-        )  # fmt: skip
-    return particles[wanted]
+    frame = as_frame(particles)
+    check_columns(wanted, frame.columns)
+    return frame[wanted]
 
 
 def _volume(frame: pd.DataFrame, of: str, weight: str | None) -> Float64[np.ndarray, " row"]:

@@ -9,13 +9,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from dask.delayed import Delayed, delayed
 from jaxtyping import Float64, Int64
 
 from nanocensus.schema import WEIGHT_QUANTUM
-from nanocensus.statistics.partitions import Particles, add_rows, number_pairs, numbers, over_partitions
+from nanocensus.statistics.partitions import ParticleSource, add_rows, over_partitions
 from nanocensus.statistics.quanta import Quantum
 from nanocensus.statistics.recipe import Recipe, integer_weights, place_in_bins
+from nanocensus.statistics.rows import Rows, rows_of
 from nanocensus.statistics.size_bins import Grid, SizeBins
 
 _SAME = 1e-9
@@ -111,7 +113,7 @@ def position(steps: Int64[np.ndarray, " row"], cumulative: Int64[np.ndarray, " r
     return float(steps[row] + (target - below) / (cumulative[row] - below))
 
 
-def step_histograms(frames: Sequence[Particles], recipe: Recipe, grid: Grid | None, index: CellIndex,
+def step_histograms(frames: Sequence[ParticleSource], recipe: Recipe, grid: Grid | None, index: CellIndex,
                     quanta: Sequence[Quantum]) -> Delayed:  # fmt: skip
     """Build the graph of the histograms of some columns, one a column; nothing is computed."""
     columns = [*_read(recipe), *(quantum.column for quantum in quanta)]
@@ -120,7 +122,7 @@ def step_histograms(frames: Sequence[Particles], recipe: Recipe, grid: Grid | No
     return made
 
 
-def weights_below(frames: Sequence[Particles], recipe: Recipe, grid: Grid | None, index: CellIndex,
+def weights_below(frames: Sequence[ParticleSource], recipe: Recipe, grid: Grid | None, index: CellIndex,
                   pivots: Sequence[tuple[StepHistogram, Float64[np.ndarray, " cell"]]]) -> Delayed:  # fmt: skip
     """Build the graph of how much of each cluster lies below a position in each cell.
 
@@ -140,7 +142,7 @@ def weights_below(frames: Sequence[Particles], recipe: Recipe, grid: Grid | None
     return over_partitions(frames, columns, _count_below, _add_below, recipe, grid, index, questions)
 
 
-def quantile_bins(frames: Sequence[Particles], recipe: Recipe) -> Delayed:
+def quantile_bins(frames: Sequence[ParticleSource], recipe: Recipe) -> Delayed:
     """Build the graph that finds the edges of quantile bins; nothing is computed."""
     quantum = recipe.bin_quantum
     if recipe.bins is None or quantum is None:
@@ -151,13 +153,12 @@ def quantile_bins(frames: Sequence[Particles], recipe: Recipe) -> Delayed:
     return placed
 
 
-def _count_values(frame: pd.DataFrame, quantum: Quantum, recipe: Recipe) -> pd.DataFrame:
+def _count_values(partition: pd.DataFrame | pa.Table, quantum: Quantum, recipe: Recipe) -> pd.DataFrame:
     # Values and weights that cannot be counted are left out here: the pass that sums the cells names them.
-    ranges = recipe.ranges.items()
-    good = np.logical_and.reduce([numbers(frame[name]) >= low for name, (low, _) in ranges if name in frame]
-                                 + [numbers(frame[name]) <= high for name, (_, high) in ranges if name in frame])  # fmt: skip
-    kept = frame[good]
-    steps = quantum.quantise(numbers(kept[quantum.column]))
+    rows = rows_of(partition)
+    ranges = [(rows[name], limits) for name, limits in recipe.ranges.items() if name in rows.buffers]
+    kept = rows.where(np.logical_and.reduce([(values >= low) & (values <= high) for values, (low, high) in ranges]))
+    steps = quantum.quantise(kept[quantum.column])
     return _add_values([pd.DataFrame({"step": steps, "w": integer_weights(kept, recipe.weight)})])
 
 
@@ -174,27 +175,27 @@ def _read(recipe: Recipe) -> list[str]:
     return ["sample", "micrograph", *sizes, *([recipe.weight] if recipe.weight else [])]
 
 
-def _locate(frame: pd.DataFrame, recipe: Recipe, grid: Grid | None, index: CellIndex) -> pd.DataFrame:
+def _locate(rows: Rows, recipe: Recipe, grid: Grid | None, index: CellIndex) -> pd.DataFrame:
     """Give cell, cluster and weight of each particle, cell -1 where it lies in no bin."""
-    codes, pairs = number_pairs(frame)
-    known = index.pairs.get_indexer(pd.MultiIndex.from_frame(pairs))[codes]
-    places = place_in_bins(frame, recipe.bin_quantum, grid)
+    known = index.pairs.get_indexer(pd.MultiIndex.from_frame(rows.pairs))[rows.codes]
+    places = place_in_bins(rows, recipe.bin_quantum, grid)
     first = 0 if grid is None else grid.first
     bins = places + first - index.first_bin
     inside = (places >= 0) & (known >= 0) & (bins >= 0) & (bins < index.n_bins)
     cell = np.where(inside, index.panel[known] * index.n_bins + bins, -1)
-    weights = integer_weights(frame, recipe.weight)
+    weights = integer_weights(rows, recipe.weight)
     return pd.DataFrame({"cell": cell, "cluster": index.cluster[known], "w": weights})
 
 
-def _count_steps(frame: pd.DataFrame, recipe: Recipe, grid: Grid | None, index: CellIndex,
+def _count_steps(partition: pd.DataFrame | pa.Table, recipe: Recipe, grid: Grid | None, index: CellIndex,
                  quanta: tuple[Quantum, ...]) -> pd.DataFrame:  # fmt: skip
-    located = _locate(frame, recipe, grid, index)
+    rows = rows_of(partition)
+    located = _locate(rows, recipe, grid, index)
     tables = []
     for number, quantum in enumerate(quanta):
-        steps = quantum.quantise(numbers(frame[quantum.column])) >> quantum.histogram_shift
-        rows = located[["cell", "w"]].assign(column=number, step=steps)
-        tables.append(rows[located["cell"] >= 0])
+        steps = quantum.quantise(rows[quantum.column]) >> quantum.histogram_shift
+        stepped = located[["cell", "w"]].assign(column=number, step=steps)
+        tables.append(stepped[located["cell"] >= 0])
     return _add_steps(tables)
 
 
@@ -213,15 +214,16 @@ def _as_histograms(rows: pd.DataFrame, quanta: tuple[Quantum, ...], n_cells: int
     return made
 
 
-def _count_below(frame: pd.DataFrame, recipe: Recipe, grid: Grid | None, index: CellIndex,
+def _count_below(partition: pd.DataFrame | pa.Table, recipe: Recipe, grid: Grid | None, index: CellIndex,
                  questions: tuple[tuple[Quantum, int, np.ndarray], ...]) -> pd.DataFrame:  # fmt: skip
-    located = _locate(frame, recipe, grid, index)
+    rows = rows_of(partition)
+    located = _locate(rows, recipe, grid, index)
     inside = (located["cell"] >= 0).to_numpy()
     kept = located[inside]
     weights = kept["w"].to_numpy()
     tables = []
     for number, (quantum, shift, pivot) in enumerate(questions):
-        steps = quantum.quantise(numbers(frame[quantum.column])[inside]) >> shift
+        steps = quantum.quantise(rows[quantum.column][inside]) >> shift
         own = pivot[kept["cell"].to_numpy()]
         sums = {"below": np.where(steps < own, weights, 0), "at": np.where(steps == own, weights, 0)}
         tables.append(kept[["cell", "cluster"]].assign(question=number, **sums))

@@ -6,6 +6,7 @@ file cannot be replaced together with it.
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +61,14 @@ def is_sealed(content: bytes) -> bool:
     return True
 
 
-def open_parquet(path: Path) -> pq.ParquetFile:
+def open_parquet(path: Path, read_dictionary: Sequence[str] = ()) -> pq.ParquetFile:
     """Open a Parquet file that nanocensus wrote, proved by its seal and checked page by page.
+
+    Parameters
+    ----------
+    path : Path
+    read_dictionary : sequence of str
+        Columns of text that come as dictionaries.
 
     Raises
     ------
@@ -72,7 +79,9 @@ def open_parquet(path: Path) -> pq.ParquetFile:
     """
     content = path.read_bytes()
     whole = is_sealed(content)
-    file = pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True)
+    file = pq.ParquetFile(
+        pa.BufferReader(content), page_checksum_verification=True, read_dictionary=list(read_dictionary)
+    )
     version = (file.metadata.metadata or {}).get(_VERSION, b"").decode()
     _check_version(whole, version, path)
     return file

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from nanocensus.errors import NanocensusError, TableError
 from nanocensus.provenance import file_digest
@@ -107,7 +108,7 @@ def read_particles(out: str | os.PathLike[str], *, excluded: bool = False) -> "d
     import dask.dataframe as dd
 
     meta = _to_pandas(PARTICLES.arrow().empty_table())
-    parts = _parts(out, excluded=excluded)
+    parts = particle_parts(out, excluded=excluded)
     if not parts:
         particles: dd.DataFrame = dd.from_pandas(meta, npartitions=1)
     else:
@@ -147,22 +148,44 @@ def load_part(part: Part, columns: Sequence[str] | None = None) -> pd.DataFrame:
     FormatVersionError
         If a newer nanocensus wrote it.
     """
-    path = Path(part.path)
     wanted = list(PARTICLES.names if columns is None else columns)
     try:
-        if file_digest(path) != part.digest:
-            raise ValueError("its digest is not the one in the index")
-        file = open_parquet(path)
-        groups = groups_of(part.micrographs, part_rows(file))
+        file, groups = open_part(part)
         table = file.read_row_groups(groups, columns=[name for name in wanted if name in file.schema_arrow.names])
-        return _to_pandas(_with_newer_columns(table, wanted))
+        return _to_pandas(with_newer_columns(table, wanted))
     except (NanocensusError, MemoryError):
         raise
     except Exception as cause:
-        raise damage(path, cause) from cause
+        raise damage(Path(part.path), cause) from cause
 
 
-def _parts(out: str | os.PathLike[str], *, excluded: bool) -> list[Part]:
+def open_part(part: Part, read_dictionary: Sequence[str] = ()) -> tuple[pq.ParquetFile, list[int]]:
+    """Open a part, proved by its digest, and name the row groups that count.
+
+    Raises
+    ------
+    FormatVersionError
+        If a newer nanocensus wrote it.
+    Exception
+        Of any kind, if it is missing, damaged or lacks a micrograph.
+    """
+    path = Path(part.path)
+    if file_digest(path) != part.digest:
+        raise ValueError("its digest is not the one in the index")
+    file = open_parquet(path, read_dictionary)
+    return file, groups_of(part.micrographs, part_rows(file))
+
+
+def particle_parts(out: str | os.PathLike[str], *, excluded: bool = False) -> list[Part]:
+    """List the parts of an output folder that the index knows, in its order.
+
+    Parameters
+    ----------
+    out : Path
+        The output folder.
+    excluded : bool
+        Whether the micrographs that `[quality]` excludes are among those that count.
+    """
     folder = Path(out).absolute() / PARTICLES_FOLDER
     return [
         Part(str(folder / name), str(rows["part_digest"].iloc[0]), tuple(map(str, rows["micrograph"])))
@@ -192,7 +215,7 @@ def _checked(table: pa.Table, micrograph: str, schema: pa.Schema) -> pa.Table:
     return checked
 
 
-def _with_newer_columns(table: pa.Table, wanted: Sequence[str]) -> pa.Table:
+def with_newer_columns(table: pa.Table, wanted: Sequence[str]) -> pa.Table:
     """Add, as nulls, the nullable columns that an older minor version did not write."""
     for name in wanted:
         if name not in table.schema.names and PARTICLES[name].nullable:

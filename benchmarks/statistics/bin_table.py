@@ -1,0 +1,121 @@
+"""One engine's bin table of a folder of Parquet, in a process of its own: how long it takes, and how much memory.
+
+    python benchmarks/statistics/bin_table.py ENGINE FOLDER TABLE
+
+Writes TABLE (Parquet: sample, bin, n, mean and standard deviation of three columns) and prints seconds and bytes as JSON.
+The work is done twice, and the second time counts: code is compiled and files are in the page cache by then. Cores are
+those that the process may run on (`taskset`).
+"""
+
+import json
+import os
+import resource
+import sys
+import time
+
+CORES = len(os.sched_getaffinity(0))
+for variable in ("POLARS_MAX_THREADS", "OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "ARROW_NUM_THREADS"):
+    os.environ[variable] = str(CORES)
+
+import numpy as np
+import pandas as pd
+
+OF = ["edge_length_nm", "circularity", "solidity"]
+WIDTH_NM = 0.2
+
+
+def ours(folder):
+    import dask
+
+    import nanocensus as nc
+
+    # Numba lets go of the interpreter, so threads are enough.
+    with dask.config.set(scheduler="threads", num_workers=CORES):
+        cells = nc.cells(folder, by=["sample", nc.size_bins(WIDTH_NM)], of=OF, weight=None)
+    with np.errstate(invalid="ignore", divide="ignore"):  # empty bins, and deviations of one particle
+        return cells, totals(cells)
+
+
+def totals(cells):
+    """Add up the micrographs of each bin."""
+    table = cells.table
+    lowest = int(table["size_bin"].min())
+    breadth = int(table["size_bin"].max()) - lowest + 1
+    number = table["sample"].cat.codes.to_numpy(np.int64) * breadth + table["size_bin"].to_numpy() - lowest
+    n = np.bincount(number, table["n"])
+    found = {"n": n}
+    for quantum in cells.recipe.quanta:
+        low, high = (np.bincount(number, table[f"{quantum.column}_{limb}"]) for limb in ("wq_low", "wq_high"))
+        mean = (high * 2.0**32 + low) / 1024 / n
+        low, high = (np.bincount(number, table[f"{quantum.column}_{limb}"]) for limb in ("wqq_low", "wqq_high"))
+        variance = (high * 2.0**32 + low) / 1024 / n - mean**2
+        found |= {f"{quantum.column}_mean": mean * quantum.step,
+                  f"{quantum.column}_sd": np.sqrt(variance * n / (n - 1)) * quantum.step}  # fmt: skip
+    held = np.flatnonzero(n)
+    samples = np.asarray(table["sample"].cat.categories)[held // breadth]
+    return pd.DataFrame(
+        {"sample": samples, "bin": held % breadth + lowest} | {name: all_[held] for name, all_ in found.items()}
+    )
+
+
+def by_polars(folder):
+    import polars as pl
+
+    size = (pl.col(OF[0]) / WIDTH_NM).floor().cast(pl.Int32).alias("bin")
+    asked = [
+        part
+        for name in OF
+        for part in (pl.col(name).mean().alias(f"{name}_mean"), pl.col(name).std().alias(f"{name}_sd"))
+    ]
+    rows = pl.scan_parquet(f"{folder}/*.parquet").group_by("sample", size).agg(pl.len().alias("n"), *asked)
+    return rows.collect(engine="streaming").to_pandas()
+
+
+def by_duckdb(folder):
+    import duckdb
+
+    asked = ", ".join(f"avg({name}) as {name}_mean, stddev({name}) as {name}_sd" for name in OF)
+    duckdb.sql(f"set threads to {CORES}")
+    return duckdb.sql(f"select sample, cast(floor({OF[0]} / {WIDTH_NM}) as int) as bin, count(*) as n, {asked} "
+                      f"from '{folder}/*.parquet' group by all").df()  # fmt: skip
+
+
+def grouped(rows):
+    rows = rows.assign(bin=(rows[OF[0]] / WIDTH_NM) // 1)
+    by = rows.groupby(["sample", "bin"], observed=True)
+    asked = {f"{name}_{short}": (name, long) for name in OF for short, long in (("mean", "mean"), ("sd", "std"))}
+    return by.agg(n=(OF[0], "size"), **asked).reset_index()
+
+
+def by_pandas(folder):
+    return grouped(pd.read_parquet(folder, columns=["sample", *OF]).astype(dict.fromkeys(OF, "float64")))
+
+
+def by_dask(folder):
+    import dask
+    import dask.dataframe as dd
+
+    with dask.config.set(scheduler="threads", num_workers=CORES):
+        return grouped(dd.read_parquet(folder, columns=["sample", *OF]).astype(dict.fromkeys(OF, "float64"))).compute()
+
+
+ENGINES = {"nanocensus": ours, "polars": by_polars, "duckdb": by_duckdb, "pandas": by_pandas, "dask": by_dask}
+
+
+def main(engine, folder, table):
+    for _ in range(2):
+        start = time.perf_counter(), time.process_time()
+        made = ENGINES[engine](folder)
+        seconds, busy = time.perf_counter() - start[0], time.process_time() - start[1]
+    told = {"seconds": seconds, "cpu": busy, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
+    if engine == "nanocensus":
+        cells, made = made
+        told |= {"cells": len(cells.table), "digest": cells.digest}
+    made.astype({"sample": "str", "bin": "int64", "n": "int64"}).sort_values(["sample", "bin"]).to_parquet(
+        table, index=False
+    )
+    print(json.dumps(told))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
