@@ -228,8 +228,9 @@ def whole_points(study):
     """Kill runs whose client, scheduler and worker are one process, at named points."""
     for path in (*WORKER_PATHS, *CLIENT_PATHS):
         name, kills = f"whole-{study.number}", 0
-        for k, moment in enumerate(MOMENTS):
-            tickets = study.plan(points=[{"moment": moment, "path": path, "after": k}], pause=0)
+        tree = path.startswith(("/probability", "/labels"))  # begun as a folder beside the store
+        for k, moment in enumerate(MOMENTS[1:] * 2 if tree else MOMENTS * 2):
+            tickets = study.plan(points=[{"moment": moment, "path": path, "after": k if k < 4 else 0}], pause=0)
             study.fork(name)
             kills += kills_in(tickets)
         study.finish_forked(name, kills, f"everything, at writing {path.strip('/')}")

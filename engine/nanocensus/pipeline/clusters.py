@@ -9,7 +9,7 @@ import logging
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import dask
 import distributed
@@ -83,7 +83,7 @@ def open_client(
         with _connect(section, section.scheduler) as connected:
             yield connected
     elif section.kind == "inline":
-        with _inline() as cluster, distributed.Client(cluster) as here:
+        with _closing(_inline()) as cluster, _closing(distributed.Client(cluster)) as here:
             yield here
     elif section.kind == "slurm":
         with (
@@ -93,7 +93,7 @@ def open_client(
             batch.wait_for_workers(1)  # it may be queued for long; the others join when they come
             yield batch
     else:
-        with _local_cluster(section, gpu) as cluster, distributed.Client(cluster) as local:
+        with _local_cluster(section, gpu) as cluster, _closing(distributed.Client(cluster)) as local:
             local.wait_for_workers(len(cluster.worker_spec))
             yield local
 
@@ -162,8 +162,26 @@ def _local_cluster(section: ClusterSection, gpu: bool) -> Iterator[distributed.S
         "distributed.scheduler.no-workers-timeout": RESTART_TIMEOUT,
     }
     start = _start_with_gpus if gpu else _start
-    with dask.config.set(settings), _own_log_levels(), _own_environment(), start(section, affordable) as cluster:
+    with (
+        dask.config.set(settings),
+        _own_log_levels(),
+        _own_environment(),
+        _closing(start(section, affordable)) as cluster,
+    ):
         yield cluster
+
+
+_Closed = TypeVar("_Closed", distributed.Client, distributed.SpecCluster)
+
+
+@contextlib.contextmanager
+def _closing(opened: _Closed) -> Iterator[_Closed]:
+    """Close in the end, but not to the end of patience: a busy machine must not cost a run that has done its work."""
+    try:
+        yield opened
+    finally:
+        with contextlib.suppress(TimeoutError):
+            opened.close()
 
 
 def _start(section: ClusterSection, affordable: int) -> distributed.LocalCluster:
