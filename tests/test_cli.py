@@ -1,4 +1,7 @@
 import json
+import os
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -6,6 +9,7 @@ import pytest
 
 from nanocensus import cli
 from nanocensus.errors import LockedError
+from nanocensus.terminal import stopping_politely
 
 ROOT = Path(__file__).parents[1]
 
@@ -76,6 +80,31 @@ def test_an_interrupt_says_that_nothing_is_lost(call, monkeypatch, tmp_path):
     code, _, complaint = call("run", tmp_path / "job.toml")
     assert code == cli.INTERRUPTED
     assert "goes on from there" in complaint
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_asks_for_a_stop_and_the_second_stops_at_once(number, capsys):
+    before = signal.getsignal(number)
+    with stopping_politely() as stopping:
+        assert not stopping()
+        os.kill(os.getpid(), number)
+        assert stopping()
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), number)
+    assert signal.getsignal(number) is before
+    assert "once more stops at once" in capsys.readouterr().err
+
+
+def test_the_lock_of_a_killed_run_does_not_stay(tmp_path):
+    from nanocensus.store.manifest import OutputLock
+
+    held = (
+        f"from nanocensus.store.manifest import OutputLock; from pathlib import Path; import os, signal\n"
+        f"with OutputLock(Path({str(tmp_path)!r})): os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    assert subprocess.run([sys.executable, "-c", held], check=False).returncode == -signal.SIGKILL
+    with OutputLock(tmp_path):
+        pass
 
 
 def test_two_runs_on_one_output_are_refused(tmp_path):

@@ -9,6 +9,7 @@ import dataclasses
 import difflib
 import inspect
 import os
+import re
 import textwrap
 import tomllib
 import types
@@ -94,6 +95,38 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise JobError(str(path), expected="a job file", got=got, remedy=remedy) from None
     except tomllib.TOMLDecodeError as error:
         raise JobError(str(path), expected="TOML", got=str(error), remedy="Correct that line.") from None
+
+
+def line_of(text: str, subject: str, *, top: str) -> int | None:
+    r"""Give the number of the line of a TOML text that an error is about; None if it is not to be found.
+
+    Parameters
+    ----------
+    text : str
+        The file.
+    subject : str
+        What the error names: "[section] key", or "[section]" for its heading.
+    top : str
+        What stands for the section of keys above all headings.
+
+    Examples
+    --------
+    >>> line_of("out = 1\n[blocks]\nmicrographs = 0", "[blocks] micrographs", top="job")
+    3
+    """
+    named = re.match(r"\[(?P<section>.+?)\](?:$| (?P<key>[\w-]+))", subject)
+    if named is None:
+        return None
+    wanted, key, section, heading = named["section"], named["key"], top, None
+    for number, line in enumerate(text.splitlines(), start=1):
+        headed = re.match(r"\s*\[([^\[\]]+)\]\s*(#.*)?$", line)
+        if headed is not None:
+            section = re.sub("""[ "']""", "", headed[1])
+            if section in (wanted, key if wanted == top else None):
+                heading = number
+        elif section == wanted and key is not None and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=", line):
+            return number
+    return heading
 
 
 def _parse(hint: Any, value: Any, where: str, base: Path | None) -> Any:  # noqa: ANN401  any annotation, any TOML value

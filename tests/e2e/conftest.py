@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 import nanocensus as nc
+from nanocensus.provenance import file_digest
 from nanocensus.simulate.rendering import write_simulated
 from nanocensus.simulate.spec import SimulationSpec
 
@@ -63,3 +64,37 @@ def finished(job_of, client, tmp_path_factory):
 def copied(finished, tmp_path):
     """The same results in a folder that a test may change."""
     return shutil.copytree(finished[0], tmp_path / "copied")
+
+
+def _contents(folder):
+    return {str(path.relative_to(folder)): file_digest(path) for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def _results(out):
+    index = nc.read_micrographs(out).drop(columns=["part", "part_digest"])
+    return (
+        nc.read_particles(out).compute().reset_index(drop=True),
+        index,
+        _contents(out / "statistics.zarr"),
+        _contents(out / "tables"),
+    )
+
+
+@pytest.fixture(scope="session")
+def contents():
+    """Give the digest of every file in a folder, by its path."""
+    return _contents
+
+
+@pytest.fixture(scope="session")
+def assert_equal_results():
+    """Compare everything that has to be equal: particles, index but for the parts, statistics and tables."""
+
+    def compare(one, other):
+        for mine, theirs in zip(_results(one), _results(other), strict=True):
+            if isinstance(mine, pd.DataFrame):
+                pd.testing.assert_frame_equal(mine, theirs)
+            else:
+                assert mine == theirs
+
+    return compare

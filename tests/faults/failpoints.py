@@ -6,6 +6,7 @@ The plan is a JSON file that NANOCENSUS_FAULTS names, looked at anew each time:
   its place; "committed", after), a part of the `path` that is written, how many such writes go well before (`after`), and
   how many kills there are over all processes (`times`).
 - `poison`: a micrograph that kills every worker that looks at it.
+- `pause`: how long each look at a micrograph takes, in seconds.
 - `full`: a part of a path whose writes fail for want of space.
 
 A network that takes no time stands in the place of the real one in any case.
@@ -16,6 +17,7 @@ import json
 import os
 import pathlib
 import signal
+import time
 
 import numpy as np
 
@@ -60,9 +62,6 @@ def reached(moment, path):
 class ThresholdNetwork:
     """Dark is particle: a map in no time, the same one always."""
 
-    def __init__(self, model):
-        self.name, self.digest, self.domain = model.name, model.digest, None
-
     def probability(self, pixels, **_):
         from scipy import ndimage
 
@@ -76,7 +75,7 @@ def install():
     from nanocensus.pipeline import block
     from nanocensus.store import commit, micrographs
 
-    make_name, load, read, networks = commit.partial_path, block.load_model, block.read_pixels, {}
+    make_name, read = commit.partial_path, block.read_pixels
 
     def partial_path(path):
         reached("begun", path)
@@ -94,19 +93,16 @@ def install():
 
         return moved
 
-    def load_model(place):
-        if place not in networks:
-            networks[place] = ThresholdNetwork(load(place))
-        return networks[place]
-
     def read_pixels(store, micrograph):
-        if micrograph == plan().get("poison"):
+        told = plan()
+        if micrograph == told.get("poison"):
             die()
+        time.sleep(told.get("pause", 0))
         return read(store, micrograph)
 
     commit.partial_path = micrographs.partial_path = partial_path
     pathlib.Path.replace, pathlib.Path.rename = moving(pathlib.Path.replace), moving(pathlib.Path.rename)
-    block.load_model, block.read_pixels = load_model, read_pixels
+    block.load_model, block.read_pixels = lambda place: ThresholdNetwork(), read_pixels
 
 
 def dask_setup(worker):

@@ -115,3 +115,23 @@ def test_a_lattice_is_known_before_any_work_starts(tmp_path):
         parse_job(job | {"scale": {"lattice": "au.cif"}}, base=tmp_path)
     (tmp_path / "au.cif").write_text("data_x\n_cell_length_a 4.08\n_cell_length_b 4.08\n_cell_length_c 4.08\n")
     assert parse_job(job | {"scale": {"lattice": "au.cif"}}, base=tmp_path).scale.lattice == str(tmp_path / "au.cif")
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ('out = "o"\n\n[input]\nfodler = "raw"\n', 4, "Did you mean 'folder'"),
+        ('out = "o"\nseed = "one"\n[simulate]\n', 2, "a whole number"),
+        ('out = "o"\n[simulate]\n[criteria.samples."Co0.8"]\nmin_area_nm2 = "x"\n', 4, "a number"),
+        ('out = "o"\n# more\n[input] # where\npattern = "{sample}"\n', 3, "the key 'folder'"),
+        ('out = "o"\n[simulate]\n[clutser]\nworkers = 1\n', 3, "Did you mean 'cluster'"),
+        ('out = "o"\n[simulate]\n[cluster]\nkind = "inline"\nworkers = 2\n', 3, "one worker, this process"),
+        ('out = "o"\n[simulate]\n[measure]\nthreshold = 7.0\n', 4, "between 0 and 1"),
+    ],
+)
+def test_a_mistake_in_the_file_is_answered_with_its_line_and_the_way_out(tmp_path, text, line, words):
+    path = tmp_path / "job.toml"
+    path.write_text(text)
+    with pytest.raises(JobError, match=rf"job\.toml, line {line}: .*{words}"):
+        read_job(path)
+    assert not (tmp_path / "o").exists()

@@ -9,7 +9,7 @@ import logging
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import dask
 import distributed
@@ -17,6 +17,7 @@ import psutil
 
 from nanocensus.device import Device, DeviceChoice, gpu_of_this_process
 from nanocensus.errors import DeviceError, InputError
+from nanocensus.pipeline.batch import slurm_cluster
 from nanocensus.pipeline.gpu_service import AT_ONCE, GPU, HOST
 from nanocensus.pipeline.job_sections import ClusterSection, MeasureSection
 
@@ -79,10 +80,20 @@ def open_client(
     if client is not None:
         yield client
     elif section.scheduler is not None:
-        with _connect(section.scheduler) as connected:
+        with _connect(section, section.scheduler) as connected:
             yield connected
+    elif section.kind == "inline":
+        with _closing(_inline()) as cluster, _closing(distributed.Client(cluster)) as here:
+            yield here
+    elif section.kind == "slurm":
+        with (
+            slurm_cluster(section, worker_environment(section.cores_per_worker)) as cluster,
+            distributed.Client(cluster) as batch,
+        ):
+            batch.wait_for_workers(1)  # it may be queued for long; the others join when they come
+            yield batch
     else:
-        with _local_cluster(section, gpu) as cluster, distributed.Client(cluster) as local:
+        with _local_cluster(section, gpu) as cluster, _closing(distributed.Client(cluster)) as local:
             local.wait_for_workers(len(cluster.worker_spec))
             yield local
 
@@ -97,9 +108,17 @@ def observed(client: distributed.Client, report: Path | None) -> Iterator[None]:
         yield
 
 
-def _connect(address: str) -> distributed.Client:
+def _connect(section: ClusterSection, address: str) -> distributed.Client:
+    security = None
+    if section.tls_ca is not None:
+        security = distributed.Security(
+            tls_ca_file=str(section.tls_ca),
+            tls_client_cert=str(section.tls_cert),
+            tls_client_key=str(section.tls_key),
+            require_encryption=True,
+        )
     try:
-        client = distributed.Client(address, timeout=CONNECT_TIMEOUT)
+        client = distributed.Client(address, timeout=CONNECT_TIMEOUT, security=security)
         try:
             client.wait_for_workers(1, timeout=CONNECT_TIMEOUT)
         except BaseException:
@@ -114,6 +133,13 @@ def _connect(address: str) -> distributed.Client:
             remedy="Start it with `dask scheduler` and its workers with `dask worker`, or leave the address out to work "
             "on this machine.",
         ) from None
+
+
+def _inline() -> distributed.LocalCluster:
+    """Give a cluster whose only worker is a thread of this process: what it does can be looked at with a debugger."""
+    with _own_log_levels():
+        options = {name: value for name, value in _LOCAL.items() if name != "host"}  # nothing listens
+        return distributed.LocalCluster(n_workers=1, threads_per_worker=1, processes=False, **options)
 
 
 @contextlib.contextmanager
@@ -136,8 +162,26 @@ def _local_cluster(section: ClusterSection, gpu: bool) -> Iterator[distributed.S
         "distributed.scheduler.no-workers-timeout": RESTART_TIMEOUT,
     }
     start = _start_with_gpus if gpu else _start
-    with dask.config.set(settings), _own_log_levels(), _own_environment(), start(section, affordable) as cluster:
+    with (
+        dask.config.set(settings),
+        _own_log_levels(),
+        _own_environment(),
+        _closing(start(section, affordable)) as cluster,
+    ):
         yield cluster
+
+
+_Closed = TypeVar("_Closed", distributed.Client, distributed.SpecCluster)
+
+
+@contextlib.contextmanager
+def _closing(opened: _Closed) -> Iterator[_Closed]:
+    """Close in the end, but not to the end of patience: a busy machine must not cost a run that has done its work."""
+    try:
+        yield opened
+    finally:
+        with contextlib.suppress(TimeoutError):
+            opened.close()
 
 
 def _start(section: ClusterSection, affordable: int) -> distributed.LocalCluster:

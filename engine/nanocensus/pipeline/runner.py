@@ -19,6 +19,7 @@ from nanocensus.pipeline.record import PERFORMANCE_REPORT, RunSummary, write_rec
 from nanocensus.pipeline.registration import register, with_overlaps
 from nanocensus.pipeline.spec import Job
 from nanocensus.pipeline.work import Work
+from nanocensus.pipeline.worker_proof import proven
 from nanocensus.segment.openvino_engine import require_openvino
 from nanocensus.store.commit import clear_leftovers
 from nanocensus.store.manifest import MICROGRAPHS_FILE, Manifest, read_manifest, rows_of, write_manifest
@@ -61,7 +62,7 @@ def census(
         If it was told to stop.
     """
     # Workers of this machine are started for a device; of a cluster that is there, the workers are asked.
-    here = client is None and job.cluster.scheduler is None
+    here = client is None and job.cluster.scheduler is None and job.cluster.kind == "processes"
     settled = resolve_device(job.device) if here else None
     if here and job.segment.engine == "openvino":
         require_openvino()
@@ -72,6 +73,7 @@ def census(
     with (
         Journal(job.out) as journal,
         open_client(job.cluster, client, gpu=settled is not None and settled.kind == "gpu") as connected,
+        proven(connected, [*chosen.values(), *compared]),
         observed(connected, job.out / PERFORMANCE_REPORT if job.cluster.performance_report else None),
     ):
         device = _confirmed(settled, connected, job.device)

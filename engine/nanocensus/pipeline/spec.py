@@ -25,7 +25,7 @@ from nanocensus.pipeline.job_sections import (
 )
 from nanocensus.pipeline.lattices import CIF_SUFFIX, lattice_spacings
 from nanocensus.pipeline.onset_section import OnsetsSection
-from nanocensus.sections import parse_section, read_toml
+from nanocensus.sections import line_of, parse_section, read_toml
 
 MODEL_SUFFIX = ".safetensors"
 
@@ -172,4 +172,10 @@ def read_job(path: str | os.PathLike[str]) -> Job:
         If the file is not there, is not TOML, or says something that cannot be done.
     """
     path = Path(path)
-    return parse_job(read_toml(path), base=path.parent)
+    said = read_toml(path)
+    try:
+        return parse_job(said, base=path.parent)
+    except JobError as error:
+        line = line_of(path.read_text(encoding="utf-8"), error.subject, top="job")
+        where = f"{path.name}, line {line}: {error.subject}" if line is not None else f"{path.name}: {error.subject}"
+        raise JobError(where, expected=error.expected, got=error.got, remedy=error.remedy) from None

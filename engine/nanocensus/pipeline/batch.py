@@ -1,0 +1,86 @@
+"""Workers that a batch system starts, each a job of its own, with Dask's own client of it."""
+
+import contextlib
+import importlib.util
+import shutil
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from nanocensus.errors import InputError, MissingExtraError
+from nanocensus.pipeline.job_sections import ClusterSection, SlurmSection
+
+
+@contextlib.contextmanager
+def slurm_cluster(section: ClusterSection, environment: Mapping[str, str]) -> Iterator[Any]:
+    """Start a scheduler here and its workers as Slurm jobs; all of them end with the run.
+
+    Parameters
+    ----------
+    section : ClusterSection
+        Says how many workers, and what each asks of Slurm.
+    environment : mapping
+        What is set before a worker starts.
+
+    Yields
+    ------
+    dask_jobqueue.SLURMCluster
+
+    Raises
+    ------
+    MissingExtraError
+        If dask-jobqueue is not installed.
+    InputError
+        If there is no Slurm here.
+    """
+    if importlib.util.find_spec("dask_jobqueue") is None:
+        raise MissingExtraError(
+            'kind = "slurm"',
+            expected="dask-jobqueue",
+            got="none installed",
+            remedy='Install it: pip install "nanocensus[cluster]".',
+        )
+    if shutil.which("sbatch") is None:
+        raise InputError(
+            'kind = "slurm"',
+            expected="the command sbatch",
+            got="none on the PATH",
+            remedy="Run it on a node from which jobs are submitted (jobs/slurm.sh shows how).",
+        )
+    with _cluster(section, environment) as cluster:
+        cluster.scale(section.workers or 1)
+        yield cluster
+
+
+def worker_script(section: ClusterSection, environment: Mapping[str, str]) -> str:
+    """Give the script of one worker's job, as it would be submitted; nothing is."""
+    with _cluster(section, environment) as cluster:
+        script: str = cluster.job_script()
+    return script
+
+
+def _cluster(section: ClusterSection, environment: Mapping[str, str]) -> Any:  # noqa: ANN401  an untyped class
+    from dask_jobqueue.slurm import SLURMCluster
+
+    return SLURMCluster(**_options(section, section.slurm, environment))
+
+
+def _options(section: ClusterSection, told: SlurmSection, environment: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "cores": 1,  # threads: a worker takes one micrograph at a time, and its network the cores
+        "processes": 1,
+        "job_cpu": section.cores_per_worker,
+        "memory": told.memory,
+        "walltime": told.walltime,
+        "queue": told.partition,
+        "account": told.account,
+        "job_extra_directives": list(told.directives),
+        "job_script_prologue": [*(f"export {name}={value}" for name, value in environment.items()), *told.prologue],
+        "worker_extra_args": ["--preload", "nanocensus.pipeline.worker_setup"],
+        "interface": told.interface,
+        "log_directory": None if told.logs is None else str(told.logs),
+        "scheduler_options": {
+            "dashboard_address": "127.0.0.1:0",
+            # Workers on other nodes have to reach it, which is what naming the interface allows.
+            **({"host": "127.0.0.1"} if told.interface is None else {}),
+        },
+    }
