@@ -196,6 +196,21 @@ _JUDGEMENTS = (
     Column(
         "overlap_shift_x_px", "float64", "Columns from its left edge to that of the other one.", "px", nullable=True
     ),
+    Column(
+        "detail_loss_z",
+        "float64",
+        "How much more its power spectrum falls with frequency than that of its like, in their robust standard deviations: "
+        "focus.",
+        "1",
+        nullable=True,
+    ),
+    Column(
+        "detail_asymmetry_z",
+        "float64",
+        "How much more it differs between directions than that of its like: drift, astigmatism, stripes.",
+        "1",
+        nullable=True,
+    ),
     Column("flags", "string", "Why the rules of [quality] would rather not count it.", nullable=True),
     Column(
         "excluded",

@@ -6,8 +6,10 @@ import pytest
 
 from nanocensus.errors import JobError
 from nanocensus.measure.descriptors import measure
+from nanocensus.measure.detail import detail
 from nanocensus.measure.quality import quality
 from nanocensus.measure.registration import find_overlaps, thumbnail
+from nanocensus.pipeline.details import with_scores
 from nanocensus.pipeline.job_sections import QualitySection
 from nanocensus.pipeline.quality import flags
 from nanocensus.pipeline.registration import Pair
@@ -33,6 +35,8 @@ def index(n=10, **changes):
             "covered_share": 0.2 + 0.01 * rng.normal(size=n),
             "touching_share": 0.1 + 0.02 * rng.normal(size=n),
             "domain_score": 0.5,
+            "detail_loss_z": rng.normal(size=n).clip(-2, 2),
+            "detail_asymmetry_z": rng.normal(size=n).clip(-2, 2),
         }
     )
     for column, values in changes.items():
@@ -54,6 +58,12 @@ def pair(first, second, share):
         ("background_range", 0.4, "uneven: background over 40% ("),
         ("covered_share", 0.6, "crowded: 60% covered ("),
         ("touching_share", 0.9, "crowded: 90% of the particles touch ("),
+        ("detail_loss_z", 6.2, "blurred: little fine detail (6.2 sd above its like)"),
+        (
+            "detail_asymmetry_z",
+            7.0,
+            "drifted or striped: detail that differs between directions (7.0 sd above its like)",
+        ),
     ],
 )
 def test_a_score_far_above_its_like_is_flagged_and_below_is_not(column, value, words):
@@ -80,7 +90,7 @@ def test_two_rules_about_one_thing_give_one_reason():
 
 
 def test_a_drifted_micrograph_is_not_called_blurred_too():
-    found = flags(index(drift_nm={3: 2.0}, blur_nm={3: 0.3}), [], QualitySection())
+    found = flags(index(drift_nm={3: 2.0}, blur_nm={3: 0.3}, detail_loss_z={3: 9.0}), [], QualitySection())
     assert [each.split(":")[0] for each in found[3]] == ["drifted"]
 
 
@@ -95,6 +105,8 @@ def test_samples_are_held_against_themselves_and_small_ones_against_the_run():
     few = pd.concat([index(9), index(2).assign(sample="B", blur_nm=0.6)], ignore_index=True)
     assert [bool(each) for each in flags(few, [], QualitySection())] == [False] * 9 + [True] * 2
     assert not any(flags(index(7, blur_nm={3: 0.9}), [], QualitySection()))  # too few to know what is ordinary
+    sessions = rows.assign(sample="A", session=np.repeat(["one", "two"], 9))
+    assert not any(flags(sessions, [], QualitySection()))  # sessions too, where they are recorded
     other = few.assign(pixel_size_nm=np.where(few["sample"] == "B", 0.2, 0.1))
     assert not any(flags(other, [], QualitySection()))
 
@@ -133,8 +145,8 @@ def test_a_bound_below_zero_is_refused():
 
 
 FAULTS = Faults(
-    blurred={2: 4.0},
-    drifted={5: 12.0},
+    blurred={2: 2.0},
+    drifted={5: 6.0},
     saturated={7: 0.03},
     repeated={9: (1, 1.0), 11: (4, 0.5)},
 )
@@ -154,12 +166,14 @@ def judged(kind, n, faults, seed):
     pairs = [
         pair(each.first, each.second, each.share) for each in find_overlaps([thumbnail(image) for image in images])
     ]
-    return flags(pd.DataFrame(rows), pairs, QualitySection())
+    index = with_scores(pd.DataFrame(rows), {number: detail(image) for number, image in enumerate(images)})
+    return flags(index, pairs, QualitySection())
 
 
 def test_planted_faults_are_found_by_their_name_and_nothing_else_is():
     found = judged("defocus", 13, FAULTS, 21)
-    assert {number: each[0].split(" of ")[0].split(":")[0] for number, each in enumerate(found) if each} == EXPECTED
+    words = {number: each[0].split(" of ")[0].split(":")[0] for number, each in enumerate(found) if each}
+    assert {number: word.removesuffix(" or striped") for number, word in words.items()} == EXPECTED
 
 
 def test_ordinary_micrographs_are_not_flagged():

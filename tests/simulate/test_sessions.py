@@ -31,6 +31,29 @@ def test_a_saturated_share_is_at_one_value():
     assert (image == image.max()).mean() == pytest.approx(0.05, abs=0.002)
 
 
+def test_a_charged_support_changes_the_brightness_slowly_and_by_as_much_as_it_is_told():
+    factor = session(charged={3: 0.3})[3] / session()[3]
+    assert np.ptp(factor) == pytest.approx(0.3, abs=0.002)
+    assert np.abs(np.diff(factor)).max() < 0.02
+
+
+def test_stripes_are_bands_of_equal_rows():
+    factor = session(striped={3: 0.05})[3] / session()[3]
+    assert np.ptp(factor, axis=1).max() < 0.001  # counts are whole
+    assert factor[:, 0].std() == pytest.approx(0.05, rel=0.5)
+    assert 4 < (np.abs(np.diff(factor[:, 0])) > 0.002).sum() < 30
+
+
+def test_a_contaminated_place_is_darker_in_a_patch():
+    ratio = session(contaminated={3: 0.6})[3].mean() / session()[3].mean()
+    assert 0.9 < ratio < 0.99
+
+
+def test_a_crowded_place_holds_more_particles():
+    ordinary, crowded = (session(crowded=which)[3] for which in ({}, {3: 1.6}))
+    assert (crowded < 6000).mean() > 1.15 * (ordinary < 6000).mean() > 0
+
+
 @pytest.mark.parametrize("share", [1.0, 0.5])
 def test_a_repeated_place_is_the_same_with_other_noise(share):
     images = session(repeated={3: (1, share)})

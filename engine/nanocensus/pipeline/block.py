@@ -16,6 +16,7 @@ from jaxtyping import Float64, Shaped, UInt8
 
 from nanocensus.errors import DamageError, ImageError, NanocensusError
 from nanocensus.measure.descriptors import Measured, measure
+from nanocensus.measure.detail import detail
 from nanocensus.measure.quality import quality
 from nanocensus.measure.registration import thumbnail
 from nanocensus.pipeline.gpu_service import predict_on_gpu
@@ -30,7 +31,7 @@ from nanocensus.store.ingest import STORE_FOLDER
 from nanocensus.store.micrographs import read_pixels, read_probability, write_labels, write_probability
 from nanocensus.store.outlines import ANGLES, OUTLINES_FOLDER, write_outlines
 from nanocensus.store.tables import PARTICLES_FOLDER, write_part
-from nanocensus.store.thumbnails import write_thumbnail
+from nanocensus.store.thumbnails import write_spectrum, write_thumbnail
 
 _log = logging.getLogger(__name__)
 
@@ -206,9 +207,11 @@ def _scores(
     with _timed(seconds, "measure"):
         found = quality(pixels, probability, particles, pixel_size_nm=float(task.row["pixel_size_nm"]))
         scores = {"domain_score": _domain_score(pixels, task, probability), **dataclasses.asdict(found)}
-        reduced = thumbnail(pixels)
+        reduced, spectrum = thumbnail(pixels), detail(pixels)
     with _timed(seconds, "write"):
         write_thumbnail(out, micrograph, reduced)
+        if spectrum is not None:
+            write_spectrum(out, micrograph, spectrum)
     return {name: None if score is None else float(f"{score:.5g}") for name, score in scores.items()}
 
 

@@ -161,16 +161,16 @@ Bound = float | Literal[False] | None
 class QualitySection:
     """Which micrographs are flagged, and whether those that are still count.
 
-    The keys that end in z say how far above the median of its like (its sample, or its run if that has fewer than eight) a
-    score may lie, in robust standard deviations; the others are bounds. `false` switches a rule off.
+    The keys that end in z say how far above the median of its like (its session of its sample, or its sample or run if those
+    have fewer than eight) a score may lie, in robust standard deviations; the others are bounds. `false` switches a rule off.
     """
 
     action: Literal["report", "exclude"] = "report"
     """Whether flagged micrographs are only named ("report"), or named and left out of the statistics ("exclude")."""
     blur_z: Bound = 4.0
-    """Of the width of the particles' edges."""
+    """Of the width of the particles' edges, and of what is missing of fine detail."""
     drift_z: Bound = 4.0
-    """Of the length over which they are smeared."""
+    """Of the length over which they are smeared, and of how unequal fine detail is in different directions."""
     background_z: Bound = 5.0
     """Of the background's range: uneven light, charging, dirt."""
     crowding_z: Bound = 5.0

@@ -8,12 +8,10 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float64
 
+from nanocensus.pipeline.details import alike
 from nanocensus.pipeline.job_sections import Bound, QualitySection
 from nanocensus.pipeline.registration import Pair, known_pairs
 from nanocensus.store.manifest import Manifest, read_manifest, write_manifest
-
-_FEWEST_ALIKE = 8
-"""Micrographs below which nothing is ordinary."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +39,11 @@ _SCORES = (
     _Score("touching_share", "crowding_z", "crowded: {:.0%} of the particles touch", lambda rows: rows["touching_share"],
            0.1),
 )  # fmt: skip
+_DETAILS = {
+    "drift_z": ("detail_asymmetry_z", "drifted or striped: detail that differs between directions"),
+    "blur_z": ("detail_loss_z", "blurred: little fine detail"),
+}
+"""Scores that are in standard deviations above their like already, and what is wrong beyond the bound of a rule."""
 _IMPLIED = {"blurred": ("blurred", "drifted")}
 """Faults that need no word beside others: a movement widens all edges but those along it."""
 
@@ -118,6 +121,10 @@ def flags(micrographs: pd.DataFrame, pairs: Sequence[Pair], rules: QualitySectio
         if _applies(limit):
             z = _above_its_like(micrographs, score)
             _note(found, micrographs[score.column], z > limit, score.words, z)
+            if score.rule in _DETAILS:
+                column, words = _DETAILS[score.rule]
+                z = micrographs[column].to_numpy(float)
+                _note(found, micrographs[column], z > limit, words, z)
     if _applies(rules.max_overlap_share):
         _note_overlaps(found, micrographs, pairs, float(rules.max_overlap_share or 0.0))
     return found
@@ -133,7 +140,7 @@ def _note(
 ) -> None:
     for row in np.flatnonzero(wrong):
         more = beyond if isinstance(beyond, str) else f"{beyond[row]:.1f} sd above its like"
-        kind = words.partition(":")[0]
+        kind = words.partition(":")[0].partition(" ")[0]
         if not any(reason.startswith(_IMPLIED.get(kind, kind)) for reason in found[row]):
             found[row].append(f"{words.format(values.iloc[row])} ({more})")
 
@@ -142,15 +149,11 @@ def _above_its_like(micrographs: pd.DataFrame, score: _Score) -> Float64[np.ndar
     """Give how far each score lies above the median of its like, in robust standard deviations; NaN where unknown."""
     values = score.scale(micrographs).astype(float)
     z = pd.Series(np.nan, index=micrographs.index)
-    for _, alike in micrographs.groupby("pixel_size_nm", sort=False):
-        for _, own in alike.groupby("sample", sort=False):
-            known = values[own.index].dropna()
-            if len(known) < _FEWEST_ALIKE:
-                known = values[alike.index].dropna()
-            if len(known) >= _FEWEST_ALIKE:
-                median = float(known.median())
-                spread = 1.4826 * float((known - median).abs().median()) * (1 + 4 / len(known))
-                z[own.index] = (values[own.index] - median) / max(spread, score.least_spread)
+    for own, others in alike(micrographs, values.notna()):
+        known = values[others]
+        median = float(known.median())
+        spread = 1.4826 * float((known - median).abs().median()) * (1 + 4 / len(known))
+        z[own] = (values[own] - median) / max(spread, score.least_spread)
     return z.to_numpy(float)
 
 

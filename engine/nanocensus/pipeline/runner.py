@@ -11,6 +11,7 @@ from nanocensus.device import Device, DeviceChoice, resolve_device
 from nanocensus.errors import DeviceError
 from nanocensus.pipeline.block import compile_kernels
 from nanocensus.pipeline.clusters import describe, device_of, observed, open_client, where_blocks_go
+from nanocensus.pipeline.details import with_details
 from nanocensus.pipeline.dispatch import OnProgress, Stopping, never, silent
 from nanocensus.pipeline.intake import find_micrographs, networks, siblings, take_in
 from nanocensus.pipeline.journal import Journal
@@ -92,10 +93,10 @@ def census(
         clock.lap("process")
         resources = where_blocks_go(connected, device, job.measure)
         pairs = register(outcome.micrographs, job.out, connected, resources=resources, on_progress=on_progress)
-        write_manifest(job.out, Manifest(with_overlaps(outcome.micrographs, pairs), manifest.refusals))
+        complete = with_details(with_overlaps(outcome.micrographs, pairs), job.out)
+        write_manifest(job.out, Manifest(complete, manifest.refusals))
         clock.lap("register")
         cluster = describe(connected)
-    complete = outcome.micrographs
     summary = RunSummary(
         out=job.out,
         device=device,

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float32, UInt16
 
 from nanocensus.errors import InputError
+from nanocensus.simulate.grain import grain
 from nanocensus.simulate.placement import place_particles
 from nanocensus.simulate.rendering import make_specimen
 from nanocensus.simulate.scenes.exposure import record, transmit
@@ -18,6 +19,8 @@ from nanocensus.simulate.spec import SimulationSpec
 _DARK_COUNTS = 2000.0
 _COUNTS = 6400.0
 """Of bare support."""
+_DISCHARGES = 0.1
+"""Of a row."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,15 @@ class Faults:
     repeated: Mapping[int, tuple[int, float]] = field(default_factory=dict)
     """Number of an earlier micrograph that shows the same place, and the share of its columns that both show: 1 is the same
     place recorded anew."""
+    crowded: Mapping[int, float] = field(default_factory=dict)
+    """How many times as many particles there are."""
+    charged: Mapping[int, float] = field(default_factory=dict)
+    """Range over which a charged support makes the brightness change from place to place, as a share of it."""
+    striped: Mapping[int, float] = field(default_factory=dict)
+    """Standard deviation of the brightness of bands of some ten rows, as discharges leave them while an image is read out or
+    scanned, as a share of it."""
+    contaminated: Mapping[int, float] = field(default_factory=dict)
+    """Share of the light that a patch of carbon over a tenth of the view takes."""
 
 
 def simulate_session(
@@ -79,7 +91,10 @@ def simulate_session(
     recorded = []
     for number in range(n):
         now = _varied(imaging, rng)
-        intensity = _field(spec, now, radius, rng)
+        particles = faults.crowded.get(number, 1.0) * spec.mean_particles
+        intensity = _field(dataclasses.replace(spec, mean_particles=particles), now, radius, rng)
+        if number in faults.contaminated:
+            intensity *= _patch(spec.extent, faults.contaminated[number], rng)
         if number in faults.repeated:
             other, share = faults.repeated[number]
             common = round(share * spec.extent[1])
@@ -91,6 +106,10 @@ def simulate_session(
             drift_px=faults.drifted.get(number, now.drift_px),
         )
         counts = _DARK_COUNTS + _COUNTS * record(intensity, now, rng)
+        if number in faults.charged:
+            counts *= _charged(spec.extent, faults.charged[number], rng)
+        if number in faults.striped:
+            counts *= _striped(spec.extent[0], faults.striped[number], rng)
         if number in faults.saturated:
             counts = np.minimum(counts, np.quantile(counts, 1 - faults.saturated[number]))
         recorded.append(np.clip(np.rint(counts), 0, np.iinfo(np.uint16).max).astype(np.uint16))
@@ -132,3 +151,22 @@ def _field(
     specimen, pad = make_specimen(place_particles(spec, rng), spec, rng)
     intensity = transmit(specimen, imaging, radius, rng)
     return intensity[pad : pad + spec.extent[0], pad : pad + spec.extent[1]]
+
+
+def _patch(shape: tuple[int, int], strength: float, rng: np.random.Generator) -> Float32[np.ndarray, "y x"]:
+    """Give what passes a round patch with a soft edge."""
+    y, x = (np.arange(side, dtype=np.float32) - rng.uniform(0.2, 0.8) * side for side in shape)
+    away = (y[:, None] ** 2 + x**2) / np.float32(0.18 * min(shape)) ** 2
+    return np.asarray(1 - np.float32(strength) * np.exp(-(away**2)), np.float32)
+
+
+def _charged(shape: tuple[int, int], reach: float, rng: np.random.Generator) -> Float32[np.ndarray, "y x"]:
+    height = grain(shape, min(shape) / 6, rng)
+    return np.asarray(1 + np.float32(reach) * ((height - height.min()) / np.ptp(height) - 0.5), np.float32)
+
+
+def _striped(rows: int, strength: float, rng: np.random.Generator) -> Float32[np.ndarray, "y 1"]:
+    """Give the brightness of rows that stays even until the next discharge."""
+    band = np.cumsum(rng.random(rows) < _DISCHARGES)
+    height = 1 + np.float32(strength) * rng.standard_normal(rows, dtype=np.float32)[band]
+    return np.asarray(height[:, None], np.float32)
