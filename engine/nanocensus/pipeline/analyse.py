@@ -13,6 +13,7 @@ from nanocensus.measure.acceptance import FAILED, REASONS, apply_criteria, count
 from nanocensus.pipeline.comparisons import Comparisons, compare_samples, comparison_tables
 from nanocensus.pipeline.onset_analysis import OnsetAnalysis, analyse_onsets
 from nanocensus.pipeline.onset_columns import ONSET_TABLES
+from nanocensus.pipeline.onset_maps import Maps
 from nanocensus.pipeline.onset_sensitivity import Material
 from nanocensus.pipeline.quality import judge_run
 from nanocensus.pipeline.quality_effect import effect_of_flagged, without
@@ -102,7 +103,8 @@ def analyse_run(job: Job) -> Analysis:
         tables |= comparison_tables(compared)
         by_sample, by_size = with_scale(by_sample, scale), with_scale(by_size, scale)
         shapes = _densities(counted, counting, job, by_sample.attrs["cluster"])
-        material = Material(without(judged, excluded), counting, job.criteria, job.weight_column, scale)
+        maps = Maps(job.out, job.measure)
+        material = Material(without(judged, excluded), counting, job.criteria, job.weight_column, scale, maps)
         bends = _onsets(material, job, by_sample.attrs["cluster"])
         tables |= {} if bends is None else bends.tables()
         analysis = Analysis(by_sample, by_size, shapes, counts, micrographs, effect, worth, compared, bends)
