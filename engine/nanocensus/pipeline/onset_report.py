@@ -12,7 +12,7 @@ from nanocensus.pipeline.onset_variants import CRITERIA, FOLDS, PIXEL_SIZE, THRE
 from nanocensus.show.content import OnsetContent, ReportTable
 from nanocensus.show.numbers import with_interval, with_reach
 from nanocensus.show.theme import quantity_name, unit_sign
-from nanocensus.statistics.onset_samples import SIZE
+from nanocensus.statistics.onset_samples import JOINT, SIZE
 from nanocensus.statistics.onset_table import READINGS
 
 _SOURCE_WORDS = {
@@ -55,9 +55,11 @@ def _expanded(made: OnsetAnalysis) -> Iterator[str]:
     if made.sensitivity is None:
         return
     for (of, bend), rows in made.sensitivity.onsets.groupby(["descriptor", "bend"], sort=False):
-        last = rows[rows["sample"] == rows["sample"].iloc[-1]]  # all samples, or the only one
+        last = rows[rows["sample"] == JOINT] if JOINT in set(rows["sample"]) else rows
+        if last["sample"].nunique() > 1:  # there is none of all samples: each has its own line in the table
+            continue
         whole, parts = last[last["source"] == COMBINED].iloc[0], last[last["source"] != COMBINED]
-        most = parts.loc[parts["standard_uncertainty_nm"].astype(float).idxmax()]
+        most = parts.iloc[int(parts["standard_uncertainty_nm"].fillna(0.0).to_numpy().argmax())]
         more = f", {whole['remark']}" if whole["remark"] else ""
         place = with_reach(_place_of(made.found, last.iloc[0]), whole["expanded_uncertainty_nm"])
         yield (
