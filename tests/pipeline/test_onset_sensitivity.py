@@ -12,10 +12,11 @@ from nanocensus.measure.criteria import Criteria, SampleCriteria
 from nanocensus.pipeline.job_sections import MeasureSection
 from nanocensus.pipeline.onset_analysis import analyse_onsets
 from nanocensus.pipeline.onset_budget import combined, standard_uncertainties
-from nanocensus.pipeline.onset_maps import Maps, ways_on_maps
+from nanocensus.pipeline.onset_maps import Maps, measured_again, ways_on_maps
 from nanocensus.pipeline.onset_section import OnsetRanges, OnsetsSection
 from nanocensus.pipeline.onset_sensitivity import Material
 from nanocensus.pipeline.onset_variants import of_criteria
+from nanocensus.schema import PARTICLES
 from nanocensus.simulate.growth import Growth
 from nanocensus.simulate.population_spec import PopulationSpec, SampleSpec
 from nanocensus.simulate.populations import simulate_population
@@ -248,32 +249,51 @@ def test_where_no_onset_is_told_there_is_no_budget(population):
     assert len(made.sensitivity.bin_means)
 
 
-def test_particles_are_measured_again_on_the_maps_that_a_run_keeps(tmp_path):
-    """Two micrographs with a map of their own and one of a sibling network, whose discs are a little larger."""
+@pytest.fixture
+def kept_maps(tmp_path):
+    """Two micrographs with a map of their own and one of a sibling network, whose discs are larger by 2 px."""
     y, x = np.mgrid[:120, :120]
     store, rows = tmp_path / STORE_FOLDER, []
     create_store(store)
-    for number in range(2):
-        soft = [
-            np.clip((radius - np.hypot(y - 60, x - 60)) / 4 + 0.5, 0, 1) for radius in (30.0 + number, 32.0 + number)
-        ]
+    for radius in (30.0, 31.0):
+        # The maps fall from 1 to 0 over 4 px: a tenth of that is 0.4 px.
+        soft = [np.clip((r - np.hypot(y - 60, x - 60)) / 4 + 0.5, 0, 1) for r in (radius, radius + 2)]
         maps = [np.rint(255 * one).astype(np.uint8) for one in soft]
         name = content_digest(maps[0])[:16]
         write_micrograph(store, name, maps[0], name=name, pixel_size_nm=0.1)
         write_probability(store, name, maps[0], segment_digest="a")
         write_probability(store, name, maps[1], segment_digest="b", sibling="fold")
         rows.append({"sample": "S", "micrograph": name, "pixel_size_nm": 0.1, "status": "done"})
+    return Maps(tmp_path, MeasureSection()), pd.DataFrame(rows)
+
+
+def test_particles_are_measured_again_on_the_maps_that_a_run_keeps(kept_maps):
+    maps, rows = kept_maps
     columns = ["sample", "micrograph", "edge_length_nm", "circularity", "border_weight"]
-    ways = list(ways_on_maps(Maps(tmp_path, MeasureSection()), pd.DataFrame(rows), None, "border_weight", columns))
+    ways = list(ways_on_maps(maps, rows, None, "border_weight", columns))
     assert [(way.source, way.name) for way in ways] == [("threshold", "0.4"), ("threshold", "0.6"), ("folds", "fold")]
-    # Where the map falls from 1 to 0 over 4 px, a tenth of it is 0.4 px.
     radii = {"0.4": 0.4, "0.6": -0.4, "fold": 2.0}
     for way in ways:
         found = way.particles.compute()
         assert list(found.columns) == columns
-        assert found["micrograph"].tolist() == [row["micrograph"] for row in rows]
+        assert found["micrograph"].tolist() == rows["micrograph"].tolist()
         expected = np.sqrt(np.pi) * 0.1 * (np.array([30.0, 31.0]) + radii[way.name])
         np.testing.assert_allclose(found["edge_length_nm"], expected, rtol=0.003)  # of a disc drawn on pixels
+
+
+def test_bin_means_change_with_what_is_measured_again(kept_maps):
+    maps, rows = kept_maps
+    whole = measured_again(maps, rows, PARTICLES.names).compute()
+    again = dataclasses.replace(SECTION, remeasure=True)
+    given = Material(whole, rows, Criteria(min_area_nm2=1.0), "border_weight", {}, maps)
+    made = analyse_onsets(given, again, cluster="micrograph", level=0.95, seed=0)
+    first = made.sensitivity.bin_means.iloc[0]
+    assert (first["size_left"], first["n"]) == (5.2, 1)  # at every threshold, and larger on the sibling's map
+    thresholds = [ways.particles.compute()["circularity"].iloc[0]
+                  for ways in ways_on_maps(maps, rows, None, None, PARTICLES.names)][:2]  # fmt: skip
+    expected = np.ptp([whole["circularity"].iloc[0], *thresholds]) / 12**0.5
+    assert first["from_threshold"] == pytest.approx(expected, abs=4e-6)  # a quantum of circularity
+    assert np.isnan(first["from_folds"])
 
 
 def test_bounds_move_in_all_combinations_and_those_of_samples_with_them():

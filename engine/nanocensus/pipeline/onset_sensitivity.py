@@ -153,7 +153,7 @@ def _ways_to_segment(material: Material, section: OnsetsSection, held: Mapping[s
     """Give the ways of other thresholds and networks: on the maps if asked for, else by what the columns say of sizes."""
     criteria, weight = material.criteria, material.weight
     if section.remeasure and material.maps is not None:
-        wanted = [name for name in material.columns(list(section.descriptors)) if name not in variants.OPTIONAL]
+        wanted = material.columns(list(section.descriptors))
         return list(ways_on_maps(material.maps, material.micrographs, criteria, weight, wanted))
     ways: list[variants.Variant] = []
     if all(held.get(name) for name in (*variants.AREAS, "area_nm2", "estimator")):
