@@ -13,13 +13,21 @@ from nanocensus.errors import InputError
 from nanocensus.measure.acceptance import apply_criteria, decode_failed
 from nanocensus.measure.criteria import Criteria, SampleCriteria
 from nanocensus.measure.descriptors import measure_particles
+from nanocensus.measure.parse import parse_estimator
 from nanocensus.pipeline.analyse import Analysis, analyse_run
-from nanocensus.pipeline.dispatch import OnProgress, Progress, silent
+from nanocensus.pipeline.dispatch import OnProgress, Progress, Stopping, never, silent
 from nanocensus.pipeline.evaluate import Evaluation, evaluate_job, evaluate_run, is_run, job_of_folder
 from nanocensus.pipeline.evaluation_tables import BIN_WIDTH_NM
+from nanocensus.pipeline.excess import excess_trends
 from nanocensus.pipeline.gallery import CROPS, gallery_run
+from nanocensus.pipeline.label_images import CRITERIA
+from nanocensus.pipeline.label_images import measure_labels as _measure_labels
+from nanocensus.pipeline.mean_shapes import mean_shapes
+from nanocensus.pipeline.measuring import Measuring
 from nanocensus.pipeline.merit import LARGE_PX
+from nanocensus.pipeline.null_envelope import NullEnvelope, null_envelope
 from nanocensus.pipeline.onset_section import OnsetsSection
+from nanocensus.pipeline.pairs import PairContamination, pair_contamination
 from nanocensus.pipeline.record import RunSummary, job_of_run
 from nanocensus.pipeline.reporting import report_run
 from nanocensus.pipeline.runner import census
@@ -36,14 +44,20 @@ from nanocensus.statistics.cells import Cells, cells, size_bins
 from nanocensus.statistics.clusters import Cluster
 from nanocensus.statistics.contrasts import compare, difference, ratio
 from nanocensus.statistics.data_size_study import data_size_study
+from nanocensus.statistics.energy import energy_distances
 from nanocensus.statistics.estimation import estimate
+from nanocensus.statistics.modality import modality
+from nanocensus.statistics.nested_variance import nested_variance
 from nanocensus.statistics.onset import Onsets, onsets
 from nanocensus.statistics.partitions import Particles
 from nanocensus.statistics.reductions import cv, mean, median, quantile, sd
+from nanocensus.statistics.representatives import representatives
 from nanocensus.statistics.sampling_plan import sampling_plan
 from nanocensus.statistics.sampling_study import sampling_study
 from nanocensus.statistics.size_bins import SizeBins
 from nanocensus.statistics.size_distribution import size_distribution
+from nanocensus.statistics.spread import Spreads, spread_against_mean
+from nanocensus.statistics.synthesis import SynthesisModel, synthesis_model
 from nanocensus.statistics.variance_components import variance_components
 from nanocensus.store.ingest import ingest as _ingest
 from nanocensus.store.manifest import Manifest, OutputLock, read_manifest
@@ -61,11 +75,16 @@ __all__ = [
     "Evaluation",
     "Job",
     "Manifest",
+    "Measuring",
     "Model",
+    "NullEnvelope",
     "Onsets",
+    "PairContamination",
     "Progress",
     "RunSummary",
     "SampleCriteria",
+    "Spreads",
+    "SynthesisModel",
     "analyse",
     "analyse_particles",
     "apply_criteria",
@@ -78,16 +97,24 @@ __all__ = [
     "data_size_study",
     "decode_failed",
     "difference",
+    "energy_distances",
     "estimate",
     "evaluate",
+    "excess_trends",
     "figures",
     "ingest",
     "load_model",
     "mean",
+    "mean_shapes",
+    "measure_labels",
     "measure_particles",
     "median",
+    "modality",
     "model_names",
+    "nested_variance",
+    "null_envelope",
     "onsets",
+    "pair_contamination",
     "quantile",
     "ratio",
     "read_job",
@@ -97,6 +124,7 @@ __all__ = [
     "read_particle_table",
     "read_particles",
     "report",
+    "representatives",
     "run",
     "sample_statistics",
     "sampling_plan",
@@ -105,6 +133,8 @@ __all__ = [
     "size_bins",
     "size_distribution",
     "size_statistics",
+    "spread_against_mean",
+    "synthesis_model",
     "variance_components",
 ]
 
@@ -117,6 +147,8 @@ def run(
     workers: int | None = None,
     out: StrPath | None = None,
     on_progress: OnProgress = silent,
+    stopping: Stopping = never,
+    retry_failed: bool = False,
 ) -> RunSummary:
     """Do a whole job, from files to the report, going on from what is already there.
 
@@ -134,6 +166,11 @@ def run(
         Folder of the results, instead of the job's.
     on_progress : callable, optional
         Told how far each stage is.
+    stopping : callable, optional
+        Asked again and again whether to stop; the run then finishes what is in flight and raises KeyboardInterrupt. The
+        same call goes on from there.
+    retry_failed : bool
+        Whether micrographs that failed before are tried again though nothing changed.
 
     Returns
     -------
@@ -144,6 +181,8 @@ def run(
     ------
     NanocensusError
         If the job cannot be done; what was finished before is kept.
+    KeyboardInterrupt
+        If it was told to stop.
     """
     job = job if isinstance(job, Job) else parse_job(job) if isinstance(job, Mapping) else read_job(job)
     cluster = dataclasses.replace(
@@ -153,7 +192,9 @@ def run(
     )
     job = dataclasses.replace(job, cluster=cluster, out=job.out if out is None else Path(out).absolute())
     with OutputLock(job.out):
-        summary = census(job, client=client, on_progress=on_progress)
+        summary = census(job, client=client, on_progress=on_progress, stopping=stopping, retry_failed=retry_failed)
+        if stopping():
+            raise KeyboardInterrupt
         if job.scale.lattice is not None:
             check_scale(job.out, job.scale.lattice, micrographs=job.scale.micrographs, on_progress=on_progress)
         analysis = analyse_run(job)
@@ -265,6 +306,60 @@ def read_particle_table(
         table, tool=tool, columns=columns, unit=unit, pixel_size_nm=pixel_size_nm, sample=sample, pattern=pattern,
         micrographs=listed,
     ).frame  # fmt: skip
+
+
+def measure_labels(
+    labels: StrPath,
+    *,
+    images: StrPath | None = None,
+    pixel_size_nm: float | None = None,
+    sample: str | None = None,
+    pattern: str | None = None,
+    table: StrPath | None = None,
+    estimator: str = "outline",
+    criteria: Criteria = CRITERIA,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Measure the particles of a folder of label images that another tool made; `analyse_particles` takes both results.
+
+    Parameters
+    ----------
+    labels : path
+        Folder of PNG, TIFF or .npy files of whole numbers: 0 is background and each value a particle, touching or not. A
+        file with one value besides 0 is a mask, whose connected regions are the particles. Beside micrographs also what a
+        `mask` may be: outlines of ImageJ and napari, OME-NGFF labels.
+    images : path, optional
+        Folder of their micrographs: of each there has to be a label image of the same place, stem and shape. Without it the
+        label images say themselves which micrographs there are.
+    pixel_size_nm : float, optional
+        Side of a pixel, nm; goes before what the files say.
+    sample : str, optional
+        The sample of all; otherwise as `ingest` finds it.
+    pattern, table
+        See `ingest`.
+    estimator : {"outline", "paper", "crofton"}
+        See `measure_particles`; outlines are those of the labels, smoothed by 1 px.
+    criteria : Criteria
+        What particles have to be to count.
+
+    Returns
+    -------
+    particles : pandas.DataFrame
+        The columns of `schema.PARTICLES` and `failed_criteria`; particles are numbered by their first pixels, row by row.
+    micrographs : pandas.DataFrame
+        One row a micrograph, those without particles too.
+
+    Raises
+    ------
+    ImageError
+        If a label image is missing, cannot be read, or is of another shape or kind.
+    CalibrationError
+        If nobody says how large a pixel is.
+    """
+    return _measure_labels(
+        Path(labels), images=None if images is None else Path(images), pixel_size_nm=pixel_size_nm, sample=sample,
+        pattern=pattern, table=None if table is None else Path(table), estimator=parse_estimator(estimator),
+        criteria=criteria,
+    )  # fmt: skip
 
 
 def analyse_particles(

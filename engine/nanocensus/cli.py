@@ -17,9 +17,11 @@ from rich.text import Text
 
 from nanocensus import __version__
 from nanocensus.errors import InputError, NanocensusError
-from nanocensus.terminal import error_console, out_console, progress_bars, say
+from nanocensus.terminal import error_console, out_console, progress_bars, say, stopping_politely
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from nanocensus.pipeline.record import RunSummary
 
 app = typer.Typer(
@@ -50,12 +52,23 @@ def run(
     scheduler: Annotated[str | None, typer.Option(help="Address of a running Dask scheduler.")] = None,
     workers: Annotated[int | None, typer.Option(help="Number of local worker processes.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the results, instead of the job's own.")] = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Try micrographs again that failed before.")
+    ] = False,
 ) -> None:
     """Do a whole job: from files to the report, going on from what is already there."""
     from nanocensus import api
 
-    with progress_bars() as on_progress:
-        summary = api.run(job_file, scheduler=scheduler, workers=workers, out=out, on_progress=on_progress)
+    with progress_bars() as on_progress, stopping_politely() as stopping:
+        summary = api.run(
+            job_file,
+            scheduler=scheduler,
+            workers=workers,
+            out=out,
+            on_progress=on_progress,
+            stopping=stopping,
+            retry_failed=retry_failed,
+        )
     _say_summary(summary)
     raise typer.Exit(1 if summary.n_failed else 0)
 
@@ -119,6 +132,10 @@ def status(out: OutFolder) -> None:
     for sample, row in found.by_sample.iterrows():
         table.add_row(str(sample), *(f"{int(row[name]):,}" for name in ("done", "failed", "left", "n_detected")))
     out_console.print(table)
+    left = int(found.by_sample["left"].sum())
+    if found.rate is not None:
+        to_go = f", about {left / found.rate:,.0f} min for the {left:,} that are left" if left else ""
+        say(f"{found.rate:,.1f} micrographs a minute in the last run{to_go}.")
     for name, reason in found.failures:
         say(f"{name}: {reason}", "failed", "red")
     for name, reason in found.refusals:
@@ -240,6 +257,36 @@ def scale(
 
 
 @app.command()
+def measure(
+    labels: Annotated[Path, typer.Argument(help="A folder of label images (0 is background, each value a particle).")],
+    out: Annotated[Path, typer.Option(help="Folder of the results.")],
+    images: Annotated[
+        Path | None, typer.Option(help="Folder of their micrographs, of equal names: shapes are checked by them.")
+    ] = None,
+    pixel_size_nm: Annotated[float | None, typer.Option(help="Side of a pixel, nm, if the files do not say.")] = None,
+    sample: Annotated[
+        str | None, typer.Option(help="The sample of all; else the first folders are the samples.")
+    ] = None,
+    pattern: Annotated[str | None, typer.Option(help='Where names are in the paths: "{sample}/{group}_*.tif".')] = None,
+    table: Annotated[Path | None, typer.Option(help="A samples.csv or micrographs.csv, as for a job.")] = None,
+    estimator: Annotated[str, typer.Option(help="outline, paper or crofton.")] = "outline",
+    criteria: Annotated[Path | None, typer.Option(help="A TOML file with [criteria], such as a job.")] = None,
+    of: Annotated[list[str] | None, typer.Option(help="A column to analyse; may be repeated.")] = None,
+    bin_width_nm: Annotated[float, typer.Option(help="Width of the size bins, nm.")] = 0.2,
+) -> None:
+    """Measure the particles of label images that another tool made, and analyse them."""
+    from nanocensus.measure.parse import parse_estimator
+    from nanocensus.pipeline.label_images import CRITERIA, analyse_labels, read_criteria
+
+    found = analyse_labels(
+        labels, out=out, of=of or (), bin_width_nm=bin_width_nm, images=images, pixel_size_nm=pixel_size_nm, sample=sample,
+        pattern=pattern, table=table, estimator=parse_estimator(estimator),
+        criteria=CRITERIA if criteria is None else read_criteria(criteria),
+    )  # fmt: skip
+    _say_counts(found.counts, out)
+
+
+@app.command()
 def analyse(
     what: Annotated[str, typer.Argument(help="The results of a run; or a table of particles: a file, folder or glob.")],
     out: Annotated[Path | None, typer.Option(help="Folder of the results, of a table.")] = None,
@@ -285,7 +332,11 @@ def analyse(
         what, micrographs, out=out, of=of or (), bin_width_nm=bin_width_nm, tool=tool, unit=unit, sample=sample,
         columns=pairs_of(columns), pixel_size_nm=pixel_size_nm, pattern=pattern, onsets=ranges_of(onset or []),
     )  # fmt: skip
-    for row in found.counts.to_dict("records"):
+    _say_counts(found.counts, out)
+
+
+def _say_counts(counts: "pd.DataFrame", out: Path) -> None:
+    for row in counts.to_dict("records"):
         left = [f"{number:,} {reason}" for reason, number in row.items() if reason not in ("sample", "detected", "accepted")
                 and number]  # fmt: skip
         say(f"{row['accepted']:,} of {row['detected']:,} particles{' (left out: ' if left else ''}"

@@ -9,6 +9,7 @@ import pytest
 import tifffile
 
 import nanocensus as nc
+from nanocensus.errors import TableError
 from nanocensus.pipeline.sampling import plan_run
 from nanocensus.provenance import file_digest
 from nanocensus.simulate.sessions import Faults, simulate_session
@@ -92,7 +93,7 @@ def test_flagged_micrographs_count_unless_they_are_excluded(reported, excluded):
     assert (effect["difference"] == effect["mean_all"] - effect["mean_without"]).all()
 
     counts = pd.read_csv(out / "tables/counts.csv").iloc[0]
-    particles = nc.apply_criteria(nc.read_particles(out), nc.Criteria()).compute()
+    particles = nc.apply_criteria(nc.read_particles(out, excluded=True), nc.Criteria()).compute()
     accepted = particles[particles["failed_criteria"] == 0]
     index = nc.read_micrographs(out)
     on_excluded = accepted["micrograph"].isin(index.loc[index["excluded"], "micrograph"]).sum()
@@ -102,6 +103,22 @@ def test_flagged_micrographs_count_unless_they_are_excluded(reported, excluded):
     for name, words in FLAGGED.items():
         assert f"S/{name}.tif" in text
         assert words in text
+
+
+def test_what_is_read_agrees_with_the_statistics_of_the_run(excluded):
+    out = excluded[0]
+    particles, index = nc.apply_criteria(nc.read_particles(out), nc.Criteria()), nc.read_micrographs(out)
+    made = nc.size_statistics(particles[particles["failed_criteria"] == 0], index).to_dataframe().reset_index()
+    written = pd.read_csv(out / "tables/by_size.csv")
+    both = made.merge(written, on=["sample", "descriptor", "statistic", "size_left"], suffixes=("", "_of_run"))
+    assert len(both) == len(written) > 0
+    for name in ("estimate", "lower", "upper", "n_micrographs"):
+        np.testing.assert_allclose(both[name], both[f"{name}_of_run"], rtol=1e-12)
+    everything = nc.read_particles(out, excluded=True)
+    with pytest.raises(TableError, match="not excluded"):
+        nc.sample_statistics(everything, index, of=["circularity"], weight=None)
+    all_of_them = nc.sample_statistics(everything, index.drop(columns="excluded"), of=["circularity"], weight=None)
+    assert all_of_them["n_micrographs"].item() == 12
 
 
 def test_a_plan_leaves_excluded_micrographs_out(excluded):

@@ -8,6 +8,7 @@ import pytest
 
 import nanocensus as nc
 from nanocensus.pipeline.comparisons import compare_samples, comparison_tables, report_tables
+from nanocensus.pipeline.question import question_of
 from nanocensus.pipeline.spec import parse_job
 from nanocensus.simulate.paper import PAPER
 from nanocensus.simulate.populations import simulate_population
@@ -16,10 +17,10 @@ from nanocensus.simulate.populations import simulate_population
 def compared(samples, per_micrograph=300):
     population = simulate_population(PAPER, seed=1, samples=samples, orders=range(12))
     particles = population.particles.groupby("micrograph", observed=True).head(per_micrograph)
-    job = parse_job({"out": "results", "input": {"folder": "raw"}})
+    asked = question_of(parse_job({"out": "results", "input": {"folder": "raw"}}))
     index = population.micrographs
     by_sample, by_size = nc.sample_statistics(particles, index), nc.size_statistics(particles, index)
-    return compare_samples(particles, index, job, by_sample, by_size), by_sample, by_size
+    return compare_samples(particles, index, asked, by_sample, by_size), by_sample, by_size
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from typer.testing import CliRunner
 
 import nanocensus as nc
@@ -91,6 +92,47 @@ def test_files_without_rows_are_micrographs_without_particles(tmp_path):
     assert set(table["n"]) == {32}
 
 
+def test_excluded_micrographs_of_one_sample_leave_those_of_that_name_in_another(tmp_path):
+    rows = draw()
+    known = rows[["sample", "micrograph"]].drop_duplicates()
+    bad = (known["sample"] == "A") & (known["micrograph"] == "m2")
+    known = known.assign(excluded=bad, flags=np.where(bad, "blurred: 3 nm", None))
+    made = nc.analyse_particles(rows, known, out=tmp_path, of=["edge_length_nm"])
+    gone = (rows["sample"] == "A") & (rows["micrograph"] == "m2")
+    expected = nc.sample_statistics(rows[~gone], of=["edge_length_nm"], weight=None)
+    xr.testing.assert_equal(made.by_sample["estimate"].drop_vars("unit"), expected["estimate"].drop_vars("unit"))
+    counts = made.counts.set_index("sample")
+    assert counts["on_excluded_micrographs"].to_dict() == {"A": gone.sum(), "B": 0}
+    assert counts["accepted"].to_dict() == {"A": 150 - gone.sum(), "B": 150}
+    effect = pd.read_csv(tmp_path / "tables/quality_effect.csv")
+    assert effect[["sample", "n_micrographs", "n_flagged"]].to_numpy().tolist() == [["A", 6, 1]]
+    assert effect["mean_all"].item() == pytest.approx(
+        rows.loc[rows["sample"] == "A", "edge_length_nm"].mean(), abs=1e-4
+    )
+    assert "Means with the flagged micrographs" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    with pytest.raises(TableError, match="true or false"):
+        nc.analyse_particles(rows, known.assign(excluded="no"), out=tmp_path)
+
+
+def test_a_particle_of_size_zero_has_no_share_of_the_volume_and_is_counted_apart(tmp_path):
+    rows = draw()
+    rows.loc[1, "edge_length_nm"] = 0.0
+    made = nc.analyse_particles(rows, out=tmp_path, of=["circularity"])
+    assert made.counts.set_index("sample").loc["A", ["zero edge_length_nm", "accepted"]].to_list() == [1, 149]
+    assert made.comparisons.sizes["n"].sel(sample="A") == 149
+
+
+def test_a_table_without_sizes_has_comparisons_all_the_same(tmp_path):
+    nc.analyse_particles(draw(), out=tmp_path)
+    assert (tmp_path / "tables/size_distribution.csv").is_file()
+    made = nc.analyse_particles(draw().drop(columns="edge_length_nm"), out=tmp_path)
+    assert {path.stem for path in (tmp_path / "tables").iterdir()} == {
+        "counts", "by_sample", "contrasts", "quality_effect"
+    }  # fmt: skip
+    assert made.comparisons.differences.sizes["comparison"] == 1
+    assert "Differences of means" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
 def test_a_particle_that_is_there_twice_is_refused(tmp_path):
     rows = draw()
     with pytest.raises(TableError, match="each particle once"):
@@ -110,7 +152,7 @@ def test_no_rows_are_refused_and_no_accepted_ones_are_said(tmp_path):
     made = nc.analyse_particles(draw().assign(failed_criteria=4), out=tmp_path)
     assert made.by_sample is None
     assert made.counts["accepted"].sum() == 0
-    assert made.counts["criteria"].sum() == 300
+    assert made.counts["area_too_small"].sum() == 300
     assert "there are no statistics" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 

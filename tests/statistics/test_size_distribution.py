@@ -210,3 +210,17 @@ def test_intervals_cover_the_truth_as_often_as_they_say():
 def test_coverage_of_500_populations(micrographs, seed):
     for name, coverage in covered(500, micrographs, seed).items():
         assert coverage >= {("volume", "gsd"): 0.85, ("number", "gsd"): 0.90}.get(name, 0.92), name
+
+
+def test_clusters_that_are_all_alike_have_no_interval_of_the_span_and_no_warning():
+    rows = pd.DataFrame(
+        {
+            "sample": "A",
+            "micrograph": np.repeat(list("wxyz"), 30),
+            "edge_length_nm": np.tile(np.arange(4.0, 7.0, 0.1), 4),
+        }
+    )
+    made = size_distribution(rows, weight=None).sel(sample="A", statistic="span", weighting="number")
+    assert np.isfinite(made["estimate"])
+    assert np.isnan(made["lower"])
+    assert str(made["refusal"].item())

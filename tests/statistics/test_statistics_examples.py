@@ -33,6 +33,14 @@ MODULES = [
     "onset_fit",
     "onset_intervals",
     "onset_readings",
+    "power_models",
+    "shape_indices",
+    "synthesis_fit",
+    "energy",
+    "modality",
+    "nested_variance",
+    "spread",
+    "representatives",
 ]
 
 

@@ -1,5 +1,6 @@
 """From the particle table to the statistics of samples and size bins, saved beside it."""
 
+import dataclasses
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,14 +14,14 @@ from nanocensus.measure.acceptance import FAILED, REASONS, apply_criteria, count
 from nanocensus.pipeline.comparisons import Comparisons, compare_samples, comparison_tables
 from nanocensus.pipeline.onset_analysis import OnsetAnalysis, analyse_onsets
 from nanocensus.pipeline.onset_columns import ONSET_TABLES
-from nanocensus.pipeline.onset_maps import Maps
 from nanocensus.pipeline.onset_sensitivity import Material
 from nanocensus.pipeline.quality import judge_run
 from nanocensus.pipeline.quality_effect import effect_of_flagged, without
+from nanocensus.pipeline.question import Question, question_of
+from nanocensus.pipeline.shape_results import MEAN_OUTLINES, MEAN_SHAPES, save_shapes, shapes_of_run
 from nanocensus.pipeline.spec import Job
 from nanocensus.statistics import binning
-from nanocensus.statistics.cells import cells
-from nanocensus.statistics.clusters import Cluster
+from nanocensus.statistics.cells import Cells, cells
 from nanocensus.statistics.combined import relative_uncertainties, with_scale
 from nanocensus.statistics.density import densities
 from nanocensus.statistics.estimation import estimate
@@ -33,7 +34,8 @@ from nanocensus.store.commit import commit_bytes
 from nanocensus.store.tables import read_particles
 
 BY_SAMPLE, BY_SIZE, QUALITY_EFFECT = "by_sample", "by_size", "quality_effect"
-_COMPARED = ("size_distribution", "lognormal_fit", "contrasts", "across_samples", *ONSET_TABLES)
+_COMPARED = ("size_distribution", "lognormal_fit", "contrasts", "across_samples", *ONSET_TABLES, MEAN_SHAPES,
+             MEAN_OUTLINES)  # fmt: skip
 TABLES_FOLDER, STATISTICS_STORE, CELLS_STORE = "tables", "statistics.zarr", "cells.zarr"
 
 
@@ -46,8 +48,8 @@ class Analysis:
     densities: Mapping[str, xr.Dataset]
     """The distribution of each descriptor, by sample."""
     counts: pd.DataFrame
-    """One row a sample: detected, accepted, how many failed each criterion (a particle may fail several), and how many met
-    all but lie on excluded micrographs."""
+    """One row a sample: detected, accepted, how many failed each criterion (a particle may fail several) or, in a table, have
+    no value, and how many could count but lie on excluded micrographs."""
     micrographs: pd.DataFrame
     """The index, flagged and excluded micrographs marked."""
     quality_effect: pd.DataFrame
@@ -58,6 +60,8 @@ class Analysis:
     """The samples beside each other."""
     onsets: OnsetAnalysis | None = None
     """Sizes at which descriptors change their course, where the job asks for them."""
+    shapes: xr.Dataset | None = None
+    """Mean outlines by sample and size (`nc.mean_shapes`), where outlines are kept."""
 
 
 def statistics_store(out: Path, which: str) -> Path:
@@ -86,73 +90,121 @@ def analyse_run(job: Job) -> Analysis:
     """
     micrographs = judge_run(job.out, job.quality)
     excluded = list(micrographs.loc[micrographs["excluded"], "micrograph"])
-    judged = apply_criteria(read_particles(job.out), job.criteria)
-    accepted = judged[judged[FAILED] == 0]
+    judged = apply_criteria(read_particles(job.out, excluded=True), job.criteria)
     counts = _counts(judged, micrographs["sample"].unique(), excluded)
-    effect = effect_of_flagged(accepted, micrographs, job)
-    tables = {"counts": counts, QUALITY_EFFECT: effect}
-    remove_comparisons(job.out)  # of one sample there are fewer than there may have been
-    if not int(counts["accepted"].sum()):
-        analysis = Analysis(None, None, {}, counts, micrographs, effect)
-        remove_statistics(job.out)  # those of an earlier run would stand beside counts that deny them
-    else:
+    analysis = analyse_judged(judged, micrographs, counts, question_of(job), job.out)
+    if analysis.by_sample is None or not job.measure.outlines:
+        return analysis
+    counting = without(micrographs, micrographs[micrographs["excluded"]])
+    shapes = shapes_of_run(judged, counting, job, analysis.by_sample.attrs["cluster"])
+    if shapes is not None:
+        save_shapes(shapes, statistics_store(job.out, MEAN_SHAPES), job.out / TABLES_FOLDER)
+    return dataclasses.replace(analysis, shapes=shapes)
+
+
+def analyse_judged(
+    judged: Particles, micrographs: pd.DataFrame, counts: pd.DataFrame, asked: Question, out: Path
+) -> Analysis:
+    """Compute all statistics of particles, whether a run measured them or a table holds them, and save them.
+
+    Parameters
+    ----------
+    judged : pandas or dask DataFrame
+        The particles of all micrographs: all that were detected, with what criteria say of them, or, where nothing is asked
+        of criteria, those that could count.
+    micrographs : DataFrame
+        Their micrographs, with `flags` and `excluded`; the scale's share needs `n_detected` and `pixel_size_uncertainty`.
+    counts : DataFrame
+        As in `Analysis`.
+    asked : Question
+    out : Path
+        Folder of the results; statistics of an earlier analysis are removed from it.
+
+    Raises
+    ------
+    TableError, StatisticsError
+        As `cells` and `estimate`.
+    """
+    excluded = micrographs[micrographs["excluded"]]
+    accepted = judged if asked.criteria is None else judged[judged[FAILED] == 0]
+    effect = effect_of_flagged(accepted, micrographs, asked)
+    analysis = Analysis(None, None, {}, counts, micrographs, effect)
+    made: Cells | None = None
+    if int(counts["accepted"].sum()):
         counted, counting = without(accepted, excluded), without(micrographs, excluded)
-        scale = relative_uncertainties(counting)
-        by_sample, by_size, worth = _statistics(counted, counting, job)
-        compared = compare_samples(counted, counting, job, by_sample, by_size)
-        tables |= comparison_tables(compared)
-        by_sample, by_size = with_scale(by_sample, scale), with_scale(by_size, scale)
-        shapes = _densities(counted, counting, job, by_sample.attrs["cluster"])
-        maps = Maps(job.out, job.measure)
-        material = Material(without(judged, excluded), counting, job.criteria, job.weight_column, scale, maps)
-        bends = _onsets(material, job, by_sample.attrs["cluster"])
-        tables |= {} if bends is None else bends.tables()
-        analysis = Analysis(by_sample, by_size, shapes, counts, micrographs, effect, worth, compared, bends)
-        for which, dataset in ((BY_SAMPLE, by_sample), (BY_SIZE, by_size)):
-            binning.save(dataset, statistics_store(job.out, which))
-            tables[which] = binning.to_table(dataset)
-    for name, table in tables.items():
-        commit_bytes(job.out / TABLES_FOLDER / f"{name}.csv", table.to_csv(index=False).encode())
+        made = _cells(counted, counting, asked)
+        by_sample, by_size, worth = _statistics(made, asked)
+        compared = compare_samples(counted, counting, asked, by_sample, by_size)
+        settled = dataclasses.replace(asked, cluster=by_sample.attrs["cluster"])
+        shapes, bends = _densities(counted, counting, settled), _onsets(without(judged, excluded), counting, settled)
+        scaled = _with_scale(by_sample, counting), _with_scale(by_size, counting)
+        analysis = Analysis(*scaled, shapes, counts, micrographs, effect, worth, compared, bends)
+    _remove_statistics(out)  # what is no longer there would stand beside counts that deny it
+    if made is not None:
+        made.save(out / CELLS_STORE)
+    _save(analysis, out)
     return analysis
 
 
-def _statistics(accepted: Particles, micrographs: pd.DataFrame, job: Job) -> tuple[xr.Dataset, xr.Dataset, xr.Dataset]:
-    """Estimate by sample, and by sample and size, whose cells are kept; and say how alike particles are, by sample."""
-    section = job.statistics
-    of, cluster, level, weight = section.descriptors, section.cluster, section.level, job.weight_column
-    statistics = {name: (mean, median, cv) for name in of}
-    by: list[str | SizeBins] = ["sample", section.bins()]
-    made = cells(accepted, micrographs, by=by, of=of, weight=weight)
-    made.save(job.out / CELLS_STORE)
+def _cells(accepted: Particles, micrographs: pd.DataFrame, asked: Question) -> Cells:
+    by: list[str | SizeBins] = ["sample", *([] if asked.bins is None else [asked.bins])]
+    return cells(accepted, micrographs, by=by, of=asked.of, weight=asked.weight, scale=asked.scale)
+
+
+def _statistics(made: Cells, asked: Question) -> tuple[xr.Dataset, xr.Dataset | None, xr.Dataset]:
+    """Estimate by sample, and by sample and size; and say how alike particles are, by sample."""
+    statistics = {name: (mean, median, cv) for name in asked.of}
     whole = made.of_all_sizes()
-    by_sample = estimate(whole, statistics, cluster=cluster, level=level)
-    worth = variance_components(whole, cluster=cluster, level=level)
-    return by_sample, estimate(made, statistics, cluster=cluster, level=level), worth
+    by_sample = estimate(whole, statistics, cluster=asked.cluster, level=asked.level)
+    by_size = None if asked.bins is None else estimate(made, statistics, cluster=asked.cluster, level=asked.level)
+    return by_sample, by_size, variance_components(whole, cluster=asked.cluster, level=asked.level)
 
 
-def _densities(accepted: Particles, micrographs: pd.DataFrame, job: Job, cluster: Cluster) -> dict[str, xr.Dataset]:
-    found = {name: densities(accepted, name, weight=job.weight_column) for name in job.statistics.descriptors}
-    options: dict[str, Any] = {"cluster": cluster, "level": job.statistics.level, "seed": job.seed}
+def _with_scale(dataset: xr.Dataset | None, micrographs: pd.DataFrame) -> xr.Dataset | None:
+    """Add the scale's share to the uncertainty, where the micrographs say how well their scale is known."""
+    relative = _scale_uncertainties(micrographs)
+    return dataset if dataset is None or not relative else with_scale(dataset, relative)
+
+
+def _scale_uncertainties(micrographs: pd.DataFrame) -> Mapping[str, float]:
+    """Give the relative uncertainty of the scale by sample; nothing where micrographs say nothing of it."""
+    told = {"n_detected", "pixel_size_uncertainty"} <= set(micrographs.columns)
+    return relative_uncertainties(micrographs) if told else {}
+
+
+def _densities(accepted: Particles, micrographs: pd.DataFrame, asked: Question) -> dict[str, xr.Dataset]:
+    found = {name: densities(accepted, name, weight=asked.weight, scale=asked.scale) for name in asked.of}
+    options: dict[str, Any] = {"cluster": asked.cluster, "level": asked.level, "seed": asked.seed, "scale": asked.scale}
     return {name: mode_intervals(shape, accepted, micrographs, **options) for name, shape in found.items()}
 
 
-def _onsets(material: Material, job: Job, cluster: Cluster) -> OnsetAnalysis | None:
-    if job.onsets is None:
+def _onsets(judged: Particles, micrographs: pd.DataFrame, asked: Question) -> OnsetAnalysis | None:
+    if asked.onsets is None:
         return None
-    return analyse_onsets(material, job.onsets, cluster=cluster, level=job.statistics.level, seed=job.seed)
+    scale = _scale_uncertainties(micrographs)
+    material = Material(judged, micrographs, asked.criteria, asked.weight, scale, asked.maps)
+    return analyse_onsets(material, asked.onsets, cluster=asked.cluster, level=asked.level, seed=asked.seed)
 
 
-def remove_statistics(out: Path) -> None:
+def _save(analysis: Analysis, out: Path) -> None:
+    tables = {"counts": analysis.counts, QUALITY_EFFECT: analysis.quality_effect}
+    if analysis.comparisons is not None:
+        tables |= comparison_tables(analysis.comparisons)
+    if analysis.onsets is not None:
+        tables |= analysis.onsets.tables()
+    for which, dataset in ((BY_SAMPLE, analysis.by_sample), (BY_SIZE, analysis.by_size)):
+        if dataset is not None:
+            binning.save(dataset, statistics_store(out, which))
+            tables[which] = binning.to_table(dataset)
+    for name, table in tables.items():
+        commit_bytes(out / TABLES_FOLDER / f"{name}.csv", table.to_csv(index=False).encode())
+
+
+def _remove_statistics(out: Path) -> None:
     """Remove the statistics of an earlier analysis."""
     for folder in (out / CELLS_STORE, out / STATISTICS_STORE):
         shutil.rmtree(folder, ignore_errors=True)
-    for which in (BY_SAMPLE, BY_SIZE):
-        (out / TABLES_FOLDER / f"{which}.csv").unlink(missing_ok=True)
-
-
-def remove_comparisons(out: Path) -> None:
-    """Remove the tables of an earlier analysis that not every analysis writes."""
-    for which in _COMPARED:
+    for which in (BY_SAMPLE, BY_SIZE, *_COMPARED):
         (out / TABLES_FOLDER / f"{which}.csv").unlink(missing_ok=True)
 
 

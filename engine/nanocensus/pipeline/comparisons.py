@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import pandas as pd
 import xarray as xr
 
-from nanocensus.pipeline.spec import Job
+from nanocensus.pipeline.question import Question
+from nanocensus.schema import PARTICLES
 from nanocensus.show.content import ReportTable
 from nanocensus.show.numbers import with_interval
 from nanocensus.show.theme import quantity_name, unit_sign
@@ -16,7 +17,6 @@ from nanocensus.statistics.contrasts import compare
 from nanocensus.statistics.partitions import Particles
 from nanocensus.statistics.size_distribution import size_distribution
 
-SIZE = "edge_length_nm"
 _MOST_PAIRED = 8
 """Samples up to which all pairs are compared in every size bin; of more, all with the first: pairs grow as the square."""
 _MOST_PRINTED = 10
@@ -29,8 +29,8 @@ _BIN = ("size_bin", "size_left", "size_right")
 class Comparisons:
     """The samples of a census beside each other; of one sample there is the size distribution alone."""
 
-    sizes: xr.Dataset
-    """`statistics.size_distribution` of the edge length."""
+    sizes: xr.Dataset | None
+    """`statistics.size_distribution` of what is binned, usually the edge length; None of a table without sizes in nm."""
     differences: xr.Dataset | None
     """`statistics.compare` of all pairs of samples, all sizes together."""
     ratios: xr.Dataset | None
@@ -41,9 +41,13 @@ class Comparisons:
 
 
 def compare_samples(
-    accepted: Particles, micrographs: pd.DataFrame, job: Job, by_sample: xr.Dataset, by_size: xr.Dataset
+    accepted: Particles,
+    micrographs: pd.DataFrame,
+    asked: Question,
+    by_sample: xr.Dataset,
+    by_size: xr.Dataset | None,
 ) -> Comparisons:
-    """Compare the samples of a run.
+    """Compare samples.
 
     Parameters
     ----------
@@ -51,15 +55,16 @@ def compare_samples(
         The accepted particles.
     micrographs : DataFrame
         The index.
-    job : Job
+    asked : Question
     by_sample, by_size : xr.Dataset
         Their statistics.
     """
-    section = job.statistics
-    sizes = size_distribution(
-        accepted, micrographs, of=SIZE, bin_width_nm=section.bin_width_nm or 0.2, cluster=by_sample.attrs["cluster"],
-        level=section.level, weight=job.weight_column,
-    )  # fmt: skip
+    bins, sizes = asked.bins, None
+    if bins is not None and bins.of in PARTICLES and PARTICLES[bins.of].unit == "nm":
+        sizes = size_distribution(
+            accepted, micrographs, of=bins.of, bin_width_nm=bins.width_nm or 0.2, cluster=by_sample.attrs["cluster"],
+            level=asked.level, weight=asked.weight,
+        )  # fmt: skip
     samples = by_sample["sample"].to_numpy()
     if len(samples) < 2:
         return Comparisons(sizes, None, None, None, None)
@@ -68,22 +73,22 @@ def compare_samples(
         sizes,
         compare(by_sample),
         compare(by_sample, kind="ratio"),
-        compare(by_size, reference=reference),
-        cv_across_samples(by_size),
+        None if by_size is None else compare(by_size, reference=reference),
+        None if by_size is None else cv_across_samples(by_size),
     )
 
 
 def comparison_tables(made: Comparisons) -> dict[str, pd.DataFrame]:
     """Lay the comparisons out as tables, by the names of their files."""
     counts = ("n", "n_micrographs", "n_clusters")
-    tables = {
-        "size_distribution": long_table(
+    tables = {}
+    if made.sizes is not None:
+        tables["size_distribution"] = long_table(
             made.sizes, "estimate", ["sample", "weighting", "statistic", "iso_name", *_INTERVAL, *counts, "refusal"]
-        ),
-        "lognormal_fit": long_table(
+        )
+        tables["lognormal_fit"] = long_table(
             made.sizes, "residual", ["sample", "weighting", *_BIN, "share", "fitted_share", "residual"]
-        ),
-    }
+        )
     compared = [ds for ds in (made.differences, made.ratios, made.by_size) if ds is not None]
     if compared:
         columns = ["first", "second", *_BIN, "descriptor", "statistic", *_INTERVAL, "p", "p_holm", "refusal"]
@@ -104,24 +109,29 @@ def report_tables(made: Comparisons, *, assumed: bool) -> Iterator[ReportTable]:
     assumed : bool
         Whether the pixel size was made up.
     """
-    level = f"{100 * made.sizes.attrs['level']:g} % interval"
-    sign = unit_sign(SIZE, assumed=assumed)
-    yield ReportTable(
-        f"Size distributions: {quantity_name(SIZE)} ({sign}) by number and by volume [{level}]",
-        pd.DataFrame(_size_rows(made.sizes)),
-        "By volume a particle counts as the cube on its edge length: there the mean is D[4,3]. Span: (D90 - D10) / D50; gsd: "
-        "geometric standard deviation; log-normal misfit: largest distance between the cumulative shares of the particles and "
-        "of the log-normal distribution fitted to them. Other means, D[3,2] among them, and why an interval is missing are in "
-        "size_distribution.csv.",
-    )  # fmt: skip
+    if made.sizes is not None:
+        size = str(made.sizes.attrs["of"])
+        name, sign = quantity_name(size), unit_sign(size, assumed=assumed)
+        yield ReportTable(
+            f"Size distributions: {name} ({sign}) by number and by volume [{_level(made.sizes)}]",
+            pd.DataFrame(_size_rows(made.sizes)),
+            f"By volume a particle counts as the cube on its {name}: there the mean is D[4,3]. Span: (D90 - D10) / D50; gsd: "
+            "geometric standard deviation; log-normal misfit: largest distance between the cumulative shares of the particles "
+            "and of the log-normal distribution fitted to them. Other means, D[3,2] among them, and why an interval is missing "
+            "are in size_distribution.csv.",
+        )  # fmt: skip
     if made.differences is not None:
         rows = list(_difference_rows(made.differences, assumed=assumed))
         yield ReportTable(
-            f"Differences of means between samples [{level}; p after Holm for all pairs]",
+            f"Differences of means between samples [{_level(made.differences)}; p after Holm for all pairs]",
             pd.DataFrame(rows),
             f"{len(rows)} of {made.differences.sizes['comparison']} pairs; all of them, differences in every size bin and of "
             "other statistics, and ratios are in contrasts.csv.",
         )
+
+
+def _level(made: xr.Dataset) -> str:
+    return f"{100 * made.attrs['level']:g} % interval"
 
 
 def _size_rows(sizes: xr.Dataset) -> Iterator[dict[str, str]]:

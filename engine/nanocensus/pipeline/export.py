@@ -74,7 +74,7 @@ def _pieces(out: Path) -> Iterator[pd.DataFrame]:
     """Give the particles part by part, each with the name of its micrograph and what criteria it failed."""
     job = job_of_run(out)
     names = read_micrographs(out).set_index("micrograph")["name"]
-    for part in read_particles(out).partitions:
+    for part in read_particles(out, excluded=True).partitions:
         piece = apply_criteria(part.compute(scheduler="synchronous"), job.criteria)
         piece.insert(1, "name", piece["micrograph"].map(names))
         yield piece

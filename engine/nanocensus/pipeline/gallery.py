@@ -100,7 +100,7 @@ def _source(*, of_run: bool) -> str:
 
 def _particles(out: Path, criteria: Criteria, micrographs: pd.DataFrame) -> pd.DataFrame:
     """Read all particles in the order of the index, flagged, with their extent and distance from the border in nm."""
-    flagged = apply_criteria(read_particles(out), criteria)
+    flagged = apply_criteria(read_particles(out, excluded=True), criteria)
     frame: pd.DataFrame = flagged[[*_COLUMNS, FAILED]].compute().reset_index(drop=True)
     of = micrographs.loc[frame["micrograph"]]
     top, left, bottom, right = (frame[name].to_numpy() for name in _BOX)

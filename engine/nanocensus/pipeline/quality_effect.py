@@ -6,7 +6,7 @@ from typing import TypeVar
 import pandas as pd
 import xarray as xr
 
-from nanocensus.pipeline.spec import Job
+from nanocensus.pipeline.question import Question
 from nanocensus.show.content import ReportTable
 from nanocensus.show.numbers import with_interval
 from nanocensus.show.theme import quantity_name, unit_sign
@@ -23,22 +23,25 @@ _COLUMNS = [
 Rows = TypeVar("Rows", pd.DataFrame, Particles)
 
 
-def without(rows: Rows, micrographs: Sequence[str]) -> Rows:
+def without(rows: Rows, micrographs: pd.DataFrame) -> Rows:
     """Leave the rows of some micrographs out.
 
     Parameters
     ----------
     rows : DataFrame or dask DataFrame
-        Particles or micrographs, with the column `micrograph`.
-    micrographs : sequence of str
-        Identities.
+        Particles or micrographs.
+    micrographs : DataFrame
+        With sample and micrograph, as rows have them: in a table, two samples may each have a micrograph "1".
     """
-    left: Rows = rows[~rows["micrograph"].isin(list(micrographs))] if micrographs else rows
+    left = rows
+    for sample, own in micrographs.groupby("sample"):
+        here = left["micrograph"].astype("str").isin(list(own["micrograph"].astype("str")))
+        left = left[~(here & (left["sample"].astype("str") == str(sample)))]
     return left
 
 
-def effect_of_flagged(accepted: Particles, micrographs: pd.DataFrame, job: Job) -> pd.DataFrame:
-    """Give the mean of each descriptor with the flagged micrographs and without, whichever of them the job counts.
+def effect_of_flagged(accepted: Particles, micrographs: pd.DataFrame, asked: Question) -> pd.DataFrame:
+    """Give the mean of each descriptor with the flagged micrographs and without, whichever of them count.
 
     Parameters
     ----------
@@ -46,8 +49,8 @@ def effect_of_flagged(accepted: Particles, micrographs: pd.DataFrame, job: Job) 
         The particles that meet the criteria, of all micrographs.
     micrographs : DataFrame
         The index, its column `flags` filled.
-    job : Job
-        Says which descriptors, clusters, weights and level.
+    asked : Question
+        Says which columns, clusters, weights and level.
 
     Returns
     -------
@@ -61,14 +64,13 @@ def effect_of_flagged(accepted: Particles, micrographs: pd.DataFrame, job: Job) 
         return pd.DataFrame(columns=_COLUMNS)
     concerned = micrographs[micrographs["sample"].isin(samples)]
     of_them = accepted[accepted["sample"].isin(samples)]
-    left_out = list(flagged["micrograph"])
-    everything = _means(of_them, concerned, job)
-    remaining = _means(without(of_them, left_out), without(concerned, left_out), job)
+    everything = _means(of_them, concerned.drop(columns="excluded"), asked)
+    remaining = _means(without(of_them, flagged), without(concerned, flagged), asked)
     rows = []
     for sample in samples:
         numbers = {"n_micrographs": int((concerned["sample"] == sample).sum()),
                    "n_flagged": int((flagged["sample"] == sample).sum())}  # fmt: skip
-        for name in job.statistics.descriptors:
+        for name in asked.of:
             every, rest = _one(everything, sample, name), _one(remaining, sample, name)
             rows.append([sample, name, *numbers.values(), *every, *rest, every[0] - rest[0]])
     return pd.DataFrame(rows, columns=_COLUMNS)
@@ -115,14 +117,13 @@ def _in_words(effect: pd.DataFrame, which: str) -> list[str]:
     return [with_interval(float(mean), float(lower), float(upper)) for mean, lower, upper in means]
 
 
-def _means(particles: Particles, micrographs: pd.DataFrame, job: Job) -> xr.Dataset | None:
+def _means(particles: Particles, micrographs: pd.DataFrame, asked: Question) -> xr.Dataset | None:
     """Give the means by sample, or None if no micrograph is left."""
     if micrographs.empty:
         return None
-    section = job.statistics
-    made = cells(particles, micrographs, by=["sample"], of=section.descriptors, weight=job.weight_column)
-    asked = {name: [mean] for name in section.descriptors}
-    return estimate(made, asked, cluster=section.cluster, level=section.level).sel(statistic="mean")
+    made = cells(particles, micrographs, by=["sample"], of=asked.of, weight=asked.weight, scale=asked.scale)
+    means = {name: [mean] for name in asked.of}
+    return estimate(made, means, cluster=asked.cluster, level=asked.level).sel(statistic="mean")
 
 
 def _one(means: xr.Dataset | None, sample: str, descriptor: str) -> tuple[float, float, float]:

@@ -12,6 +12,7 @@ import xarray as xr
 from nanocensus.errors import StoreError
 from nanocensus.measure.acceptance import FAILED, REASONS, apply_criteria, decode_failed
 from nanocensus.measure.outline import outlines
+from nanocensus.pipeline import shape_results
 from nanocensus.pipeline.agreement import Agreement, agreement_of_run
 from nanocensus.pipeline.analyse import Analysis
 from nanocensus.pipeline.comparisons import report_tables
@@ -82,12 +83,13 @@ def report_run(job: Job, analysis: Analysis) -> Path:
         sizes=None if analysis.comparisons is None else analysis.comparisons.sizes,
         across=None if analysis.comparisons is None else analysis.comparisons.across,
         onsets=None if analysis.onsets is None else onset_content(analysis.onsets, assumed=assumed),
+        shapes=analysis.shapes,
         pictures=_with_flattened(list(_pictures(job, micrographs)), job),
         agreement=agreement.rows if len(agreement.rows) else None,
         quality=quality_tables(micrographs, analysis.quality_effect, assumed=assumed),
         tables=[
-            *_compared(analysis, assumed=assumed),
-            *_worth_table(analysis.worth),
+            *statistics_tables(analysis, assumed=assumed),
+            *(shape_results.report_tables(analysis.shapes, assumed=assumed) if analysis.shapes is not None else ()),
             *_agreement_table(agreement, job.statistics.level),
         ],
         scale=[scale_in_words(each) for each in scales if not each.disagrees],
@@ -116,9 +118,18 @@ def domain_warnings(micrographs: pd.DataFrame) -> list[str]:
     return [f"{unlike}the largest {scores.max():.2g}): look at their outlines before you believe the numbers."]
 
 
-def _compared(analysis: Analysis, *, assumed: bool) -> Iterator[ReportTable]:
+def statistics_tables(analysis: Analysis, *, assumed: bool) -> Iterator[ReportTable]:
+    """Give the tables that follow from the particles alone: sizes, differences, and what the particles are worth.
+
+    Parameters
+    ----------
+    analysis : Analysis
+    assumed : bool
+        Whether a pixel size was made up.
+    """
     if analysis.comparisons is not None:
         yield from report_tables(analysis.comparisons, assumed=assumed)
+    yield from _worth_table(analysis.worth)
 
 
 def _agreement_table(agreement: Agreement, level: float) -> Sequence[ReportTable]:
@@ -165,7 +176,7 @@ def _pictures(job: Job, micrographs: pd.DataFrame) -> Iterator[Picture]:
     """Choose micrographs evenly over the samples, and draw what was found on them."""
     done = micrographs[micrographs["status"] == "done"]
     chosen = _spread(done, job.report.micrographs)
-    particles = apply_criteria(read_particles(job.out), job.criteria)
+    particles = apply_criteria(read_particles(job.out, excluded=True), job.criteria)
     shown = particles[particles["micrograph"].isin(list(chosen["micrograph"]))].compute()
     for row in chosen.itertuples():
         found = shown[shown["micrograph"] == row.micrograph]

@@ -7,7 +7,6 @@ import pandas as pd
 
 from nanocensus.errors import StatisticsError
 from nanocensus.measure.acceptance import FAILED, apply_criteria
-from nanocensus.pipeline.quality_effect import without
 from nanocensus.pipeline.record import job_of_run
 from nanocensus.statistics.cells import cells
 from nanocensus.statistics.sampling_plan import sampling_plan
@@ -39,12 +38,10 @@ def plan_run(out: Path, *, of: Sequence[str] = (), by_size: bool = False, half_w
     """
     job = job_of_run(out)
     section = job.statistics
-    micrographs = read_micrographs(job.out)
-    excluded = list(micrographs.loc[micrographs["excluded"], "micrograph"])
-    judged = apply_criteria(without(read_particles(job.out), excluded), job.criteria)
+    judged = apply_criteria(read_particles(job.out), job.criteria)
     by: list[str | SizeBins] = ["sample", *([section.bins()] if by_size else [])]
     made = cells(
-        judged[judged[FAILED] == 0], without(micrographs, excluded), by=by, of=list(of) or section.descriptors,
+        judged[judged[FAILED] == 0], read_micrographs(job.out), by=by, of=list(of) or section.descriptors,
         weight=job.weight_column,
     )  # fmt: skip
     if made.table.empty:

@@ -1,55 +1,39 @@
 """From any table of particles to statistics and a report; what cannot be counted is counted apart, never averaged in."""
 
-import functools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import xarray as xr
 
 from nanocensus.errors import InputError, JobError, TableError
-from nanocensus.measure.acceptance import FAILED
-from nanocensus.pipeline.analyse import (
-    BY_SAMPLE,
-    BY_SIZE,
-    CELLS_STORE,
-    TABLES_FOLDER,
-    Analysis,
-    remove_comparisons,
-    remove_statistics,
-    statistics_store,
-)
+from nanocensus.measure.acceptance import REASONS
+from nanocensus.pipeline.analyse import Analysis, analyse_judged
+from nanocensus.pipeline.criteria_words import reason_in_words
 from nanocensus.pipeline.evaluate import is_run
-from nanocensus.pipeline.onset_analysis import OnsetAnalysis, analyse_onsets
 from nanocensus.pipeline.onset_report import onset_content
 from nanocensus.pipeline.onset_section import OnsetsSection
-from nanocensus.pipeline.onset_sensitivity import Material
 from nanocensus.pipeline.onset_variants import OPTIONAL
+from nanocensus.pipeline.quality_effect import quality_tables
+from nanocensus.pipeline.question import Question
 from nanocensus.pipeline.record import RECORD
-from nanocensus.pipeline.reporting import REPORT
+from nanocensus.pipeline.reporting import REPORT, statistics_tables
+from nanocensus.pipeline.usable_rows import KEYS, WEIGHT, counts_of, look, steps_of, usable
 from nanocensus.provenance import versions
-from nanocensus.schema import CONDITION_PREFIX, MICROGRAPHS, PARTICLES
+from nanocensus.schema import CONDITION_PREFIX, MICROGRAPHS, PIXEL_SIZE_ASSUMED
 from nanocensus.sections import plain
 from nanocensus.show.content import ReportContent
 from nanocensus.show.report import render_report
 from nanocensus.statistics import binning
-from nanocensus.statistics.cells import cells
 from nanocensus.statistics.clusters import Cluster
-from nanocensus.statistics.density import densities
-from nanocensus.statistics.estimation import estimate
-from nanocensus.statistics.partitions import Particles, add_rows, compute, number_pairs, numbers, over_partitions
-from nanocensus.statistics.quanta import LARGEST_INTEGER, Number
-from nanocensus.statistics.reductions import cv, mean, median
+from nanocensus.statistics.onset_samples import SIZE
+from nanocensus.statistics.partitions import Particles
 from nanocensus.statistics.size_bins import SizeBins, size_bins
 from nanocensus.store.commit import commit_bytes
 from nanocensus.store.manifest import OutputLock
 from nanocensus.store.particle_tables import ParticleTable, open_particle_table, read_micrograph_table
-
-SIZE, WEIGHT = "edge_length_nm", "border_weight"
-_KEYS = ("sample", "micrograph")
 
 
 def analyse_table(
@@ -116,46 +100,21 @@ def analyse_table(
     shown = _descriptors(frame, of)
     weight = WEIGHT if WEIGHT in frame.columns else None
     bins = bins if bins is not None else size_bins(0.2)
-    sized = bins.of in frame.columns
+    size = bins.of if bins.of in frame.columns else None
     bent = [] if onsets is None else [*onsets.descriptors, SIZE]
-    needed = list(dict.fromkeys([*shown, *([bins.of] if sized else []), *bent, *([weight] if weight else [])]))
-    seen = _look(frame, needed)
+    needed = list(dict.fromkeys(name for name in [*shown, size, *bent, weight] if name is not None))
+    seen = look(frame, needed, size)
     if not seen["rows"].sum():
         raise TableError("particles", expected="at least one", got="none", remedy="Check the table's rows.")
     known = _micrographs(table, micrographs, seen)
-    counts = _counts(seen, known["sample"].unique())
-    usable = _usable(frame, needed)
-    remove_statistics(out)  # those of an earlier table would stand beside counts that deny them
-    remove_comparisons(out)
-    found: OnsetAnalysis | None = None
-    datasets: dict[str, xr.Dataset] = {}
-    shapes: dict[str, xr.Dataset] = {}
-    scale = _scale(seen, needed)
-    if counts["accepted"].sum():
-        rules: dict[str, Any] = {"of": shown, "weight": weight, "scale": scale}
-        asked = {name: (mean, median, cv) for name in shown}
-        made = cells(usable, known, by=["sample", *([bins] if sized else [])], **rules)
-        made.save(out / CELLS_STORE)
-        datasets[BY_SAMPLE] = estimate(made.of_all_sizes(), asked, cluster=cluster, level=level)
-        if sized:
-            datasets[BY_SIZE] = estimate(made, asked, cluster=cluster, level=level)
-        shapes = {name: densities(usable, name, weight=weight, scale=scale) for name in shown}
-        if onsets is not None:
-            material = Material(_usable(frame, needed, OPTIONAL), known, None, weight, {})
-            unit = datasets[BY_SAMPLE].attrs["cluster"]
-            found = analyse_onsets(material, onsets, cluster=unit, level=level, seed=0)
-    unjudged = pd.DataFrame()  # a table says nothing of its micrographs' quality
-    analysis = Analysis(datasets.get(BY_SAMPLE), datasets.get(BY_SIZE), shapes, counts, known, unjudged, onsets=found)
-    for which, dataset in datasets.items():
-        binning.save(dataset, statistics_store(out, which))
-    tables = {"counts": counts} | {which: binning.to_table(dataset) for which, dataset in datasets.items()}
-    tables |= {} if found is None else found.tables()
-    for name, rows in tables.items():
-        commit_bytes(out / TABLES_FOLDER / f"{name}.csv", rows.to_csv(index=False).encode())
+    counts = counts_of(seen, known["sample"].unique(), known[known["excluded"]])
+    scale = steps_of(seen, needed)
+    asked = Question(shown, bins if size else None, weight, cluster, level, scale=scale, onsets=onsets)
+    analysis = analyse_judged(usable(frame, needed, size, OPTIONAL), known, counts, asked, out)
     facts = {"versions": versions(), "table": dict(table.facts), "descriptors": shown, "weight": weight, "scale": scale,
              "onsets": None if onsets is None else plain(onsets)}  # fmt: skip
     commit_bytes(out / RECORD, (json.dumps(facts, indent=2, ensure_ascii=False) + "\n").encode())
-    commit_bytes(out / REPORT, render_report(_content(title, analysis, known, seen, facts)).encode())
+    commit_bytes(out / REPORT, render_report(_content(title, analysis, seen, facts)).encode())
     return analysis
 
 
@@ -216,146 +175,83 @@ def _descriptors(frame: Particles, of: Sequence[str]) -> list[str]:
     return shown
 
 
-def _look(frame: Particles, needed: Sequence[str]) -> pd.DataFrame:
-    """Count, per micrograph, rows and those that cannot be used by reason; give the largest values too."""
-    optional = [name for name in (FAILED, "label") if name in frame.columns]
-    graph = over_partitions([frame], [*_KEYS, *needed, *optional], _look_at, _together, list(needed))
-    seen: pd.DataFrame = compute(graph)
-    return seen
-
-
-def _look_at(rows: pd.DataFrame, needed: Sequence[str]) -> pd.DataFrame:
-    codes, pairs = number_pairs(rows)
-    if (codes < 0).any():
-        raise TableError(
-            "particles", expected="a sample and a micrograph in every row", got=f"{int((codes < 0).sum())} without one",
-            remedy="Fill those cells in, or remove the rows.",
-        )  # fmt: skip
-    if "label" in rows:
-        twice = rows["label"].notna() & rows.duplicated([*_KEYS, "label"])
-        if twice.any():
-            first = rows[twice].iloc[0]
-            raise TableError(
-                "particles", expected="each particle once (sample, micrograph and label)",
-                got=f"{int(twice.sum())} again, first {first['label']:g} of micrograph {first['micrograph']!r}",
-                remedy="Remove the copies; micrographs of one name in several files need a column that tells them apart.",
-            )  # fmt: skip
-    found = {"rows": np.ones(len(rows), np.int64), "accepted": np.zeros(len(rows), np.int64)}
-    left = np.ones(len(rows), bool)
-    if FAILED in rows:
-        failed = np.nan_to_num(numbers(rows[FAILED]), nan=1.0) != 0
-        found["criteria"], left = failed.astype(np.int64), ~failed
-    largest = {}
-    usable = left.copy()
-    for name in needed:
-        values = numbers(rows[name])
-        finite = np.isfinite(values)
-        found[f"no {name}"] = (left & np.isnan(values)).astype(np.int64)
-        found[f"infinite {name}"] = (left & np.isinf(values)).astype(np.int64)
-        usable &= finite
-        largest[f"largest {name}"] = np.where(finite, np.abs(values), 0.0)
-    found["accepted"] = usable.astype(np.int64)
-    by = pd.Series(codes)
-    summed = pd.DataFrame(found).groupby(by).sum().join(pd.DataFrame(largest).groupby(by).max())
-    return pd.concat(
-        [pairs.iloc[summed.index.to_numpy()].reset_index(drop=True), summed.reset_index(drop=True)], axis=1
-    )
-
-
-def _together(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    whole = [name for name in parts[0].columns if not name.startswith("largest ")]
-    most = [*_KEYS, *(name for name in parts[0].columns if name.startswith("largest "))]
-    highest = pd.concat([part[most] for part in parts]).groupby(list(_KEYS), sort=True).max().reset_index()
-    return add_rows([part[whole] for part in parts], _KEYS).merge(highest, on=list(_KEYS))
-
-
-def _usable(frame: Particles, needed: Sequence[str], more: Sequence[str] = ()) -> Particles:
-    """Leave out, lazily, what `_look` counted as not accepted; of more columns those that there are come along."""
-    held = [name for name in (FAILED, *more) if name in frame.columns]
-    wanted = list(dict.fromkeys([*_KEYS, *needed, *held]))
-    if isinstance(frame, pd.DataFrame):
-        return _keep(frame[wanted], needed)
-    kept: Particles = frame[wanted].map_partitions(_keep, list(needed), meta=frame._meta[wanted])
-    return kept
-
-
-def _keep(rows: pd.DataFrame, needed: Sequence[str]) -> pd.DataFrame:
-    finite = [np.isfinite(numbers(rows[name])) for name in needed]
-    if FAILED in rows:
-        finite.append(numbers(rows[FAILED]) == 0)
-    usable: pd.DataFrame = rows[functools.reduce(np.logical_and, finite)]
-    return usable
-
-
-def _scale(seen: pd.DataFrame, needed: Sequence[str]) -> dict[str, Number]:
-    """Choose the steps of columns that the schema cannot count: powers of two, for equal tables equal."""
-    unknown = [name for name in needed if name not in PARTICLES or PARTICLES[name].quantum is None]
-    unknown = [name for name in unknown if name != WEIGHT]
-    most = {name: float(seen[f"largest {name}"].max()) for name in unknown}
-    return {name: 2.0 ** np.ceil(np.log2(2 * (value or 1.0) / LARGEST_INTEGER)) for name, value in most.items()}
-
-
 def _micrographs(table: ParticleTable, given: pd.DataFrame | None, seen: pd.DataFrame) -> pd.DataFrame:
-    """Give one row a micrograph: as given, or those that particles and empty files name, with what the rows say of them."""
-    if given is not None:
-        return given
+    """Give one row a micrograph, its columns `flags` and `excluded` filled: most tables say nothing of either."""
+    known = _named(table) if given is None else given
+    stated = known["excluded"] if "excluded" in known.columns else pd.Series(False, index=known.index)
+    wrong = [value for value in stated.dropna() if not isinstance(value, bool | np.bool_)]
+    if wrong:
+        raise TableError(
+            "column 'excluded' of micrographs", expected="true or false", got=repr(wrong[0]), remedy="Correct it."
+        )
+    excluded = stated.eq(True).fillna(False).astype(bool)
+    held = pd.MultiIndex.from_frame(known[list(KEYS)].astype("str")).isin(pd.MultiIndex.from_frame(seen[list(KEYS)]))
+    flags = known["flags"] if "flags" in known.columns else None
+    # A run's particles come without those of excluded micrographs: then nothing can be said of these.
+    return known.assign(flags=flags, excluded=excluded)[~excluded | held]
+
+
+def _named(table: ParticleTable) -> pd.DataFrame:
+    """Give the micrographs that particles and empty files name, with what the rows say of them."""
     frame = table.frame
     more = [
         name for name in frame.columns if name in ("group", "session", "order") or name.startswith(CONDITION_PREFIX)
     ]
-    rows = frame[[*_KEYS, *more]].drop_duplicates()
+    rows = frame[[*KEYS, *more]].drop_duplicates()
     said = rows if isinstance(rows, pd.DataFrame) else rows.compute()
-    empty = table.empty[[name for name in table.empty.columns if name in (*_KEYS, *more)]]
+    empty = table.empty[[name for name in table.empty.columns if name in (*KEYS, *more)]]
     return pd.concat([said, empty], ignore_index=True) if len(empty) else said.reset_index(drop=True)
 
 
-def _counts(seen: pd.DataFrame, samples: Iterable[str]) -> pd.DataFrame:
-    """Give one row a sample: rows, accepted, and those left out by reason (a particle may have several)."""
-    whole = [name for name in seen.columns if name not in _KEYS and not name.startswith("largest ")]
-    by_sample = seen.groupby("sample")[whole].sum()
-    counts = by_sample.reindex([str(name) for name in samples], fill_value=0).rename(columns={"rows": "detected"})
-    return counts.rename_axis("sample").reset_index()
-
-
-def _content(
-    title: str, analysis: Analysis, known: pd.DataFrame, seen: pd.DataFrame, facts: Mapping[str, Any]
-) -> ReportContent:
+def _content(title: str, analysis: Analysis, seen: pd.DataFrame, facts: Mapping[str, Any]) -> ReportContent:
     counts = analysis.counts.set_index("sample")
     rejected = counts.drop(columns=["detected", "accepted"]).melt(
         ignore_index=False, var_name="reason", value_name="particles"
     )
     rejected = rejected[rejected["particles"] > 0].reset_index()
-    rejected["reason"] = rejected["reason"].replace("criteria", "failed criteria before it came here")
+    words = {reason: reason_in_words(reason) for reason in REASONS}
+    rejected["reason"] = rejected["reason"].replace(words | {"criteria": "failed criteria before it came here"})
     tool = facts["table"].get("tool")
     whose = f" of {tool}" if tool else ""
     warnings = [f"The particles came as a table{whose}: their micrographs and outlines cannot be looked at here."]
     if analysis.by_sample is None:
         warnings.append("No particle has a value in every column that is needed: there are no statistics.")
-    elif WEIGHT not in seen.columns and facts["weight"] is None:
+    elif facts["weight"] is None:
         warnings.append(
             "The table has no border weights: large particles, which the border cuts more often, are too few."
         )
     kept = [name for name in facts["table"].get("ignored", []) if name != " "]
     if kept:
         warnings.append("Columns that could not be used: " + ", ".join(kept) + ".")
-    rows = known[known["status"] == "done"] if "status" in known.columns else known
-    numbered = rows[list(_KEYS)].astype("str").merge(seen[[*_KEYS, "rows"]], on=list(_KEYS), how="left")
-    index = pd.DataFrame({name: pd.Series([None] * len(rows)) for name in MICROGRAPHS.names})
-    index["sample"], index["micrograph"] = numbered["sample"], numbered["micrograph"]
-    index["name"], index["status"] = numbered["micrograph"], "done"
-    index["n_detected"] = numbered["rows"].fillna(0).astype("int64")
-    if "group" in rows.columns:
-        index["group"] = rows["group"].reset_index(drop=True)
+    index = _index(analysis.micrographs, seen)
+    assumed = bool((index["pixel_size_source"] == PIXEL_SIZE_ASSUMED).any())
     return ReportContent(
         title=title,
         samples=[str(name) for name in analysis.counts["sample"]],
+        assumed=assumed,
         micrographs=index,
         accepted={str(sample): int(number) for sample, number in counts["accepted"].items()},
         rejected=rejected,
         estimates=analysis.by_sample,
         size_resolved=analysis.by_size,
         densities=analysis.densities,
-        onsets=None if analysis.onsets is None else onset_content(analysis.onsets, assumed=False),
+        sizes=None if analysis.comparisons is None else analysis.comparisons.sizes,
+        across=None if analysis.comparisons is None else analysis.comparisons.across,
+        quality=quality_tables(index, analysis.quality_effect, assumed=assumed),
+        tables=list(statistics_tables(analysis, assumed=assumed)),
+        onsets=None if analysis.onsets is None else onset_content(analysis.onsets, assumed=assumed),
         warnings=warnings,
         provenance=facts,
     )
+
+
+def _index(known: pd.DataFrame, seen: pd.DataFrame) -> pd.DataFrame:
+    """Lay out as a run's index what is known of the micrographs that count."""
+    rows = known[known["status"] == "done"] if "status" in known.columns else known
+    rows = rows.astype(dict.fromkeys(KEYS, "str")).merge(seen[[*KEYS, "rows"]], on=list(KEYS), how="left")
+    conditions = [name for name in rows.columns if str(name).startswith(CONDITION_PREFIX)]
+    said = {name: rows[name] for name in (*MICROGRAPHS.names, *conditions) if name in rows.columns}
+    nothing = pd.Series(None, index=rows.index, dtype=object)
+    index = pd.DataFrame({name: nothing for name in MICROGRAPHS.names} | said)
+    index["name"] = index["name"].where(index["name"].notna(), index["micrograph"])
+    return index.assign(status="done", n_detected=rows["rows"].fillna(0).astype("int64"))

@@ -108,6 +108,8 @@ class ReportContent:
     """`statistics.cv_across_samples` by size bin."""
     onsets: OnsetContent | None = None
     """Onset sizes, where they were sought."""
+    shapes: xr.Dataset | None = None
+    """Mean outlines by sample and size (`nc.mean_shapes`)."""
     pictures: Sequence[Picture] = ()
     """The micrographs to show."""
     quality: Sequence[ReportTable] = ()

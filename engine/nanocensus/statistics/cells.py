@@ -110,8 +110,8 @@ def cells(particles: Particles, micrographs: pd.DataFrame | None = None, *, by: 
         before.
     micrographs : DataFrame, optional
         One row a micrograph: sample, micrograph, and group, session, order, conditions where known. Of a table with a
-        `status` those that are "done" count, also those without particles. Without the table, the micrographs
-        are those of the particles.
+        `status` those that are "done" count, also those without particles, and of one with `excluded` those that are
+        not. Without the table, the micrographs are those of the particles.
     by : sequence of str or SizeBins
         Keys of the results: "sample", "session", a condition (columns of `micrographs`), and at most one SizeBins.
     of : sequence of str
@@ -193,9 +193,9 @@ def finish(sums: CellSums, recipe: Recipe, micrographs: pd.DataFrame | None, by:
     if len(strange):
         first = strange.iloc[0]
         raise TableError(
-            "particles", expected="particles of micrographs in the table (status done)",
+            "particles", expected="particles of micrographs in the table (status done, not excluded)",
             got=f"{len(strange)} other micrographs, first {first['micrograph']!r} of sample {first['sample']!r}",
-            remedy="Give the micrographs table of the same run, or leave it out.",
+            remedy="Give the micrographs table of the same run, or leave it out; of excluded ones, drop its column excluded.",
         )  # fmt: skip
     return Cells(sums.table, micrographs, by, recipe)
 
@@ -211,6 +211,8 @@ def kept_micrographs(micrographs: pd.DataFrame, keys: Sequence[str]) -> pd.DataF
             remedy="Group by columns of the micrographs table: " + ", ".join(map(str, micrographs.columns)) + ".",
         )  # fmt: skip
     rows = micrographs[micrographs["status"] == "done"] if "status" in micrographs.columns else micrographs
+    if "excluded" in rows.columns:
+        rows = rows[~rows["excluded"].eq(True).fillna(False).astype(bool)]  # null where no rule was applied
     rows = rows[wanted]
     unset = [name for name in ("sample", "micrograph", *keys) if rows[name].isna().any()]
     if unset:

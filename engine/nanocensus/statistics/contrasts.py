@@ -151,7 +151,7 @@ def _compare(ds: xr.Dataset, pairs: Sequence[tuple[object, object]], key: str, k
     refusal = _refusal(a, b, pairs, np.isfinite(found["lower"]) & np.isfinite(found["upper"]))
     told = refusal == ""
     found = {name: values if name == "estimate" else np.where(told, values, np.nan) for name, values in found.items()}
-    found["p_holm"] = _holm(found["p"])
+    found["p_holm"] = holm(found["p"])
     dims = ("comparison", *whole["estimate"].dims[1:])
     coords = {name: part for name, part in ds.coords.items() if key not in part.dims and name != key}
     labels = {
@@ -250,8 +250,8 @@ def _refusal(a: _Side, b: _Side, pairs: Sequence[tuple[object, object]], defined
     return texts
 
 
-def _holm(p: np.ndarray) -> np.ndarray:
-    """Adjust p values of shape (..., descriptor, statistic) for all tests of the same descriptor and statistic."""
+def holm(p: np.ndarray) -> np.ndarray:
+    """Adjust p values of shape (..., descriptor, statistic) for all tests of the same descriptor and statistic (Holm)."""
     tests = p.reshape(-1, *p.shape[-2:])
     order = np.argsort(tests, axis=0)  # NaN last
     count = np.isfinite(tests).sum(0)

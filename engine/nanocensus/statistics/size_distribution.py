@@ -182,11 +182,13 @@ def _span(particles: Particles, micrographs: pd.DataFrame | None, samples: np.nd
         sums = [cluster_sums(panel, made.recipe, name) for name in names]
         residuals = [one.first - one.moments.mean * one.weight for one in sums]
         # How far a percentile moves for a share more below it, as its own interval found it.
-        rates = [found[name].standard_error[rows] / standard_error(residual, sums[0].weight)
-                 for name, residual in zip(_SHARES, residuals, strict=True)]  # fmt: skip
-        low, middle, high = (rate * residual for rate, residual in zip(rates, residuals, strict=True))
-        moved = (low - high + span[rows] * middle) / d50.estimate[rows]
-        error[rows] = standard_error(moved, sums[0].weight)
+        with np.errstate(invalid="ignore", divide="ignore"):  # clusters of equal shares tell no rate, and no interval
+            # How far a percentile moves for a share more below it, as its own interval found it.
+            rates = [found[name].standard_error[rows] / standard_error(residual, sums[0].weight)
+                     for name, residual in zip(_SHARES, residuals, strict=True)]  # fmt: skip
+            low, middle, high = (rate * residual for rate, residual in zip(rates, residuals, strict=True))
+            moved = (low - high + span[rows] * middle) / d50.estimate[rows]
+            error[rows] = standard_error(moved, sums[0].weight)
     with np.errstate(invalid="ignore", divide="ignore"):
         freedom = d50.degrees_of_freedom
         factor = np.exp(special.stdtrit(freedom, (1 + level) / 2) * error / span)

@@ -91,7 +91,7 @@ def variance_components(cells: Cells, *, cluster: Cluster = "group", level: floa
         counted["n"][rows], counted["n_micrographs"][rows] = n.sum(0), len(n)
         for column, name in enumerate(columns):
             own = cluster_sums(sums, cells.recipe, name)
-            here, covariance, left_out = _split(_about_mean(own, panel.place), panel, level)
+            here, covariance, left_out = _split(about_mean(own, panel.place), panel, level)
             found["mean"][rows, column] = own.moments.mean
             found["variance"][rows, column] = _sample_variance(own)
             gamma[rows, column, : len(covariance)] = covariance.T
@@ -118,7 +118,7 @@ def _members(cells: Cells, layout: Layout, clusters: Layout) -> list[_Panel]:
     return [_Panel(layout.index.cluster[rows], clusters.index.cluster[rows]) for rows in by_panel]
 
 
-def _about_mean(sums: ClusterSums, place: Int64[np.ndarray, " micrograph"]) -> MicrographSums:
+def about_mean(sums: ClusterSums, place: Int64[np.ndarray, " micrograph"]) -> MicrographSums:
     """Centre the sums of micrographs, and scale weights to add up to the number of particles."""
     mean = np.nan_to_num(sums.moments.mean)
     weight, first, second = (values[place] for values in (sums.weight, sums.first, sums.second))

@@ -1,0 +1,54 @@
+"""What is asked of particles, whether a run measured them or a table holds them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from nanocensus.measure.criteria import Criteria
+from nanocensus.pipeline.onset_maps import Maps
+from nanocensus.pipeline.onset_section import OnsetsSection
+from nanocensus.pipeline.spec import Job
+from nanocensus.statistics.clusters import Cluster
+from nanocensus.statistics.quanta import Number
+from nanocensus.statistics.size_bins import SizeBins
+
+
+@dataclass(frozen=True)
+class Question:
+    """Which statistics are asked for."""
+
+    of: Sequence[str]
+    """Columns."""
+    bins: SizeBins | None
+    """Sizes by which they are asked for too; none of a table without sizes."""
+    weight: str | None = None
+    """Column of weights, or None to count each particle once."""
+    cluster: Cluster = "group"
+    """What counts as one observation."""
+    level: float = 0.95
+    """Of the intervals."""
+    seed: int = 0
+    """Of everything random."""
+    scale: Mapping[str, Number] = field(default_factory=dict)
+    """Steps of columns that the schema cannot count (see `statistics.quanta.quantum_of`)."""
+    criteria: Criteria | None = None
+    """What the particles were judged by; None where those that count were chosen before."""
+    onsets: OnsetsSection | None = None
+    """Which bends are sought."""
+    maps: Maps | None = None
+    """The maps of a run, to measure particles on again."""
+
+
+def question_of(job: Job) -> Question:
+    """Give what a job asks."""
+    section = job.statistics
+    return Question(
+        section.descriptors,
+        section.bins(),
+        job.weight_column,
+        section.cluster,
+        section.level,
+        job.seed,
+        criteria=job.criteria,
+        onsets=job.onsets,
+        maps=Maps(job.out, job.measure),
+    )

@@ -1,0 +1,108 @@
+"""Particles counted in a plane of two columns, a histogram a cluster: what distances between samples are made of."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float64, Int64
+
+from nanocensus.schema import WEIGHT_QUANTUM
+from nanocensus.statistics.cells import Cells
+from nanocensus.statistics.clusters import Cluster
+from nanocensus.statistics.panels import cluster_sums, lay_out, panels
+from nanocensus.statistics.partitions import Particles, add_rows, compute, number_pairs, numbers, over_partitions
+from nanocensus.statistics.recipe import CellSums, Recipe, add_seen, check_seen, complaints, integer_weights, look
+
+STEPS_PER_SD = 10
+"""Cells of the plane in a standard deviation of all particles together."""
+REACH = 6
+"""Standard deviations from the mean at which the plane ends; what lies beyond counts at its edge."""
+SIDE = 2 * REACH * STEPS_PER_SD
+
+
+class Axis(NamedTuple):
+    """How a column is cut."""
+
+    first: float
+    step: float
+
+
+@dataclass(frozen=True, eq=False)
+class PlaneHistograms:
+    """Counts of every cluster."""
+
+    samples: tuple[str, ...]
+    sample: Int64[np.ndarray, " cluster"]
+    """Which sample a cluster is of."""
+    weights: Float64[np.ndarray, "cluster x y"]
+    """Total weight in each cell of the plane, along both columns in steps of a tenth of their standard deviations."""
+    n: Int64[np.ndarray, " cluster"]
+    """Particles."""
+    facts: dict[str, object]
+
+
+def plane_histograms(made: Cells, particles: Particles, of: tuple[str, str], cluster: Cluster) -> PlaneHistograms:
+    """Count particles in a plane.
+
+    Parameters
+    ----------
+    made : Cells
+        Of these particles by sample, without size bins, that hold both columns.
+    particles : pandas or dask DataFrame
+    of : (str, str)
+        The columns; one without any scatter has a single line of the plane.
+    cluster
+        See `estimate`.
+    """
+    layout = lay_out(made, cluster, of)
+    axes = [_axis(made, cluster, column) for column in of]
+    quanta = tuple(quantum for name in of for quantum in made.recipe.quanta if quantum.column == name)
+    recipe = Recipe(quanta, None, None, made.recipe.weight)
+    counted = compute(over_partitions([particles], recipe.columns, _count, _add, recipe, axes))
+    check_seen(counted.seen, recipe)
+    table = counted.table
+    pair = layout.index.pairs.get_indexer(pd.MultiIndex.from_frame(table[["sample", "micrograph"]]))
+    first = np.concatenate([[0], np.cumsum(layout.n_clusters)])
+    place = first[layout.index.panel[pair]] + layout.index.cluster[pair]
+    weights = np.zeros((int(first[-1]), SIDE * SIDE))
+    np.add.at(weights, (place, table["cell"].to_numpy()), table["w"].to_numpy() * WEIGHT_QUANTUM)
+    n = np.zeros(int(first[-1]), np.int64)
+    np.add.at(n, place, table["n"].to_numpy())
+    sample = np.repeat(np.arange(len(layout.n_clusters)), layout.n_clusters)
+    names = tuple(str(name) for name in layout.keys["sample"])
+    return PlaneHistograms(names, sample, weights.reshape(-1, SIDE, SIDE), n, dict(layout.facts))
+
+
+def _axis(made: Cells, cluster: Cluster, column: str) -> Axis:
+    """Cut a column about the mean of all samples, each sample as heavy."""
+    moments = [cluster_sums(sums, made.recipe, column).moments for _, sums in panels(made, lay_out(made, cluster))]
+    means, variances = (np.array([float(part[i][0]) for part in moments if part.n[0] > 0]) for i in (1, 2))
+    sd = float(np.sqrt(variances.mean() + means.var()))
+    step = sd / STEPS_PER_SD if sd > 0 else 1.0
+    return Axis(float(means.mean()) - REACH * STEPS_PER_SD * step, step)
+
+
+def _count(frame: pd.DataFrame, recipe: Recipe, axes: Sequence[Axis]) -> CellSums:
+    codes, pairs = number_pairs(frame)
+    seen = look(frame, codes, recipe.ranges)
+    if complaints(seen, recipe.ranges):
+        frame, codes = frame.iloc[:0], codes[:0]
+    x, y = (
+        np.clip((numbers(frame[quantum.column]) - axis.first) // axis.step, 0, SIDE - 1).astype(np.int64)
+        for quantum, axis in zip(recipe.quanta, axes, strict=True)
+    )
+    places, keys = pd.factorize(codes * SIDE**2 + x * SIDE + y)
+    weights = integer_weights(frame, recipe.weight)
+    counts = {"n": np.bincount(places, minlength=len(keys)), "w": np.zeros(len(keys), np.int64)}
+    np.add.at(counts["w"], places, weights)
+    own = pairs.iloc[keys // SIDE**2].reset_index(drop=True)
+    return CellSums(own.assign(cell=keys % SIDE**2, **counts), seen)
+
+
+def _add(parts: Sequence[CellSums]) -> CellSums:
+    return CellSums(add_rows([part.table for part in parts], _KEYS), add_seen([part.seen for part in parts]))
+
+
+_KEYS = ["sample", "micrograph", "cell"]

@@ -1,0 +1,118 @@
+"""The particles that stand for a sample or a size: those nearest to the median of all descriptors at once."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float64, Int64
+
+from nanocensus.errors import StatisticsError
+from nanocensus.statistics.binning import DESCRIPTORS
+from nanocensus.statistics.partitions import Particles, numbers
+from nanocensus.statistics.quanta import Number, quantum_of
+from nanocensus.statistics.recipe import place_in_bins
+from nanocensus.statistics.size_bins import SizeBins
+
+_PLACES = ["size_bin", "size_left", "size_right"]
+_NORMAL = 1.4826
+"""Standard deviations of a normal distribution in its median absolute deviation."""
+
+
+def representatives(
+    particles: Particles,
+    *,
+    of: Sequence[str] = DESCRIPTORS,
+    bins: SizeBins | None = None,
+    number: int = 1,
+) -> pd.DataFrame:
+    """Choose the particles nearest to the median of their sample, or of each of its size bins.
+
+    Parameters
+    ----------
+    particles : pandas or dask DataFrame
+        Accepted particles; the columns used are held in memory, a sample at a time.
+    of : sequence of str
+        The descriptors.
+    bins : SizeBins, optional
+        Size bins; whole samples if absent.
+    number : int
+        How many particles of each.
+
+    Returns
+    -------
+    DataFrame
+        One row a chosen particle: sample, size_bin (its centre), size_left, size_right (with bins), rank from 1, micrograph, label,
+        `distance`, the descriptors, and `n`, the particles that it stands for. The distance is Euclid's, each descriptor in median
+        absolute deviations (times 1.4826) of the whole sample; one without any spread does not count. Of equally near particles the
+        first by micrograph and label is chosen.
+
+    Raises
+    ------
+    StatisticsError
+        If no particle is asked for.
+
+    Examples
+    --------
+    >>> rows = pd.DataFrame({"sample": "A", "micrograph": "x", "label": [1, 2, 3], "circularity": [0.7, 0.9, 0.91]})
+    >>> representatives(rows, of=["circularity"])[["label", "rank", "n"]].values.tolist()
+    [[2, 1, 3]]
+    """
+    if number < 1 or not of:
+        raise StatisticsError(
+            "representatives", expected="at least one particle and one descriptor", got=f"{number} by {len(of)}",
+            remedy="Ask for one.",
+        )  # fmt: skip
+    sized = [] if bins is None else [bins.of]
+    frame = particles[list(dict.fromkeys(["sample", "micrograph", "label", *of, *sized]))]
+    names = frame["sample"].drop_duplicates()
+    names = names if isinstance(names, pd.Series) else names.compute()
+    found = [_of_sample(frame[frame["sample"] == name], of, bins, number) for name in sorted(names)]
+    return pd.concat(found, ignore_index=True)
+
+
+def nearest(values: Float64[np.ndarray, "particle descriptor"], scale: Float64[np.ndarray, " descriptor"],
+            number: Number) -> tuple[Int64[np.ndarray, " chosen"], Float64[np.ndarray, " chosen"]]:  # fmt: skip
+    """Give the rows nearest to the median of all, nearest first, and their distances.
+
+    Parameters
+    ----------
+    values : float64 array (particle, descriptor)
+    scale : float64 array (descriptor,)
+        What one is in each; 0 leaves a descriptor out.
+    number : int
+    """
+    used = scale > 0
+    away = (values[:, used] - np.median(values[:, used], axis=0)) / scale[used]
+    distance = np.sqrt((away**2).sum(1))
+    chosen = np.argsort(distance, kind="stable")[: int(number)]
+    return chosen.astype(np.int64), np.asarray(distance[chosen])
+
+
+def _of_sample(part: Particles, of: Sequence[str], bins: SizeBins | None, number: int) -> pd.DataFrame:
+    rows = part if isinstance(part, pd.DataFrame) else part.compute()
+    rows = rows.sort_values(["micrograph", "label"], ignore_index=True)
+    values = np.column_stack([numbers(rows[name]) for name in of])
+    scale = _NORMAL * np.median(np.abs(values - np.median(values, axis=0)), axis=0)
+    if bins is None:
+        chosen, distance = nearest(values, scale, number)
+        return _table(rows, of, chosen, distance).assign(n=len(rows))
+    quantum = quantum_of(bins.of)
+    grid = bins.grid(quantum)
+    places = place_in_bins(rows, quantum, grid)
+    parts = []
+    for place in np.unique(places[places >= 0]):
+        here = np.flatnonzero(places == place)
+        chosen, distance = nearest(values[here], scale, number)
+        bounds = bins.bounds(np.array([place + grid.first]))
+        table = _table(rows, of, here[chosen], distance).assign(n=len(here))
+        ends = dict(zip(_PLACES, (float(bounds.centre[0]), float(bounds.left[0]), float(bounds.right[0])), strict=True))
+        parts.append(table.assign(**ends))
+    ordered = ["sample", *_PLACES, "rank", "micrograph", "label", "distance", *of, "n"]
+    return pd.concat(parts, ignore_index=True)[ordered] if parts else pd.DataFrame(columns=ordered)
+
+
+def _table(rows: pd.DataFrame, of: Sequence[str], chosen: np.ndarray, distance: np.ndarray) -> pd.DataFrame:
+    table = rows.iloc[chosen][["sample", "micrograph", "label", *of]].reset_index(drop=True)
+    table.insert(1, "rank", np.arange(1, len(chosen) + 1))
+    table.insert(4, "distance", distance)
+    return table
