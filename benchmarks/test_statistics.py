@@ -4,6 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from nanocensus.measure.criteria import Criteria
+from nanocensus.pipeline.onset_analysis import analyse_onsets
+from nanocensus.pipeline.onset_section import OnsetRanges, OnsetsSection
+from nanocensus.pipeline.onset_sensitivity import Material
+from nanocensus.simulate.paper import PAPER
+from nanocensus.simulate.populations import simulate_population
 from nanocensus.statistics.binning import size_statistics
 from nanocensus.statistics.cells import cells, size_bins
 
@@ -47,3 +53,27 @@ def test_pandas(benchmark, particles):
 def test_our_size_statistics(benchmark, particles):
     found = benchmark.pedantic(size_statistics, (particles,), {"of": OF}, rounds=3)
     assert found.sizes["sample"] == 8
+
+
+@pytest.fixture(scope="module")
+def paper():
+    """The study of Cho et al. as simulated, with all columns that can be varied."""
+    made = simulate_population(PAPER, seed=1)
+    edge = made.particles["edge_length_nm"]
+    rng = np.random.default_rng(0)
+    rows = made.particles.assign(
+        area_nm2=edge**2, area_p40_nm2=(edge + 0.05) ** 2, area_p60_nm2=(edge - 0.05) ** 2, estimator="outline",
+        edge_length_sibling_sd_nm=0.03 + 0.01 * rng.random(len(edge)),
+        convexity=rng.normal(0.97, 0.02, len(edge)).clip(0, 1),
+    )  # fmt: skip
+    known = dict.fromkeys(made.micrographs["sample"].unique(), 0.01)
+    return Material(rows, made.micrographs, Criteria(min_convexity=0.9), "border_weight", known)
+
+
+@pytest.mark.benchmark(group="onsets of two descriptors, and in 33 other ways")
+def test_our_onsets_and_what_could_move_them(benchmark, paper):
+    ranges = OnsetRanges((2.6, 7.6), (6.6, 10.4))
+    section = OnsetsSection({"circularity": ranges, "solidity": ranges})
+    options = {"cluster": "group", "level": 0.95, "seed": 0}
+    made = benchmark.pedantic(analyse_onsets, (paper, section), options, rounds=1)
+    assert len(made.sensitivity.onsets) > 100

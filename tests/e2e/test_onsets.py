@@ -154,19 +154,20 @@ def test_the_command_line_seeks_onsets_in_a_table(population, tmp_path):
 
 def test_a_run_whose_data_carry_no_onset_says_so_and_the_next_one_leaves_nothing_of_it(copied):
     job = job_of_run(copied)
-    asked = dataclasses.replace(job, onsets=OnsetsSection({"circularity": OnsetRanges((2.0, 6.0))}, replicates=99))
+    section = OnsetsSection({"circularity": OnsetRanges((2.0, 6.0))}, replicates=99, remeasure=True)
+    asked = dataclasses.replace(job, onsets=section)
     made = analyse_run(asked)
     assert made.onsets is not None
-    assert (
-        made.onsets.found.table.loc[made.onsets.found.table["sample"] == JOINT, "refusal"]
-        .str.startswith("0 samples")
-        .all()
-    )
+    joint = made.onsets.found.table[made.onsets.found.table["sample"] == JOINT]
+    assert joint["refusal"].str.startswith("0 samples").all()
+    assert made.onsets.sensitivity.onsets.empty
+    assert (made.onsets.sensitivity.bin_means["from_threshold"] > 0).any()  # measured again on the maps of the run
     text = report_run(asked, made).read_text(encoding="utf-8")
     assert "Onset of circularity, all samples: none given, 0 samples with enough data" in text
-    assert {path.stem for path in (copied / "tables").glob("onset*")} == set(ONSET_TABLES)
+    written = {path.stem for path in (copied / "tables").glob("*.csv")}
+    assert set(ONSET_TABLES) <= written
     assert analyse_run(job).onsets is None
-    assert not list((copied / "tables").glob("onset*"))
+    assert {path.stem for path in (copied / "tables").glob("*.csv")} == written - set(ONSET_TABLES)
 
 
 def test_a_constant_shape_is_taken_off_and_compared_in_words(copied):

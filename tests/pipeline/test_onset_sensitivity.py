@@ -9,11 +9,14 @@ import pytest
 
 from nanocensus.measure.acceptance import apply_criteria
 from nanocensus.measure.criteria import Criteria, SampleCriteria
+from nanocensus.pipeline.job_sections import MeasureSection
 from nanocensus.pipeline.onset_analysis import analyse_onsets
 from nanocensus.pipeline.onset_budget import combined, standard_uncertainties
+from nanocensus.pipeline.onset_maps import Maps, measured_again, ways_on_maps
 from nanocensus.pipeline.onset_section import OnsetRanges, OnsetsSection
 from nanocensus.pipeline.onset_sensitivity import Material
 from nanocensus.pipeline.onset_variants import of_criteria
+from nanocensus.schema import PARTICLES
 from nanocensus.simulate.growth import Growth
 from nanocensus.simulate.population_spec import PopulationSpec, SampleSpec
 from nanocensus.simulate.populations import simulate_population
@@ -22,6 +25,8 @@ from nanocensus.statistics.cells import cells, size_bins
 from nanocensus.statistics.onset import onsets
 from nanocensus.statistics.onset_places import bend_places
 from nanocensus.statistics.onset_samples import JOINT
+from nanocensus.store.ingest import STORE_FOLDER
+from nanocensus.store.micrographs import content_digest, create_store, write_micrograph, write_probability
 
 RANGE = (2.6, 7.6)
 SECTION = OnsetsSection({"circularity": OnsetRanges(RANGE)}, replicates=99, eccentricity_step=0.0)
@@ -95,7 +100,9 @@ def test_each_way_is_the_onset_of_particles_changed_by_hand(population, analysed
     assert tuple(found.loc["threshold", ["smallest_nm", "largest_nm"]]) == pytest.approx(ends(wide, narrow))
     assert found.loc["threshold", "standard_uncertainty_nm"] == pytest.approx(np.ptp([nominal, wide, narrow]) / 12**0.5)
     wide, narrow = (joint_of(held.assign(edge_length_nm=edge + shift), micrographs) for shift in (0.03, -0.03))
-    assert found.loc["folds", "standard_uncertainty_nm"] == pytest.approx(abs(wide - narrow) / 2)
+    assert found.loc["folds", "standard_uncertainty_nm"] == pytest.approx(
+        (((wide - nominal) ** 2 + (narrow - nominal) ** 2) / 2) ** 0.5
+    )
     bare = joint_of(held, micrographs, weight=None)
     assert found.loc["border weight", "standard_uncertainty_nm"] == pytest.approx(abs(bare - nominal) / 12**0.5)
     assert found.loc["pixel size", "standard_uncertainty_nm"] == pytest.approx(0.01 * nominal)
@@ -140,7 +147,8 @@ def test_bin_means_are_those_of_wide_bins_and_so_are_their_contributions(populat
     np.testing.assert_allclose(thick["mean"], own["estimate"], rtol=1e-12)
     np.testing.assert_allclose(thick["standard_error"], own["standard_error"], rtol=1e-9)
     wide, narrow = (means(factor).reindex(thick.index)["estimate"] for factor in (1.01, 0.99))
-    np.testing.assert_allclose(thick["from_pixel_size"], (wide - narrow).abs() / 2, atol=1e-12)
+    shifts = ((wide - own["estimate"]) ** 2 + (narrow - own["estimate"]) ** 2) / 2
+    np.testing.assert_allclose(thick["from_pixel_size"], shifts**0.5, atol=1e-12)
     bare = means(weight=None).reindex(thick.index)["estimate"]
     np.testing.assert_allclose(thick["from_border_weight"], (bare - own["estimate"]).abs() / 12**0.5, atol=1e-12)
     total = thick[["standard_error", *(name for name in table.columns if name.startswith("from_"))]]
@@ -197,11 +205,95 @@ def test_criteria_without_a_bound_on_shape_contribute_nothing(population):
     assert budget(made).loc["criteria", "remark"] == "no bound on shape is set"
 
 
+def test_a_bound_that_leaves_no_particle_makes_the_criteria_unknown(population):
+    narrow = population[0].assign(solidity=0.955)
+    made = analyse_onsets(material(population, particles=narrow), SECTION, cluster="group", level=0.95, seed=0)
+    found = budget(made).loc["criteria"]
+    assert np.isnan(found["standard_uncertainty_nm"])
+    assert found["remark"] == "not known: it could not be found in one of the ways"
+
+
+def test_a_sample_that_keeps_its_border_particles_leaves_weights_unknown(population):
+    own = Criteria(min_solidity=0.95, samples={"A": SampleCriteria(exclude_border=False)})
+    kept = material(population, criteria=own, weight=None)
+    made = analyse_onsets(kept, SECTION, cluster="group", level=0.95, seed=0)
+    assert budget(made).loc["border weight", "remark"].startswith("not known: particles on the border")
+
+
+def test_the_mean_over_samples_that_differ_moves_as_the_samples_do(population):
+    """Each sample's sizes are stretched by its own factor, so that they bend at different sizes."""
+    rows = population[0]
+    parts = []
+    for name, factor in {"C": 0.94, "D": 1.0, "E": 1.06}.items():
+        one = rows[rows["sample"] == "A"]
+        parts.append(one.assign(sample=name, edge_length_nm=one["edge_length_nm"] * factor))
+    many = pd.concat(parts, ignore_index=True)
+    edge = many["edge_length_nm"]
+    many = many.assign(area_nm2=edge**2, area_p40_nm2=(edge * 1.02) ** 2, area_p60_nm2=(edge * 0.98) ** 2)
+    index = many[["sample", "micrograph"]].drop_duplicates()
+    relative = dict.fromkeys(many["sample"].unique(), 0.01)
+    differing = Material(many, index, CRITERIA, "border_weight", relative)
+    made = analyse_onsets(differing, SECTION, cluster="group", level=0.95, seed=0)
+    joint = made.found.table.set_index("sample").loc[JOINT]
+    assert joint["method"].startswith("mean over samples")
+    found = budget(made).loc["threshold"]
+    # All sizes 2 % larger or smaller move every onset by as much; the bins in which they are counted stay.
+    assert found["largest_nm"] == pytest.approx(1.02 * joint["estimate_nm"], abs=0.03)
+    assert found["smallest_nm"] == pytest.approx(0.98 * joint["estimate_nm"], abs=0.03)
+
+
 def test_where_no_onset_is_told_there_is_no_budget(population):
     flat = population[0].assign(circularity=0.9)
     made = analyse_onsets(material(population, particles=flat), SECTION, cluster="group", level=0.95, seed=0)
     assert made.sensitivity.onsets.empty
     assert len(made.sensitivity.bin_means)
+
+
+@pytest.fixture
+def kept_maps(tmp_path):
+    """Two micrographs with a map of their own and one of a sibling network, whose discs are larger by 2 px."""
+    y, x = np.mgrid[:120, :120]
+    store, rows = tmp_path / STORE_FOLDER, []
+    create_store(store)
+    for radius in (30.0, 31.0):
+        # The maps fall from 1 to 0 over 4 px: a tenth of that is 0.4 px.
+        soft = [np.clip((r - np.hypot(y - 60, x - 60)) / 4 + 0.5, 0, 1) for r in (radius, radius + 2)]
+        maps = [np.rint(255 * one).astype(np.uint8) for one in soft]
+        name = content_digest(maps[0])[:16]
+        write_micrograph(store, name, maps[0], name=name, pixel_size_nm=0.1)
+        write_probability(store, name, maps[0], segment_digest="a")
+        write_probability(store, name, maps[1], segment_digest="b", sibling="fold")
+        rows.append({"sample": "S", "micrograph": name, "pixel_size_nm": 0.1, "status": "done"})
+    return Maps(tmp_path, MeasureSection()), pd.DataFrame(rows)
+
+
+def test_particles_are_measured_again_on_the_maps_that_a_run_keeps(kept_maps):
+    maps, rows = kept_maps
+    columns = ["sample", "micrograph", "edge_length_nm", "circularity", "border_weight"]
+    ways = list(ways_on_maps(maps, rows, None, "border_weight", columns))
+    assert [(way.source, way.name) for way in ways] == [("threshold", "0.4"), ("threshold", "0.6"), ("folds", "fold")]
+    radii = {"0.4": 0.4, "0.6": -0.4, "fold": 2.0}
+    for way in ways:
+        found = way.particles.compute()
+        assert list(found.columns) == columns
+        assert found["micrograph"].tolist() == rows["micrograph"].tolist()
+        expected = np.sqrt(np.pi) * 0.1 * (np.array([30.0, 31.0]) + radii[way.name])
+        np.testing.assert_allclose(found["edge_length_nm"], expected, rtol=0.003)  # of a disc drawn on pixels
+
+
+def test_bin_means_change_with_what_is_measured_again(kept_maps):
+    maps, rows = kept_maps
+    whole = measured_again(maps, rows, PARTICLES.names).compute()
+    again = dataclasses.replace(SECTION, remeasure=True)
+    given = Material(whole, rows, Criteria(min_area_nm2=1.0), "border_weight", {}, maps)
+    made = analyse_onsets(given, again, cluster="micrograph", level=0.95, seed=0)
+    first = made.sensitivity.bin_means.iloc[0]
+    assert (first["size_left"], first["n"]) == (5.2, 1)  # at every threshold, and larger on the sibling's map
+    thresholds = [ways.particles.compute()["circularity"].iloc[0]
+                  for ways in ways_on_maps(maps, rows, None, None, PARTICLES.names)][:2]  # fmt: skip
+    expected = np.ptp([whole["circularity"].iloc[0], *thresholds]) / 12**0.5
+    assert first["from_threshold"] == pytest.approx(expected, abs=4e-6)  # a quantum of circularity
+    assert np.isnan(first["from_folds"])
 
 
 def test_bounds_move_in_all_combinations_and_those_of_samples_with_them():
@@ -225,7 +317,7 @@ def test_a_way_without_an_estimate_makes_its_source_unknown():
                                              "folds": {"larger": nominal + 0.2, "smaller": nominal - 0.1}})  # fmt: skip
     assert parts.loc["A", "criteria"] == pytest.approx(1.2 / 12**0.5)
     assert np.isnan(parts.loc["B", "criteria"])
-    np.testing.assert_allclose(parts["folds"], 0.15)
+    np.testing.assert_allclose(parts["folds"], 0.025**0.5)
     whole = combined(pd.Series({"A": 0.3, "B": 0.2}), parts)
-    assert whole.loc["B", "combined"] == pytest.approx(0.25)
+    assert whole.loc["B", "combined"] == pytest.approx(0.065**0.5)
     assert whole["left_out"].tolist() == ["", "criteria"]

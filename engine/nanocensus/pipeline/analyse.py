@@ -186,7 +186,8 @@ def _densities(accepted: Particles, micrographs: pd.DataFrame, asked: Question) 
 def _onsets(judged: Particles, micrographs: pd.DataFrame, asked: Question) -> OnsetAnalysis | None:
     if asked.onsets is None:
         return None
-    material = Material(judged, micrographs, asked.criteria, asked.weight, _scale_uncertainties(micrographs))
+    scale = _scale_uncertainties(micrographs)
+    material = Material(judged, micrographs, asked.criteria, asked.weight, scale, asked.maps)
     baselines = {} if asked.constant is None else asked.constant.baselines(asked.onsets)
     return analyse_onsets(
         material, asked.onsets, cluster=asked.cluster, level=asked.level, seed=asked.seed, baselines=baselines

@@ -1,6 +1,6 @@
 """Means of descriptors in the 0.2 nm bins of the paper, from the fine cells that onsets are found in."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -32,12 +32,12 @@ def bin_means(made: Cells, descriptors: Sequence[str]) -> "pd.Series[float]":
     """Give the means in wide bins, by descriptor, sample and number of the bin; only of bins with particles."""
     wide = in_wide_bins(made)
     layout = lay_out(wide, "micrograph")
-    found: dict[tuple[str, str, int], float] = {}
+    found: dict[tuple[object, ...], float] = {}
     for sample, (_, sums) in zip(layout.keys["sample"], panels(wide, layout), strict=True):
         for of in descriptors:
             means = cluster_sums(sums, wide.recipe, of).moments.mean.tolist()
             found |= {(of, str(sample), place): value for place, value in zip(layout.bins.tolist(), means, strict=True)}
-    return _indexed(found).dropna()
+    return series_of(found, BIN_KEYS).dropna()
 
 
 def estimated_bin_means(made: Cells, descriptors: Sequence[str], *, cluster: Cluster, level: float) -> pd.DataFrame:
@@ -49,6 +49,7 @@ def estimated_bin_means(made: Cells, descriptors: Sequence[str], *, cluster: Clu
     return rows.dropna(subset="estimate").set_index(BIN_KEYS).sort_index()
 
 
-def _indexed(found: dict[tuple[str, str, int], float]) -> "pd.Series[float]":
-    index = pd.MultiIndex.from_tuples(list(found), names=BIN_KEYS)
-    return pd.Series(list(found.values()), index=index, dtype=float)
+def series_of(found: Mapping[tuple[object, ...], float], names: Sequence[str]) -> "pd.Series[float]":
+    """Give numbers by their keys, which may be none, as a series."""
+    keys = pd.DataFrame(list(found), columns=list(names))
+    return pd.Series(list(found.values()), index=pd.MultiIndex.from_frame(keys), dtype=float)

@@ -15,7 +15,7 @@ from nanocensus.pipeline.onset_variants import FOLDS, PIXEL_SIZE
 
 COVERAGE_FACTOR = 2.0
 _STANDARD = (FOLDS, PIXEL_SIZE)
-"""Varied by one standard uncertainty to either side; the others over a range."""
+"""Varied by what is itself a standard uncertainty, or over networks; the others over a range."""
 Varied = Mapping[str, Mapping[str, "pd.Series[float]"]]
 """By source and name of the way: the estimates that it gives."""
 
@@ -46,14 +46,14 @@ def standard_uncertainties(nominal: "pd.Series[float]", varied: Varied) -> pd.Da
     Returns
     -------
     DataFrame
-        A column a source: half the distance of the two ways one standard uncertainty apart to either side, or the range
-        over all ways and the nominal one over the root of 12.
+        A column a source: the root mean square of the ways' distances from the nominal estimate, where they are one standard
+        uncertainty to either side or other networks; else the range over all ways and the nominal one over the root of 12.
     """
     found = {}
     for source, ways in varied.items():
         if source in _STANDARD:
-            larger, smaller = (one.reindex(nominal.index) for one in ways.values())
-            found[source] = (larger - smaller).abs() / 2
+            shifts = np.array([(one.reindex(nominal.index) - nominal).to_numpy() for one in ways.values()])
+            found[source] = pd.Series(np.sqrt((shifts**2).mean(0)), nominal.index)
         else:
             ends = extremes(nominal, ways)
             found[source] = (ends["largest"] - ends["smallest"]) / np.sqrt(12.0)

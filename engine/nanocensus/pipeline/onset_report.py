@@ -7,13 +7,23 @@ import pandas as pd
 
 from nanocensus.pipeline.constant_shapes import Beyond
 from nanocensus.pipeline.onset_analysis import OnsetAnalysis
-from nanocensus.pipeline.onset_columns import COMBINED
+from nanocensus.pipeline.onset_columns import COMBINED, SAMPLING
 from nanocensus.pipeline.onset_results import FoundOnsets
+from nanocensus.pipeline.onset_variants import CRITERIA, FOLDS, PIXEL_SIZE, THRESHOLD, WEIGHT
 from nanocensus.show.content import OnsetContent, ReportTable
-from nanocensus.show.numbers import with_interval
+from nanocensus.show.numbers import with_interval, with_reach
 from nanocensus.show.theme import quantity_name, unit_sign
-from nanocensus.statistics.onset_samples import SIZE
+from nanocensus.statistics.onset_samples import JOINT, SIZE
 from nanocensus.statistics.onset_table import READINGS
+
+_SOURCE_WORDS = {
+    SAMPLING: "sampling",
+    THRESHOLD: "the threshold",
+    FOLDS: "the disagreement of the networks",
+    PIXEL_SIZE: "the pixel size",
+    WEIGHT: "the border weight",
+    CRITERIA: "the criteria",
+}
 
 
 def onset_content(made: OnsetAnalysis, beside: Beyond | None = None, *, assumed: bool) -> OnsetContent:
@@ -61,14 +71,16 @@ def _expanded(made: OnsetAnalysis) -> Iterator[str]:
     if made.sensitivity is None:
         return
     for (of, bend), rows in made.sensitivity.onsets.groupby(["descriptor", "bend"], sort=False):
-        last = rows[rows["sample"] == rows["sample"].iloc[-1]]  # all samples, or the only one
+        last = rows[rows["sample"] == JOINT] if JOINT in set(rows["sample"]) else rows
+        if last["sample"].nunique() > 1:  # there is none of all samples: each has its own line in the table
+            continue
         whole, parts = last[last["source"] == COMBINED].iloc[0], last[last["source"] != COMBINED]
-        most = parts.loc[parts["standard_uncertainty_nm"].astype(float).idxmax()]
+        most = parts.iloc[int(parts["standard_uncertainty_nm"].fillna(0.0).to_numpy().argmax())]
         more = f", {whole['remark']}" if whole["remark"] else ""
+        place = with_reach(_place_of(made.found, last.iloc[0]), whole["expanded_uncertainty_nm"])
         yield (
-            f"with all else that could move it, the {bend} of {quantity_name(str(of))}, {whole['sample']}, is uncertain by "
-            f"± {whole['expanded_uncertainty_nm']:.2g} nm (expanded uncertainty, k = 2{more}); most of that is {most['source']}, "
-            f"{most['share']:.0%} of the variance."
+            f"with all else that could move it, {bend} of {_words(made.found, of)}, {whole['sample']}: {place} nm (expanded "
+            f"uncertainty, k = 2{more}); the largest part is {_SOURCE_WORDS[most['source']]}, {most['share']:.0%} of the variance."
         )
 
 
@@ -79,9 +91,9 @@ def _budgets(made: OnsetAnalysis, sign: str) -> Iterator[ReportTable]:
     rows = []
     for (of, bend, sample), parts in table.groupby(["descriptor", "bend", "sample"], sort=False):
         each = parts.set_index("source")
-        row: dict[str, object] = {"bend": f"{bend} of {quantity_name(str(of))}", "sample": sample}
-        row |= {source: each.at[source, "standard_uncertainty_nm"] for source in each.index}
-        rows.append(row | {"U (k = 2)": each.at[COMBINED, "expanded_uncertainty_nm"]})
+        row: dict[str, object] = {"bend": f"{bend} of {_words(made.found, of)}", "sample": sample}
+        row |= {source: _nm(each.at[source, "standard_uncertainty_nm"]) for source in each.index}
+        rows.append(row | {"U (k = 2)": _nm(each.at[COMBINED, "expanded_uncertainty_nm"])})
     yield ReportTable(
         f"What could move an onset: standard uncertainties ({sign})",
         pd.DataFrame(rows),
@@ -96,9 +108,8 @@ def _budgets(made: OnsetAnalysis, sign: str) -> Iterator[ReportTable]:
 
 def _tables(found: FoundOnsets, sign: str) -> Iterator[ReportTable]:
     for of, rows in found.table.groupby("descriptor", sort=False):
-        excess = "the excess of " if rows["excess"].any() else ""
         yield ReportTable(
-            f"Where {excess}{quantity_name(str(of))} changes its course [{100 * found.level:g} % interval]",
+            f"Where {_words(found, of)} changes its course [{100 * found.level:g} % interval]",
             pd.DataFrame([_printed(row, sign) for row in rows.to_dict("records")]),
             "Half width: 0 is a kink; it is only roughly known. p: the chance of so clear a bend if the descriptor followed "
             "smooth curves. The paper's readings carry the width of a bin and no interval: they are there to compare, not to "
@@ -123,6 +134,21 @@ def _printed(row: Mapping[Hashable, Any], sign: str) -> dict[str, object]:
 def _differ(row: Mapping[Hashable, Any]) -> str:
     """Say whether samples bend at different sizes, where they were compared."""
     return "" if pd.isna(row["q_p"]) else f"; that samples differ: p = {row['q_p']:.2g}"
+
+
+def _words(found: FoundOnsets, of: object) -> str:
+    """Name what bends."""
+    rows = found.table[found.table["descriptor"] == of]
+    return ("the excess of " if rows["excess"].any() else "") + quantity_name(str(of))
+
+
+def _place_of(found: FoundOnsets, row: "pd.Series[Any]") -> float:
+    same = found.table[["descriptor", "bend", "sample"]].eq(row[["descriptor", "bend", "sample"]]).all(axis=1)
+    return float(found.table.loc[same, "estimate_nm"].iloc[0])
+
+
+def _nm(length: Any) -> str:  # noqa: ANN401  a cell of a table
+    return "–" if pd.isna(length) else f"{length:.4f}"
 
 
 def _short(number: Any) -> str:  # noqa: ANN401  a cell of a table

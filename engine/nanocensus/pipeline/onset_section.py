@@ -51,6 +51,10 @@ class OnsetsSection:
     """Number of bootstrap replicates."""
     uncertainty: bool = True
     """Whether it is worked out what else could move them: thresholds, networks, the pixel size, weights and criteria."""
+    remeasure: bool = False
+    """Whether for thresholds and networks the particles are measured again on the maps that the run keeps, instead of taking
+    other sizes from columns of the particle table: shapes then change too, and who is accepted. Takes as long as measuring,
+    for each threshold and network."""
     solidity_step: float = 0.02
     """How far `min_solidity` is moved to either side for that; 0 leaves it."""
     convexity_step: float = 0.02

@@ -14,8 +14,9 @@ from jaxtyping import Float64
 from nanocensus.measure.acceptance import RULES
 from nanocensus.measure.criteria import Criteria
 from nanocensus.pipeline import onset_variants as variants
-from nanocensus.pipeline.bin_means import bin_means, estimated_bin_means
+from nanocensus.pipeline.bin_means import bin_means, estimated_bin_means, series_of
 from nanocensus.pipeline.onset_budget import extremes, standard_uncertainties
+from nanocensus.pipeline.onset_maps import Maps, ways_on_maps
 from nanocensus.pipeline.onset_results import FoundOnsets, onset_cells
 from nanocensus.pipeline.onset_section import OnsetsSection
 from nanocensus.pipeline.onset_uncertainty import KEYS, bin_mean_rows, completed, onset_rows
@@ -42,11 +43,17 @@ class Material:
     weight: str | None
     relative: Mapping[str, float]
     """Relative standard uncertainty of the pixel size by sample; NaN, or no entry, where it is not known."""
+    maps: Maps | None = None
+    """Maps to measure the particles on again, where a run keeps them."""
+
+    @property
+    def bounds(self) -> list[Criteria]:
+        """The criteria of all samples, and those of samples that have their own."""
+        return [] if self.criteria is None else [self.criteria, *map(self.criteria.of, self.criteria.samples or {})]
 
     def columns(self, descriptors: Sequence[str]) -> list[str]:
         """Give the columns that the variants read."""
-        bounds = () if self.criteria is None else (self.criteria, *map(self.criteria.of, self.criteria.samples or {}))
-        judged = [rule.column for rule in RULES if any(rule.bound(one) is not None for one in bounds)]
+        judged = [rule.column for rule in RULES if any(rule.bound(one) is not None for one in self.bounds)]
         optional = [name for name in (*variants.OPTIONAL, variants.BORDER_WEIGHT) if name in self.particles.columns]
         return list(dict.fromkeys(["sample", "micrograph", SIZE, *descriptors, *judged, *optional]))
 
@@ -92,7 +99,7 @@ def sensitivity(
     moved: dict[str, dict[str, pd.Series[float]]] = {}
     moved_means: dict[str, dict[str, pd.Series[float]]] = {}
     for way in ways:
-        rows = variants.each_partition(frame, way.change)
+        rows = variants.each_partition(frame if way.particles is None else way.particles, way.change)
         other = onset_cells(rows, material.micrographs, section, way.weight)
         moved.setdefault(way.source, {})[way.name] = _places(other, section, shares, cluster, baselines)
         moved_means.setdefault(way.source, {})[way.name] = bin_means(other, of)
@@ -121,29 +128,39 @@ def sensitivity(
 
 def _ways(material: Material, section: OnsetsSection) -> tuple[list[variants.Variant], dict[str, str]]:
     """Give the ways that the particles allow, and why the other sources stay unknown."""
-    criteria, weight = material.criteria, material.weight
-    unknown: dict[str, str] = {}
-    ways: list[variants.Variant] = []
+    criteria, weight, relative = material.criteria, material.weight, material.relative
     held = _held(material.particles)
-    if all(held.get(name) for name in (*variants.AREAS, "area_nm2", "estimator")):
-        ways += variants.of_thresholds(criteria, weight)
-    else:
-        unknown[variants.THRESHOLD] = "the particles have no areas at other thresholds: there was no probability map"
-    if held.get(variants.SIBLINGS):
-        ways += variants.of_folds(criteria, weight)
-    else:
-        unknown[variants.FOLDS] = "there are no sibling networks to compare ([segment] siblings names them)"
-    if any(np.isfinite(one) for one in material.relative.values()):
-        ways += variants.of_pixel_sizes(criteria, weight, material.relative, list(section.descriptors))
-    if not material.relative or not all(np.isfinite(one) for one in material.relative.values()):
+    ways = _ways_to_segment(material, section, held)
+    why = {
+        variants.THRESHOLD: "the particles have no areas at other thresholds: there was no probability map",
+        variants.FOLDS: "there are no sibling networks to compare ([segment] siblings names them)",
+    }
+    unknown = {source: words for source, words in why.items() if source not in {way.source for way in ways}}
+    if any(np.isfinite(one) for one in relative.values()):
+        ways += variants.of_pixel_sizes(criteria, weight, relative, list(section.descriptors))
+    if not relative or not all(np.isfinite(one) for one in relative.values()):
         unknown[variants.PIXEL_SIZE] = "nobody states it (pixel_size_uncertainty does, nanocensus scale finds it)"
-    if held.get(variants.BORDER_WEIGHT) and (criteria is None or criteria.exclude_border):
+    if held.get(variants.BORDER_WEIGHT) and all(one.exclude_border for one in material.bounds):
         ways += variants.of_weights(criteria, weight)
     else:
         unknown[variants.WEIGHT] = "particles on the border are among them, or none has a weight"
     if criteria is None:
         unknown[variants.CRITERIA] = "the particles were chosen before they came here"
     return [*ways, *variants.of_criteria(criteria, weight, section.steps)], unknown
+
+
+def _ways_to_segment(material: Material, section: OnsetsSection, held: Mapping[str, bool]) -> list[variants.Variant]:
+    """Give the ways of other thresholds and networks: on the maps if asked for, else by what the columns say of sizes."""
+    criteria, weight = material.criteria, material.weight
+    if section.remeasure and material.maps is not None:
+        wanted = material.columns(list(section.descriptors))
+        return list(ways_on_maps(material.maps, material.micrographs, criteria, weight, wanted))
+    ways: list[variants.Variant] = []
+    if all(held.get(name) for name in (*variants.AREAS, "area_nm2", "estimator")):
+        ways += variants.of_thresholds(criteria, weight)
+    if held.get(variants.SIBLINGS):
+        ways += variants.of_folds(criteria, weight)
+    return ways
 
 
 def _held(particles: Particles) -> dict[str, bool]:
@@ -177,7 +194,7 @@ def _places(
     made: Cells, section: OnsetsSection, shares: Mapping[tuple[str, str], Mapping[str, float]], cluster: Cluster,
     baselines: Mapping[str, pd.DataFrame] | None,
 ) -> "pd.Series[float]":  # fmt: skip
-    found: dict[tuple[str, str, str], float] = {}
+    found: dict[tuple[object, ...], float] = {}
     for of, sought in section.descriptors.items():
         for bend, between in sought.ranges.items():
             places = bend_places(
@@ -185,10 +202,7 @@ def _places(
                 baseline=(baselines or {}).get(of),
             )  # fmt: skip
             found |= {(of, bend, sample): place for sample, place in places.items()}
-    index = (
-        pd.MultiIndex.from_tuples(list(found), names=KEYS) if found else pd.MultiIndex.from_arrays([[]] * 3, names=KEYS)
-    )
-    return pd.Series(list(found.values()), index=index, dtype=float)
+    return series_of(found, KEYS)
 
 
 def _relative(samples: "pd.Index[str]", relative: Mapping[str, float]) -> Float64[np.ndarray, " row"]:

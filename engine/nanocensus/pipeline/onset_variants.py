@@ -37,6 +37,8 @@ class Variant:
     """From all particles of a partition to the accepted ones, with the sizes of this way."""
     weight: str | None
     """Column of weights."""
+    particles: Particles | None = None
+    """Where it is not the same particles that are changed."""
 
 
 def each_partition(particles: Particles, change: Change) -> Particles:

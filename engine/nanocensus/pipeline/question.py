@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from nanocensus.measure.criteria import Criteria
 from nanocensus.pipeline.constant_shapes import ConstantShape
+from nanocensus.pipeline.onset_maps import Maps
 from nanocensus.pipeline.onset_section import OnsetsSection
 from nanocensus.pipeline.spec import Job
 from nanocensus.statistics.clusters import Cluster
@@ -36,6 +37,8 @@ class Question:
     """Which bends are sought."""
     constant: ConstantShape | None = None
     """What a constant shape would show of the descriptors whose bends are sought; none of a table, which has no maps."""
+    maps: Maps | None = None
+    """The maps of a run, to measure particles on again."""
 
 
 def question_of(job: Job) -> Question:
@@ -50,4 +53,5 @@ def question_of(job: Job) -> Question:
         job.seed,
         criteria=job.criteria,
         onsets=job.onsets,
+        maps=Maps(job.out, job.measure),
     )

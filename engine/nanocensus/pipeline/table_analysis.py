@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nanocensus.errors import InputError, TableError
+from nanocensus.errors import InputError, JobError, TableError
 from nanocensus.measure.acceptance import REASONS
 from nanocensus.pipeline.analyse import Analysis, analyse_judged
 from nanocensus.pipeline.criteria_words import reason_in_words
@@ -80,6 +80,8 @@ def analyse_table(
     ------
     InputError
         If the folder holds a run, whose record would be lost.
+    JobError
+        If onsets are to be found again on maps.
     TableError
         For absent columns, no particles, a particle that is there twice, or values out of range.
     StatisticsError
@@ -89,6 +91,11 @@ def analyse_table(
         raise InputError(
             str(out), expected="a folder that holds no run", got="the results of a run", remedy="Choose another --out."
         )
+    if onsets is not None and onsets.remeasure:
+        raise JobError(
+            "[onsets] remeasure", expected="false, where the particles come as a table", got="true",
+            remedy="Leave it out: there are no maps to measure on.",
+        )  # fmt: skip
     frame = table.frame
     shown = _descriptors(frame, of)
     weight = WEIGHT if WEIGHT in frame.columns else None
