@@ -7,7 +7,7 @@ import nanocensus as nc
 
 PUBLIC = {
     "Analysis", "Cells", "Criteria", "Evaluation", "Job", "Manifest", "Measuring", "Model", "NullEnvelope", "Onsets", "PairContamination", "Progress", "RunSummary", "SampleCriteria",
-    "analyse", "analyse_particles", "apply_criteria", "bootstrap", "cells", "compare", "criteria_gallery", "cv", "cv_across_samples", "data_size_study", "decode_failed", "difference", "estimate", "evaluate", "excess_trends", "figures", "ingest", "load_model", "mean", "measure_particles", "median",
+    "analyse", "analyse_particles", "apply_criteria", "bootstrap", "cells", "compare", "criteria_gallery", "cv", "cv_across_samples", "data_size_study", "decode_failed", "difference", "envelope_of_particles", "estimate", "evaluate", "excess_trends", "figures", "ingest", "load_model", "mean", "measure_particles", "median",
     "model_names", "null_envelope", "onsets", "pair_contamination", "quantile", "ratio", "read_job", "read_manifest", "read_micrographs", "read_outlines", "read_particle_table", "read_particles", "report", "run",
     "sample_statistics", "sampling_plan", "sampling_study", "sd", "size_bins", "size_distribution", "size_statistics", "variance_components",
 }  # fmt: skip

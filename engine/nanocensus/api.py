@@ -21,7 +21,7 @@ from nanocensus.pipeline.excess import excess_trends
 from nanocensus.pipeline.gallery import CROPS, gallery_run
 from nanocensus.pipeline.measuring import Measuring
 from nanocensus.pipeline.merit import LARGE_PX
-from nanocensus.pipeline.null_envelope import NullEnvelope, null_envelope
+from nanocensus.pipeline.null_envelope import NullEnvelope, envelope_of_particles, null_envelope
 from nanocensus.pipeline.pairs import PairContamination, pair_contamination
 from nanocensus.pipeline.record import RunSummary, job_of_run
 from nanocensus.pipeline.reporting import report_run
@@ -83,6 +83,7 @@ __all__ = [
     "data_size_study",
     "decode_failed",
     "difference",
+    "envelope_of_particles",
     "estimate",
     "evaluate",
     "excess_trends",
