@@ -25,7 +25,7 @@ from nanocensus.pipeline.label_images import measure_labels as _measure_labels
 from nanocensus.pipeline.mean_shapes import mean_shapes
 from nanocensus.pipeline.measuring import Measuring
 from nanocensus.pipeline.merit import LARGE_PX
-from nanocensus.pipeline.null_envelope import NullEnvelope, null_envelope
+from nanocensus.pipeline.null_envelope import NullEnvelope, envelope_of_particles, null_envelope
 from nanocensus.pipeline.onset_section import OnsetsSection
 from nanocensus.pipeline.pairs import PairContamination, pair_contamination
 from nanocensus.pipeline.record import RunSummary, job_of_run
@@ -99,6 +99,7 @@ __all__ = [
     "decode_failed",
     "difference",
     "energy_distances",
+    "envelope_of_particles",
     "estimate",
     "evaluate",
     "excess_trends",

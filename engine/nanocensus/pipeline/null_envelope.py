@@ -24,7 +24,7 @@ SHAPES: Mapping[str, Outline] = {"disc": disc(), "square": square(), "truncated_
 """The constant shapes, by name; a cut takes 0.4 of half a side from each side of the truncated square."""
 OF = ("circularity", "solidity")
 COLUMNS = ("shape", "descriptor", "size_nm", "value", "standard_error", "spread_lower", "spread_upper", "n", "fitted")
-_SIZES = 16
+_SIZES, _GROUPS = 16, 12
 _FEWEST_COPIES = 30
 _FEWEST_PX = 8.0
 """Edge length below which nothing is drawn."""
@@ -136,12 +136,62 @@ def null_envelope(
             found = measure_copies(outline, size, measuring, copies, np.random.default_rng([seed, number, place]))
             rows += [_row(shape, name, found) for name in of]
     table = pd.DataFrame(rows, columns=list(COLUMNS[:-1]))
-    table["fitted"] = np.nan
+    return NullEnvelope(measuring, (low, high), _with_fit(table))
+
+
+def envelope_of_particles(
+    particles: pd.DataFrame, measuring: Measuring, *, shape: str = "disc", of: Sequence[str] = OF
+) -> NullEnvelope:
+    """Make an envelope of particles that all have one shape and went through more than measuring: micrograph and network.
+
+    A network draws outlines in ways of its own, which blur and noise do not tell. Simulate micrographs of one family of shapes,
+    run the same job on them, and their accepted particles are the envelope of the whole chain.
+
+    Parameters
+    ----------
+    particles : DataFrame
+        Accepted particles of one constant shape: edge_length_nm and the descriptors.
+    measuring : Measuring
+        How they were measured.
+    shape : str
+        What to call the shape.
+    of : sequence of str
+        Descriptors.
+
+    Returns
+    -------
+    NullEnvelope
+        Over the sizes from the means of the smallest to those of the largest twelfth.
+
+    Raises
+    ------
+    StatisticsError
+        If there are fewer than 360 particles: twelve sizes of 30.
+    InputError
+        If a descriptor is none.
+    """
+    sizes = _sizes(particles) if "edge_length_nm" in particles else np.empty(0)
+    if sizes.size < _GROUPS * _FEWEST_COPIES:
+        raise StatisticsError(
+            "envelope of particles", expected=f"at least {_GROUPS * _FEWEST_COPIES} particles with an edge_length_nm",
+            got=str(sizes.size), remedy="Simulate more micrographs of the shape.",
+        )  # fmt: skip
+    groups = np.array_split(np.argsort(sizes, kind="stable"), _GROUPS)
+    rows = [_row(shape, name, particles.iloc[group]) for group in groups for name in of]
+    table = _with_fit(pd.DataFrame(rows, columns=list(COLUMNS[:-1])))
+    return NullEnvelope(measuring, (float(table["size_nm"].min()), float(table["size_nm"].max())), table)
+
+
+def _sizes(particles: pd.DataFrame) -> Float64[np.ndarray, " n"]:
+    return particles["edge_length_nm"].to_numpy(np.float64)
+
+
+def _with_fit(table: pd.DataFrame) -> pd.DataFrame:
+    """Add the smooth curve through the values, and sort."""
+    table = table.assign(fitted=np.nan)
     for _, group in table.groupby(["shape", "descriptor"], sort=False):
         table.loc[group.index, "fitted"] = _fit(group)(group["size_nm"].to_numpy(np.float64))
-    return NullEnvelope(
-        measuring, (low, high), table.sort_values(["shape", "descriptor", "size_nm"], ignore_index=True)
-    )
+    return table.sort_values(["shape", "descriptor", "size_nm"], ignore_index=True)
 
 
 def _outlines(shapes: Mapping[str, Outline] | Sequence[str]) -> Mapping[str, Outline]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float64
+from scipy.optimize import least_squares
 
 from nanocensus.errors import InputError, StatisticsError
 from nanocensus.measure.acceptance import FAILED, REASONS, apply_criteria
@@ -28,6 +29,7 @@ OVERLAPPING, TOUCHING = KINDS = ("overlapping", "touching")
 _OF_SHAPE = ("eccentricity", "solidity", "convexity")
 _SHAPE_BITS = sum(1 << bit for bit, reason in enumerate(REASONS) if reason in _OF_SHAPE)
 _FEWEST = 50
+_FEWEST_BINS = 4
 _FIRST_STAYS, _LEAST_STAYS = 0.2, 0.03
 """Chance that a particle which meets another stays: tried first, and the least that is simulated."""
 _PASSES = 2
@@ -61,7 +63,7 @@ class PairContamination:
     n_random (pairs that would meet with random placement), density_per_nm2."""
 
     def baseline(self, descriptor: str, sample: str) -> pd.DataFrame:
-        """Give the envelope's baseline with the shift by pairs added: columns size_nm and value.
+        """Give the envelope's baseline with the shift by pairs, smoothed, added: columns size_nm and value.
 
         Raises
         ------
@@ -75,8 +77,28 @@ class PairContamination:
                 remedy="Ask pair_contamination for it.",
             )  # fmt: skip
         curve = self.envelope.baseline(descriptor, self.shape)
-        centre = (rows["size_left"] + rows["size_right"]) / 2
-        return curve.assign(value=curve["value"] + np.interp(curve["size_nm"], centre, rows["shift"]))
+        return curve.assign(value=curve["value"] + _smooth(rows, curve["size_nm"].to_numpy(np.float64)))
+
+
+def _smooth(rows: pd.DataFrame, sizes_nm: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
+    """Give the shift at sizes by a curve whose logarithm is a parabola; beyond the bins it stays as at their ends.
+
+    With log-normal sizes the share of pairs rises about so. Shifts of single bins jump by a cluster more or less among those
+    drawn, and taken off the data they would bend where nothing bends.
+    """
+    centre, shift, n = (rows[name].to_numpy(np.float64) for name in ("size_left", "shift", "n"))
+    centre = centre + (rows["size_right"] - rows["size_left"]).to_numpy(np.float64) / 2
+    mean = float(np.average(shift, weights=n))
+    if mean == 0 or len(rows) < _FEWEST_BINS:
+        return np.full(sizes_nm.shape, mean)
+    place = (centre - centre.mean()) / np.ptp(centre)
+
+    def left(terms: Float64[np.ndarray, " 3"]) -> Float64[np.ndarray, " bin"]:
+        return np.asarray((np.exp(np.polynomial.polynomial.polyval(place, terms)) - shift / mean) * np.sqrt(n))
+
+    terms = least_squares(left, np.array([0.0, 1.0, 0.0])).x
+    wanted = (np.clip(sizes_nm, centre[0], centre[-1]) - centre.mean()) / np.ptp(centre)
+    return np.asarray(mean * np.exp(np.polynomial.polynomial.polyval(wanted, terms)))
 
 
 def pair_contamination(
