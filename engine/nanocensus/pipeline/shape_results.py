@@ -74,11 +74,11 @@ def report_tables(shapes: xr.Dataset, *, assumed: bool) -> Iterator[ReportTable]
     yield ReportTable(
         f"Mean shapes [{100 * shapes.attrs['level']:g} % interval]",
         pd.DataFrame(rows),
-        "Squareness: amplitude of the fourth harmonic of r(θ), 0 of a disc and 0.139 of a square. Facet index: how far corners "
-        "stick out over faces, 0 of a disc and 1 of a square. Concavity: -1 round, 0 straight faces, above 0 hollow ones. Of "
-        "roughness: what alignment makes of round particles as rough as these, in the same unit as squareness; p: that the "
-        f"particles have no more of it. Where it is not {shapes.attrs['clear']:g} times that, no index is given. All sizes are in mean_shapes.csv, the "
-        "outlines in mean_outlines.csv.",
+        "Squareness: 0 of a disc, 0.139 of a square. Facet index: how far corners stick out over faces, 0 of a disc and 1 of a "
+        "square. Concavity: -1 round, 0 straight faces, above 0 hollow ones. Amplitude: of the fourth harmonic of r(θ), mean over "
+        "the particles, in the unit of squareness; of roughness: what it would be of round particles as rough as these; p: that it "
+        f"is no more. Where it is not {shapes.attrs['clear']:g} times as much, no index is given: what alignment adds by itself "
+        "is then too much to be taken off. All sizes are in mean_shapes.csv, the outlines in mean_outlines.csv.",
     )  # fmt: skip
 
 
@@ -92,11 +92,9 @@ def _row(panel: xr.Dataset, *, assumed: bool) -> dict[str, str]:
     for name in panel["index"].to_numpy():
         numbers = (float(panel[each].sel(index=name)) for each in ("estimate", "index_lower", "index_upper"))
         row[quantity_name(str(name))] = "refused" if panel["refusal"] != "" else with_interval(*numbers)
-    null, p = float(panel["null_amplitude"]), float(panel["p"])
-    known = bool(np.isfinite(null))
-    row["of roughness"] = f"{null:.4f}" if known else "–"
-    row["p"] = ("< 0.001" if p < 0.001 else f"{p:.3f}") if known else "–"
-    return row
+    amplitude, null, p = (float(panel[name]) for name in ("amplitude", "null_amplitude", "p"))
+    told = {"amplitude": f"{amplitude:.4f}", "of roughness": f"{null:.4f}", "p": "< 0.001" if p < 0.001 else f"{p:.3f}"}
+    return row | (told if np.isfinite(null) else dict.fromkeys(told, "–"))
 
 
 def save_shapes(shapes: xr.Dataset | None, job: Job, store: str, tables: str) -> None:
