@@ -8,8 +8,7 @@ import pandas as pd
 import xarray as xr
 
 from nanocensus.measure.acceptance import FAILED
-from nanocensus.pipeline import outline_passes
-from nanocensus.pipeline.mean_shapes import mean_shapes
+from nanocensus.pipeline.mean_shapes import mean_shapes, rows_that_count
 from nanocensus.pipeline.spec import Job
 from nanocensus.show.content import ReportTable
 from nanocensus.show.numbers import with_interval
@@ -44,8 +43,7 @@ def shapes_of_run(
         return None, {}
     left_out = ~judged["micrograph"].isin(list(micrographs["micrograph"]))
     counting = judged.assign(**{FAILED: judged[FAILED].mask(left_out, 1)})
-    told = outline_passes.star_shaped(counting) & (counting[FAILED] == 0)
-    if not bool(told.any() if isinstance(counting, pd.DataFrame) else told.any().compute()):
+    if not len(rows_that_count(counting, ["sample"])):
         return None, {}
     section = job.statistics
     shapes = mean_shapes(
