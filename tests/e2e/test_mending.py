@@ -103,6 +103,8 @@ def test_outlines_stand_row_for_row_beside_the_particles_and_are_made_again_if_l
     accepted = nc.apply_criteria(table, nc.Criteria(min_area_nm2=1.0))
     assert counted == ((accepted["failed_criteria"] == 0) & accepted["star_shaped"]).sum()
     assert "Mean outlines by sample and size" in (copied / "report.html").read_text()
+    refusals = pd.read_csv(copied / "tables" / "mean_shapes.csv")["refusal"]
+    assert refusals.str.contains("in [0-3] clusters: an interval needs").all()  # three fields a sample
     np.testing.assert_allclose(area[whole], table["area_nm2"][whole], rtol=0.02)
     part = next((copied / "outlines").iterdir())
     before = part.read_bytes()

@@ -145,6 +145,14 @@ def test_rejected_and_many_valued_outlines_do_not_count():
     assert_identical(both.drop_vars("n_not_star_shaped"), whole.drop_vars("n_not_star_shaped"))
 
 
+def test_rows_that_nobody_judged_all_count_lazy_or_not(cut_squares):
+    frame, radii, made = cut_squares
+    unjudged = frame.drop(columns="failed_criteria")
+    lazy = dd.from_delayed([delayed(unjudged.iloc[:250]), delayed(unjudged.iloc[250:])], meta=unjudged.iloc[:0])
+    array = da.concatenate([da.from_array(radii[:250], chunks=-1), da.from_array(radii[250:], chunks=-1)])
+    assert_identical(nc.mean_shapes(lazy, array, bins=nc.size_bins(0.4)), made)
+
+
 def test_rows_and_outlines_that_do_not_belong_together_are_refused(cut_squares):
     frame, radii, _ = cut_squares
     with pytest.raises(TableError, match="row for row"):

@@ -29,6 +29,7 @@ def shapes():
         | {
             "running_mean": ((*keys, "ray"), np.where(known, 1 + 0.08 * np.cos(4 * RAY), np.nan)),
             "density": ((*keys, "y", "x"), np.ones((2, 3, 6, 6), np.int64)),
+            "n": (keys, np.array([[30, 30, 0], [30, 30, 5]])),
         },
         coords={
             "sample": ["A", "B"], "size_bin": [4.1, 4.3, 4.5], "x": np.arange(6) / 2 - 1.25, "y": np.arange(6) / 2 - 1.25,
@@ -74,7 +75,7 @@ def test_equal_shapes_give_equal_bytes_and_a_place_in_the_report(shapes):
     assert first == second
     page = render_report(ReportContent("Shapes", samples=["A", "B"], shapes=shapes))
     assert "Mean outlines by sample and size" in page
-    nothing = shapes.assign(aligned=shapes["aligned"] * np.nan)
+    nothing = shapes.assign(aligned=shapes["aligned"] * np.nan, n=0 * shapes["n"])
     assert "Mean outlines by sample and size" not in render_report(ReportContent("None", ["A", "B"], shapes=nothing))
 
 

@@ -68,6 +68,7 @@ def lay_in_turn(
     """Lay each outline over the mean of those before it, which then takes it in; the very first one is the mean."""
     n, m = outlines.shape
     scores = np.empty(2 * m)
+    of_turned, of_mirrored = scores[:m], scores[m:]
     thrice = np.empty(3 * m)
     for row in range(n):
         if before + row == 0:
@@ -79,11 +80,11 @@ def lay_in_turn(
             thrice[angle] = mean[angle % m] - level
         scores[:] = 0.0
         for angle in range(m):
-            radius = outline[angle]
+            radius, turned, mirrored = outline[angle], thrice[angle : angle + m], thrice[m - angle : 2 * m - angle]
             for shift in range(m):
-                scores[shift] += radius * thrice[angle + shift]
+                of_turned[shift] += radius * turned[shift]
             for shift in range(m):
-                scores[m + shift] += radius * thrice[m - angle + shift]
+                of_mirrored[shift] += radius * mirrored[shift]
         pose = _nearest_pose(scores, outline, np.sqrt((mean**2).sum()), False)
         best[row] = pose
         squares = 0.0

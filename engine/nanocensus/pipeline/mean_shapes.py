@@ -92,9 +92,8 @@ def mean_shapes(
     Cho et al., ACS Nano 2024, 18, 29736: the running mean, and outlines drawn over one another.
     """
     _require_columns(particles)
-    accepted = particles[particles[FAILED] == 0] if FAILED in particles.columns else particles
-    whole = accepted[outline_passes.star_shaped(accepted)]
-    sized = cells(whole, micrographs, by=["sample", bins], of=[bins.of], weight=weight)
+    columns = list(dict.fromkeys(["sample", "micrograph", bins.of, *([weight] if weight else [])]))
+    sized = cells(rows_that_count(particles, columns), micrographs, by=["sample", bins], of=[bins.of], weight=weight)
     if sized.table.empty:
         raise StatisticsError(
             "mean shapes", expected="accepted particles that are star-shaped", got="none",
@@ -113,6 +112,16 @@ def mean_shapes(
     shapes = meanshape.mean_shapes(made, shifts, cluster=cluster, level=level, seed=seed)
     numbers = dict(zip(shapes["size_bin"].to_numpy().tolist(), _numbers(bins, shapes), strict=True))
     return _with_pictures(shapes, numbers, references, density, left_out, _running_means(pieces, settings))
+
+
+def rows_that_count(particles: Particles, columns: Sequence[str]) -> Particles:
+    """Keep some columns of the accepted, star-shaped particles."""
+    wanted = [*columns, *(name for name in ("star_shaped", FAILED) if name in particles.columns)]
+    present = particles[[name for name in dict.fromkeys(wanted) if name in particles.columns]]
+    if isinstance(present, pd.DataFrame):
+        return outline_passes.keep(present)
+    kept: dd.DataFrame = present.map_partitions(outline_passes.keep, meta=present._meta)
+    return kept
 
 
 def _require_columns(particles: Particles) -> None:

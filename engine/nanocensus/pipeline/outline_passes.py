@@ -6,11 +6,11 @@ were dealt out: what is drawn follows from the names of micrographs and the labe
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int64, UInt64
+from jaxtyping import Bool, Float, Int64, UInt64
 
 from nanocensus.errors import TableError
 from nanocensus.measure.acceptance import FAILED
@@ -29,7 +29,6 @@ from nanocensus.measure.fourfold import (
 from nanocensus.measure.outline_density import outline_density
 from nanocensus.statistics.meanshape import AMPLITUDE, FOUR_FOLD_SHARE, MEAN_RADIUS, NULL_AMPLITUDE, RADII
 from nanocensus.statistics.outline_intervals import ANGLES
-from nanocensus.statistics.partitions import Particles
 from nanocensus.statistics.philox import Purpose, name_word, random_words
 from nanocensus.statistics.quanta import Quantum
 from nanocensus.statistics.recipe import integer_weights, place_in_bins
@@ -107,9 +106,20 @@ class Visited:
     left_out: dict[Cell, int]
 
 
-def star_shaped(frame: Particles) -> Any:  # noqa: ANN401  a column of either library
+def accepted(frame: pd.DataFrame) -> Bool[np.ndarray, " n"]:
+    """Say which particles failed no criterion; all where nobody asked."""
+    return frame[FAILED].to_numpy() == 0 if FAILED in frame.columns else np.ones(len(frame), bool)
+
+
+def star_shaped(frame: pd.DataFrame) -> Bool[np.ndarray, " n"]:
     """Say of which particles r(theta) tells all."""
-    return frame["star_shaped"].fillna(value=False).astype(bool)
+    return frame["star_shaped"].to_numpy(dtype=bool, na_value=False)
+
+
+def keep(frame: pd.DataFrame) -> pd.DataFrame:
+    """Keep the rows of particles whose outlines count."""
+    kept: pd.DataFrame = frame[accepted(frame) & star_shaped(frame)]
+    return kept
 
 
 def rows_that_count(frame: pd.DataFrame, radii: Float[np.ndarray, "n m"], settings: Settings) -> Rows:
@@ -127,10 +137,9 @@ def rows_that_count(frame: pd.DataFrame, radii: Float[np.ndarray, "n m"], settin
             "criterion are left out here, not before.",
         )  # fmt: skip
     places = place_in_bins(rows_of(frame[[settings.size.column]]), settings.size, settings.grid)
-    accepted = (places >= 0) & (frame[FAILED].to_numpy() == 0 if FAILED in frame.columns else True)
-    whole = star_shaped(frame).to_numpy()
-    lost = _by_cell(frame[accepted & ~whole], places[accepted & ~whole], settings.grid.first)
-    chosen = np.flatnonzero(accepted & whole)
+    placed, whole = accepted(frame) & (places >= 0), star_shaped(frame)
+    lost = _by_cell(frame[placed & ~whole], places[placed & ~whole], settings.grid.first)
+    chosen = np.flatnonzero(placed & whole)
     kept = frame.iloc[chosen].reset_index(drop=True)
     return Rows(
         kept, np.asarray(radii[chosen], np.float64), list(_by_cell(kept, places[chosen], settings.grid.first)),

@@ -8,8 +8,7 @@ import pandas as pd
 import xarray as xr
 
 from nanocensus.measure.acceptance import FAILED
-from nanocensus.pipeline import outline_passes
-from nanocensus.pipeline.mean_shapes import mean_shapes
+from nanocensus.pipeline.mean_shapes import mean_shapes, rows_that_count
 from nanocensus.pipeline.spec import Job
 from nanocensus.show.content import ReportTable
 from nanocensus.show.numbers import with_interval
@@ -41,8 +40,7 @@ def shapes_of_run(judged: Particles, micrographs: pd.DataFrame, job: Job, cluste
     """
     left_out = ~judged["micrograph"].isin(list(micrographs["micrograph"]))
     counting = judged.assign(**{FAILED: judged[FAILED].mask(left_out, 1)})
-    told = outline_passes.star_shaped(counting) & (counting[FAILED] == 0)
-    if not bool(told.any() if isinstance(counting, pd.DataFrame) else told.any().compute()):
+    if not len(rows_that_count(counting, ["sample"])):
         return None
     section = job.statistics
     return mean_shapes(
@@ -70,11 +68,11 @@ def report_tables(shapes: xr.Dataset, *, assumed: bool) -> Iterator[ReportTable]
     yield ReportTable(
         f"Mean shapes [{100 * shapes.attrs['level']:g} % interval]",
         pd.DataFrame(rows),
-        "Squareness: amplitude of the fourth harmonic of r(θ), 0 of a disc and 0.139 of a square. Facet index: how far corners "
-        "stick out over faces, 0 of a disc and 1 of a square. Concavity: -1 round, 0 straight faces, above 0 hollow ones. Of "
-        "roughness: what alignment makes of round particles as rough as these, in the same unit as squareness; p: that the "
-        f"particles have no more of it. Where it is not {shapes.attrs['clear']:g} times that, no index is given. All sizes are in mean_shapes.csv, the "
-        "outlines in mean_outlines.csv.",
+        "Squareness: 0 of a disc, 0.139 of a square. Facet index: how far corners stick out over faces, 0 of a disc and 1 of a "
+        "square. Concavity: -1 round, 0 straight faces, above 0 hollow ones. Amplitude: of the fourth harmonic of r(θ), mean over "
+        "the particles, in the unit of squareness; of roughness: what it would be of round particles as rough as these; p: that it "
+        f"is no more. Where it is not {shapes.attrs['clear']:g} times as much, no index is given: what alignment adds by itself "
+        "is then too much to be taken off. All sizes are in mean_shapes.csv, the outlines in mean_outlines.csv.",
     )  # fmt: skip
 
 
@@ -88,11 +86,9 @@ def _row(panel: xr.Dataset, *, assumed: bool) -> dict[str, str]:
     for name in panel["index"].to_numpy():
         numbers = (float(panel[each].sel(index=name)) for each in ("estimate", "index_lower", "index_upper"))
         row[quantity_name(str(name))] = "refused" if panel["refusal"] != "" else with_interval(*numbers)
-    null, p = float(panel["null_amplitude"]), float(panel["p"])
-    known = bool(np.isfinite(null))
-    row["of roughness"] = f"{null:.4f}" if known else "–"
-    row["p"] = ("< 0.001" if p < 0.001 else f"{p:.3f}") if known else "–"
-    return row
+    amplitude, null, p = (float(panel[name]) for name in ("amplitude", "null_amplitude", "p"))
+    told = {"amplitude": f"{amplitude:.4f}", "of roughness": f"{null:.4f}", "p": "< 0.001" if p < 0.001 else f"{p:.3f}"}
+    return row | (told if np.isfinite(null) else dict.fromkeys(told, "–"))
 
 
 def save_shapes(shapes: xr.Dataset, store: Path, tables: Path) -> None:

@@ -105,15 +105,17 @@ def mean_shapes(
 
 
 def spread_bins(ds: xr.Dataset, most: int = MOST_BINS) -> Sequence[int]:
-    """Choose size bins in which at least one sample has a mean outline, evenly spread from the first to the last.
+    """Choose size bins, evenly spread from the first to the last in which a sample has a mean outline (or any, if none has).
 
     Examples
     --------
-    >>> aligned = np.where(np.arange(9)[None, :, None] > 1, 1.0, np.nan)
-    >>> [int(bin) for bin in spread_bins(xr.Dataset({"aligned": (("sample", "size_bin", "angle"), aligned)}), 3)]
-    [2, 5, 8]
+    >>> aligned, n = np.where(np.arange(9)[None, :, None] > 1, 1.0, np.nan), np.ones((1, 9))
+    >>> ds = xr.Dataset({"aligned": (("sample", "size_bin", "angle"), aligned), "n": (("sample", "size_bin"), n)})
+    >>> spread_bins(ds, 3), spread_bins(ds.assign(aligned=ds["aligned"] * np.nan), 3)
+    ([2, 5, 8], [0, 4, 8])
     """
     known = np.flatnonzero(np.isfinite(ds["aligned"].values).all(axis=2).any(axis=0))
+    known = known if len(known) else np.flatnonzero((ds["n"].values > 0).any(axis=0))
     places = np.linspace(0, len(known) - 1, min(most, len(known))).round().astype(int)
     return [int(known[place]) for place in np.unique(places)]
 
