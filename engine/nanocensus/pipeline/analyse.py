@@ -14,10 +14,13 @@ from nanocensus.measure.acceptance import FAILED, REASONS, apply_criteria, count
 from nanocensus.pipeline.comparisons import Comparisons, compare_samples, comparison_tables
 from nanocensus.pipeline.onset_columns import ONSET_TABLES
 from nanocensus.pipeline.onset_results import FoundOnsets, find_onsets, onset_cells, onset_tables
+from nanocensus.pipeline.population_columns import POPULATION_TABLES
+from nanocensus.pipeline.population_results import ComparedPopulations, compare_populations, population_tables
 from nanocensus.pipeline.quality import judge_run
 from nanocensus.pipeline.quality_effect import effect_of_flagged, without
 from nanocensus.pipeline.question import Question, question_of
 from nanocensus.pipeline.spec import Job
+from nanocensus.pipeline.synthesis_results import ModelledSynthesis, model_synthesis, synthesis_tables
 from nanocensus.statistics import binning
 from nanocensus.statistics.cells import Cells, cells
 from nanocensus.statistics.combined import relative_uncertainties, with_scale
@@ -32,7 +35,7 @@ from nanocensus.store.commit import commit_bytes
 from nanocensus.store.tables import read_particles
 
 BY_SAMPLE, BY_SIZE, QUALITY_EFFECT = "by_sample", "by_size", "quality_effect"
-_COMPARED = ("size_distribution", "lognormal_fit", "contrasts", "across_samples", *ONSET_TABLES)
+_COMPARED = ("size_distribution", "lognormal_fit", "contrasts", "across_samples", *ONSET_TABLES, *POPULATION_TABLES)
 TABLES_FOLDER, STATISTICS_STORE, CELLS_STORE = "tables", "statistics.zarr", "cells.zarr"
 
 
@@ -57,6 +60,10 @@ class Analysis:
     """The samples beside each other."""
     onsets: FoundOnsets | None = None
     """Sizes at which descriptors change their course, where the job asks for them."""
+    synthesis: ModelledSynthesis | None = None
+    """Means against the conditions of the synthesis, where the job asks for it."""
+    populations: ComparedPopulations | None = None
+    """Further comparisons, where the job asks for them."""
 
 
 def statistics_store(out: Path, which: str) -> Path:
@@ -124,7 +131,9 @@ def analyse_accepted(
         settled = dataclasses.replace(asked, cluster=by_sample.attrs["cluster"])
         shapes, bends = _densities(counted, counting, settled), _onsets(counted, counting, settled)
         scaled = _with_scale(by_sample, counting), _with_scale(by_size, counting)
-        analysis = Analysis(*scaled, shapes, counts, micrographs, effect, worth, compared, bends)
+        modelled = model_synthesis(made.of_all_sizes(), counting, settled)
+        populations = compare_populations(counted, counting, made, settled)
+        analysis = Analysis(*scaled, shapes, counts, micrographs, effect, worth, compared, bends, modelled, populations)
     _remove_statistics(out)  # what is no longer there would stand beside counts that deny it
     if made is not None:
         made.save(out / CELLS_STORE)
@@ -172,6 +181,10 @@ def _save(analysis: Analysis, out: Path) -> None:
         tables |= comparison_tables(analysis.comparisons)
     if analysis.onsets is not None:
         tables |= onset_tables(analysis.onsets)
+    if analysis.synthesis is not None:
+        tables |= synthesis_tables(analysis.synthesis)
+    if analysis.populations is not None:
+        tables |= population_tables(analysis.populations)
     for which, dataset in ((BY_SAMPLE, analysis.by_sample), (BY_SIZE, analysis.by_size)):
         if dataset is not None:
             binning.save(dataset, statistics_store(out, which))

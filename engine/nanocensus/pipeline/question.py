@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from nanocensus.pipeline.onset_section import OnsetsSection
+from nanocensus.pipeline.population_sections import PopulationsSection, SynthesisSection
 from nanocensus.pipeline.spec import Job
 from nanocensus.statistics.clusters import Cluster
 from nanocensus.statistics.quanta import Number
@@ -30,6 +31,10 @@ class Question:
     """Steps of columns that the schema cannot count (see `statistics.quanta.quantum_of`)."""
     onsets: OnsetsSection | None = None
     """Which bends are sought."""
+    synthesis: SynthesisSection | None = None
+    """Models of the synthesis that are asked for."""
+    populations: PopulationsSection | None = None
+    """Further comparisons that are asked for."""
 
 
 def question_of(job: Job) -> Question:
@@ -43,4 +48,6 @@ def question_of(job: Job) -> Question:
         section.level,
         job.seed,
         onsets=job.onsets,
+        synthesis=job.synthesis,
+        populations=job.populations,
     )

@@ -97,7 +97,7 @@ def _together(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 def usable(frame: Particles, needed: Sequence[str], size: str | None) -> Particles:
     """Leave out, lazily, what `look` counted as not accepted."""
-    wanted = [*KEYS, *needed, *([FAILED] if FAILED in frame.columns else [])]
+    wanted = [*KEYS, *needed, *(name for name in (FAILED, "label") if name in frame.columns)]
     if isinstance(frame, pd.DataFrame):
         return _keep(frame[wanted], needed, size)
     kept: Particles = frame[wanted].map_partitions(_keep, list(needed), size, meta=frame._meta[wanted])

@@ -10,6 +10,8 @@ from nanocensus.show.micrograph_figures import micrograph
 from nanocensus.show.onset_figures import onset
 from nanocensus.show.sampling_figures import data_size, group_scatter
 from nanocensus.show.size_figures import size_resolved
+from nanocensus.show.spread_figures import spread_against_mean
+from nanocensus.show.synthesis_figures import exponents, predictions
 from nanocensus.show.tally_figures import agreement, rejections
 from nanocensus.show.theme import sample_styles
 
@@ -18,12 +20,15 @@ __all__ = [
     "criterion",
     "cv_across_samples",
     "data_size",
+    "exponents",
     "group_scatter",
     "histogram",
     "micrograph",
     "onset",
+    "predictions",
     "rejections",
     "sample_styles",
     "size_resolved",
+    "spread_against_mean",
     "violins",
 ]
