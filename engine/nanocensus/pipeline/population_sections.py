@@ -16,7 +16,7 @@ class SynthesisSection:
 
     conditions: tuple[str, ...] = ()
     """Which conditions, at most three; all columns of conditions that are numbers and differ between samples if empty."""
-    unseen: Mapping[str, Mapping[str, float]] = dataclasses.field(default_factory=dict)
+    unseen: Mapping[str, Mapping[str, float]] | None = None
     """Conditions that no sample has, to be predicted: a table with a number a condition, by a name of your own."""
 
     def __post_init__(self) -> None:
