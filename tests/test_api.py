@@ -6,14 +6,16 @@ import pytest
 import nanocensus as nc
 
 PUBLIC = {
-    "Analysis", "Cells", "Criteria", "Evaluation", "Job", "Manifest", "Model", "Onsets", "Progress", "RunSummary",
-    "SampleCriteria", "Spreads", "SynthesisModel", "analyse", "analyse_particles", "apply_criteria", "bootstrap", "cells",
-    "compare", "criteria_gallery", "cv", "cv_across_samples", "data_size_study", "decode_failed", "difference",
-    "energy_distances", "estimate", "evaluate", "figures", "ingest", "load_model", "mean", "measure_labels",
-    "measure_particles", "median", "modality", "model_names", "nested_variance", "onsets", "quantile", "ratio", "read_job",
-    "read_manifest", "read_micrographs", "read_outlines", "read_particle_table", "read_particles", "report",
-    "representatives", "run", "sample_statistics", "sampling_plan", "sampling_study", "sd", "size_bins",
-    "size_distribution", "size_statistics", "spread_against_mean", "synthesis_model", "variance_components",
+    "Analysis", "Cells", "Criteria", "Evaluation", "Job", "Manifest", "Measuring", "Model", "NullEnvelope",
+    "Onsets", "PairContamination", "Progress", "RunSummary", "SampleCriteria", "Spreads", "SynthesisModel",
+    "analyse", "analyse_particles", "apply_criteria", "bootstrap", "cells", "compare", "criteria_gallery", "cv",
+    "cv_across_samples", "data_size_study", "decode_failed", "difference", "energy_distances", "estimate",
+    "evaluate", "excess_trends", "figures", "ingest", "load_model", "mean", "mean_shapes", "measure_labels",
+    "measure_particles", "median", "modality", "model_names", "nested_variance", "null_envelope", "onsets",
+    "pair_contamination", "quantile", "ratio", "read_job", "read_manifest", "read_micrographs", "read_outlines",
+    "read_particle_table", "read_particles", "report", "representatives", "run", "sample_statistics",
+    "sampling_plan", "sampling_study", "sd", "size_bins", "size_distribution", "size_statistics",
+    "spread_against_mean", "synthesis_model", "variance_components",
 }  # fmt: skip
 
 HEAVY = ("jax", "flax", "distributed", "dask", "holoviews", "bokeh", "cupy", "zarr", "pandas", "numba")

@@ -34,7 +34,7 @@ def test_units_and_meanings_travel_in_the_arrow_schema():
     metadata = schema.field("edge_length_nm").metadata
     assert metadata[b"unit"] == b"nm"
     assert b"sqrt(area)" in metadata[b"meaning"]
-    assert schema.metadata[b"nanocensus.format_version"] == b"1.2"
+    assert schema.metadata[b"nanocensus.format_version"] == b"1.3"
 
 
 def test_a_row_is_checked_by_the_published_schema():

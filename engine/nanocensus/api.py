@@ -15,14 +15,19 @@ from nanocensus.measure.criteria import Criteria, SampleCriteria
 from nanocensus.measure.descriptors import measure_particles
 from nanocensus.measure.parse import parse_estimator
 from nanocensus.pipeline.analyse import Analysis, analyse_run
-from nanocensus.pipeline.dispatch import OnProgress, Progress, silent
+from nanocensus.pipeline.dispatch import OnProgress, Progress, Stopping, never, silent
 from nanocensus.pipeline.evaluate import Evaluation, evaluate_job, evaluate_run, is_run, job_of_folder
 from nanocensus.pipeline.evaluation_tables import BIN_WIDTH_NM
+from nanocensus.pipeline.excess import excess_trends
 from nanocensus.pipeline.gallery import CROPS, gallery_run
 from nanocensus.pipeline.label_images import CRITERIA
 from nanocensus.pipeline.label_images import measure_labels as _measure_labels
+from nanocensus.pipeline.mean_shapes import mean_shapes
+from nanocensus.pipeline.measuring import Measuring
 from nanocensus.pipeline.merit import LARGE_PX
+from nanocensus.pipeline.null_envelope import NullEnvelope, null_envelope
 from nanocensus.pipeline.onset_section import OnsetsSection
+from nanocensus.pipeline.pairs import PairContamination, pair_contamination
 from nanocensus.pipeline.population_sections import PopulationsSection, SynthesisSection
 from nanocensus.pipeline.record import RunSummary, job_of_run
 from nanocensus.pipeline.reporting import report_run
@@ -71,8 +76,11 @@ __all__ = [
     "Evaluation",
     "Job",
     "Manifest",
+    "Measuring",
     "Model",
+    "NullEnvelope",
     "Onsets",
+    "PairContamination",
     "Progress",
     "RunSummary",
     "SampleCriteria",
@@ -93,17 +101,21 @@ __all__ = [
     "energy_distances",
     "estimate",
     "evaluate",
+    "excess_trends",
     "figures",
     "ingest",
     "load_model",
     "mean",
+    "mean_shapes",
     "measure_labels",
     "measure_particles",
     "median",
     "modality",
     "model_names",
     "nested_variance",
+    "null_envelope",
     "onsets",
+    "pair_contamination",
     "quantile",
     "ratio",
     "read_job",
@@ -136,6 +148,8 @@ def run(
     workers: int | None = None,
     out: StrPath | None = None,
     on_progress: OnProgress = silent,
+    stopping: Stopping = never,
+    retry_failed: bool = False,
 ) -> RunSummary:
     """Do a whole job, from files to the report, going on from what is already there.
 
@@ -153,6 +167,11 @@ def run(
         Folder of the results, instead of the job's.
     on_progress : callable, optional
         Told how far each stage is.
+    stopping : callable, optional
+        Asked again and again whether to stop; the run then finishes what is in flight and raises KeyboardInterrupt. The
+        same call goes on from there.
+    retry_failed : bool
+        Whether micrographs that failed before are tried again though nothing changed.
 
     Returns
     -------
@@ -163,6 +182,8 @@ def run(
     ------
     NanocensusError
         If the job cannot be done; what was finished before is kept.
+    KeyboardInterrupt
+        If it was told to stop.
     """
     job = job if isinstance(job, Job) else parse_job(job) if isinstance(job, Mapping) else read_job(job)
     cluster = dataclasses.replace(
@@ -172,7 +193,9 @@ def run(
     )
     job = dataclasses.replace(job, cluster=cluster, out=job.out if out is None else Path(out).absolute())
     with OutputLock(job.out):
-        summary = census(job, client=client, on_progress=on_progress)
+        summary = census(job, client=client, on_progress=on_progress, stopping=stopping, retry_failed=retry_failed)
+        if stopping():
+            raise KeyboardInterrupt
         if job.scale.lattice is not None:
             check_scale(job.out, job.scale.lattice, micrographs=job.scale.micrographs, on_progress=on_progress)
         analysis = analyse_run(job)

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from nanocensus import __version__
 from nanocensus.errors import InputError, NanocensusError
-from nanocensus.terminal import error_console, out_console, progress_bars, say
+from nanocensus.terminal import error_console, out_console, progress_bars, say, stopping_politely
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,12 +52,23 @@ def run(
     scheduler: Annotated[str | None, typer.Option(help="Address of a running Dask scheduler.")] = None,
     workers: Annotated[int | None, typer.Option(help="Number of local worker processes.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the results, instead of the job's own.")] = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Try micrographs again that failed before.")
+    ] = False,
 ) -> None:
     """Do a whole job: from files to the report, going on from what is already there."""
     from nanocensus import api
 
-    with progress_bars() as on_progress:
-        summary = api.run(job_file, scheduler=scheduler, workers=workers, out=out, on_progress=on_progress)
+    with progress_bars() as on_progress, stopping_politely() as stopping:
+        summary = api.run(
+            job_file,
+            scheduler=scheduler,
+            workers=workers,
+            out=out,
+            on_progress=on_progress,
+            stopping=stopping,
+            retry_failed=retry_failed,
+        )
     _say_summary(summary)
     raise typer.Exit(1 if summary.n_failed else 0)
 
@@ -121,6 +132,10 @@ def status(out: OutFolder) -> None:
     for sample, row in found.by_sample.iterrows():
         table.add_row(str(sample), *(f"{int(row[name]):,}" for name in ("done", "failed", "left", "n_detected")))
     out_console.print(table)
+    left = int(found.by_sample["left"].sum())
+    if found.rate is not None:
+        to_go = f", about {left / found.rate:,.0f} min for the {left:,} that are left" if left else ""
+        say(f"{found.rate:,.1f} micrographs a minute in the last run{to_go}.")
     for name, reason in found.failures:
         say(f"{name}: {reason}", "failed", "red")
     for name, reason in found.refusals:

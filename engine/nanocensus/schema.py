@@ -14,8 +14,9 @@ import pyarrow as pa
 
 from nanocensus.errors import FormatVersionError, TableError
 
-FORMAT_VERSION = "1.2"
-"""major.minor of everything written; a minor only adds nullable columns, so older minors always open."""
+FORMAT_VERSION = "1.3"
+"""major.minor of everything written; a minor only adds nullable columns or proof, so older minors always open. Since 1.3
+files of the store, parts and index are sealed (`store.seal`)."""
 
 _ARROW: Mapping[str, pa.DataType] = {
     "string": pa.string(),

@@ -1,8 +1,10 @@
 """What is written to the terminal: lines, tables at their full width, and one progress bar a stage."""
 
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -19,7 +21,7 @@ from rich.progress import Progress as Bars
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from nanocensus.pipeline.dispatch import OnProgress
+    from nanocensus.pipeline.dispatch import OnProgress, Stopping
 
 PIPED_WIDTH = 160
 """Columns of tables that no terminal shows: names are not to be cut."""
@@ -62,3 +64,22 @@ def progress_bars() -> "Iterator[OnProgress]":
             bars.update(tasks[progress.stage], completed=progress.done, total=progress.total)  # type: ignore[arg-type]
 
         yield show
+
+
+@contextmanager
+def stopping_politely() -> "Iterator[Stopping]":
+    """Let the first Ctrl-C or SIGTERM ask for a stop, and the second stop at once."""
+    asked: list[int] = []
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        if asked:
+            signal.default_int_handler(number, frame)
+        asked.append(number)
+        say("Stopping when what is in flight is finished; once more stops at once.", console=error_console)
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

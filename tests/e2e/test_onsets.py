@@ -12,6 +12,7 @@ import nanocensus as nc
 from nanocensus.cli import app
 from nanocensus.errors import JobError, TableError
 from nanocensus.pipeline.analyse import analyse_run
+from nanocensus.pipeline.onset_analysis import OnsetAnalysis
 from nanocensus.pipeline.onset_columns import ONSET_TABLES
 from nanocensus.pipeline.onset_report import onset_content
 from nanocensus.pipeline.onset_results import find_onsets, onset_cells
@@ -51,7 +52,9 @@ def analysed(population, tmp_path_factory):
 
 def test_the_tables_are_those_of_the_contracts(analysed):
     out, made = analysed
-    for name, contract in ONSET_TABLES.items():
+    assert set(ONSET_TABLES) - set(made.onsets.tables()) == {"rejected_by_size"}  # no criteria were applied here
+    for name in made.onsets.tables():
+        contract = ONSET_TABLES[name]
         path = out / f"tables/{name}.csv"
         written = pd.read_csv(
             path,
@@ -64,25 +67,28 @@ def test_the_tables_are_those_of_the_contracts(analysed):
         assert rows
         for row in rows[:40]:
             validator.validate(row)
-    joint = made.onsets.table.query("sample == @JOINT and descriptor == 'circularity'").iloc[0]
+    joint = made.onsets.found.table.query("sample == @JOINT and descriptor == 'circularity'").iloc[0]
     assert joint["lower_nm"] < 4.3 < joint["upper_nm"]
 
 
 def test_what_is_written_is_what_the_public_function_gives(analysed, population):
     _, made = analysed
     alone = nc.onsets(*population, of="circularity", between_nm=(2.6, 7.6), replicates=199)
-    ours = made.onsets.table[made.onsets.table["descriptor"] == "circularity"].reset_index(drop=True)
+    ours = made.onsets.found.table[made.onsets.found.table["descriptor"] == "circularity"].reset_index(drop=True)
     pd.testing.assert_frame_equal(ours, alone.table[list(ours.columns)])
-    assert list(made.onsets.sentences[:1]) == alone.sentences
+    assert list(made.onsets.found.sentences[:1]) == alone.sentences
 
 
 def test_the_report_says_where_and_labels_the_readings(analysed):
     out, made = analysed
     text = (out / "report.html").read_text(encoding="utf-8")
     assert '<h2 id="onsets">Onset sizes</h2>' in text
-    for sentence in made.onsets.sentences:
+    for sentence in made.onsets.found.sentences:
         assert sentence[1:] in text
     assert text.count("paper&#39;s reading: the highest 0.2 nm bin") == 2
+    assert text.count("The paper&#39;s readings of ") == 2
+    assert "without what is not known: threshold, folds, pixel size, criteria" in text
+    assert "What could move an onset: standard uncertainties (nm)" in text
     assert "onset-circularity" in text
     assert "onset-solidity" in text
 
@@ -108,7 +114,7 @@ def test_what_cannot_be_told_is_refused_in_words_in_table_and_report(population,
     told = rows[rows["refusal"].str.contains(words)]
     assert len(told)
     assert np.isnan(told[["estimate_nm", "lower_nm", "upper_nm", "standard_error_nm"]].to_numpy(float)).all()
-    content = onset_content(found, assumed=False)
+    content = onset_content(OnsetAnalysis(found, None, None), assumed=False)
     printed = content.tables[0].frame.set_index("sample").loc[told["sample"].iloc[0]]
     assert printed["edge length (nm)"] == "none given"
     assert words in printed["how, or why there is none"]
@@ -151,7 +157,11 @@ def test_a_run_whose_data_carry_no_onset_says_so_and_the_next_one_leaves_nothing
     asked = dataclasses.replace(job, onsets=OnsetsSection({"circularity": OnsetRanges((2.0, 6.0))}, replicates=99))
     made = analyse_run(asked)
     assert made.onsets is not None
-    assert made.onsets.table.loc[made.onsets.table["sample"] == JOINT, "refusal"].str.startswith("0 samples").all()
+    assert (
+        made.onsets.found.table.loc[made.onsets.found.table["sample"] == JOINT, "refusal"]
+        .str.startswith("0 samples")
+        .all()
+    )
     text = report_run(asked, made).read_text(encoding="utf-8")
     assert "Onset of circularity, all samples: none given, 0 samples with enough data" in text
     assert {path.stem for path in (copied / "tables").glob("onset*")} == set(ONSET_TABLES)

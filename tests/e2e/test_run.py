@@ -86,7 +86,7 @@ def test_a_finished_run_does_nothing_again(copied, job_of, client):
     before = contents(copied)
     assert nc.run(job_of(copied), client).n_reused == 8
     after = contents(copied)
-    assert {name for name in after if after[name] != before.get(name)} <= {"run.json", "report.html"}
+    assert {name for name in after if after[name] != before.get(name)} <= {"run.json", "report.html", "log.jsonl"}
 
 
 def test_equal_results_make_an_equal_report(finished, job_of, client):
@@ -241,6 +241,11 @@ def test_outlines_stand_row_for_row_beside_the_particles_and_are_made_again_if_l
     table = particles.compute()
     whole = (table["star_shaped"] & (table["pixel_count"] > 200)).to_numpy(bool)
     assert whole.sum() > 30
+    shapes = {copied / "tables" / name for name in ("mean_shapes.csv", "mean_outlines.csv")}
+    counted = pd.read_csv(copied / "tables" / "mean_shapes.csv").drop_duplicates(["sample", "size_bin"])["n"].sum()
+    accepted = nc.apply_criteria(table, nc.Criteria(min_area_nm2=1.0))
+    assert counted == ((accepted["failed_criteria"] == 0) & accepted["star_shaped"]).sum()
+    assert "Mean outlines by sample and size" in (copied / "report.html").read_text()
     np.testing.assert_allclose(area[whole], table["area_nm2"][whole], rtol=0.02)
     part = next((copied / "outlines").iterdir())
     before = part.read_bytes()
@@ -252,6 +257,7 @@ def test_outlines_stand_row_for_row_beside_the_particles_and_are_made_again_if_l
     assert verify(copied) == []
     nc.run(job_of(copied), client)
     assert verify(copied) == []
+    assert not any(path.exists() for path in shapes)
     with pytest.raises(StoreError, match="Set outlines = true under"):
         nc.read_outlines(copied)
 

@@ -27,7 +27,9 @@ def test_the_time_of_a_stage_that_failed_counts(tmp_path):
     task = make_task(row, Network("default", "default", ""), inference=Inference(64), measure=settings)
     result = process_block(Block("part-0.parquet", (task,)), tmp_path, Inference(64), settings)
     assert [row["status"] for row in result.rows] == ["failed"]  # its pixels are nowhere
-    assert result.seconds["read"] > 0.0
+    (effort,) = result.efforts
+    assert effort.seconds["read"] > 0.0
+    assert effort.memory_mib > 10.0
 
 
 @pytest.mark.parametrize("known", [True, False])

@@ -5,7 +5,10 @@ import pytest
 
 MODULES = [
     "pipeline.columns_page",
+    "pipeline.excess",
     "pipeline.evaluation_tables",
+    "pipeline.measuring",
+    "pipeline.null_envelope",
     "pipeline.ratios",
     "pipeline.scores",
     "segment.boundary",

@@ -3,7 +3,19 @@ import importlib
 
 import pytest
 
-MODULES = ["coverage", "grain", "growth", "maps", "outline", "polygon", "populations", "rendering", "seeds", "spec"]
+MODULES = [
+    "copies",
+    "coverage",
+    "grain",
+    "growth",
+    "maps",
+    "outline",
+    "polygon",
+    "populations",
+    "rendering",
+    "seeds",
+    "spec",
+]
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -34,6 +34,7 @@ MODULES = [
     "onset_intervals",
     "onset_readings",
     "power_models",
+    "shape_indices",
     "synthesis_fit",
     "energy",
     "modality",

@@ -94,7 +94,7 @@ def test_types_units_angles_checksums_and_version_are_in_the_file(tmp_path):
     assert radii.metadata[b"unit"] == b"nm"
     assert b"2 pi i / 128 from +x" in radii.metadata[b"meaning"]
     assert file.metadata.metadata[b"nanocensus.table"] == b"outlines"
-    assert file.metadata.metadata[b"nanocensus.format_version"] == b"1.2"
+    assert file.metadata.metadata[b"nanocensus.format_version"] == b"1.3"
     chunk = file.metadata.row_group(0).column(3)
     assert (chunk.path_in_schema, chunk.compression) == ("radii.list.element", "ZSTD")
     data = bytearray(path.read_bytes())

@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 
 from nanocensus.errors import DamageError, FormatVersionError, StoreError, TableError
 from nanocensus.schema import PARTICLES
+from nanocensus.store.integrity import broken_images
 from nanocensus.store.manifest import Manifest, read_manifest, write_manifest
+from nanocensus.store.micrographs import read_labels, read_pixels, read_probability
+from nanocensus.store.outlines import read_outlines
 from nanocensus.store.tables import read_micrographs, read_part_rows, read_particles, write_part
 
 SCHEMA = PARTICLES.arrow()
@@ -221,7 +224,8 @@ def test_a_part_of_an_older_minor_version_opens_with_nulls(tmp_path):
     path = tmp_path / "particles" / "p.parquet"
     file = pq.ParquetFile(path)
     older = file.read().drop_columns(["mean_probability"])
-    pq.write_table(older.replace_schema_metadata(file.metadata.metadata), path)
+    told = {key: text for key, text in file.metadata.metadata.items() if key != b"nanocensus.seal"}
+    pq.write_table(older.replace_schema_metadata(told | {b"nanocensus.format_version": b"1.1"}), path)
     rows = [r | {"part_digest": hashlib.sha256(path.read_bytes()).hexdigest()} for r in read_manifest(tmp_path).rows()]
     write_manifest(tmp_path, Manifest.from_rows(rows, []))
     frame = read_particles(tmp_path).compute(scheduler="sync")
@@ -240,6 +244,22 @@ def test_the_micrographs_table_has_a_row_for_each_whatever_became_of_it(tmp_path
     output(tmp_path, {("A", "p.parquet"): [(name(1), 3), (name(2), 0)]})
     micrographs = read_micrographs(tmp_path)
     assert list(micrographs["n_detected"]) == [3, 0]
+
+
+def test_what_format_1_2_wrote_without_seals_opens_from_index_to_store():
+    golden = Path(__file__).parents[1] / "golden" / "format-1.2"  # written by the program of that format
+    (row,) = read_manifest(golden).rows()
+    store = golden / "micrographs.zarr"
+    y, x = np.mgrid[:24, :32]
+    np.testing.assert_array_equal(read_pixels(store, row["micrograph"]), 100 + 3 * y + x)
+    probability, cause = read_probability(store, row["micrograph"])
+    np.testing.assert_array_equal(probability, 5 * y)
+    assert cause == "segment"
+    labels = read_labels(store, row["micrograph"])
+    np.testing.assert_array_equal(labels, (y > 8) & (x > 8))
+    assert read_particles(golden).compute(scheduler="sync")["pixel_count"].tolist() == [labels.sum()]
+    assert read_outlines(golden).to_numpy().tolist() == [[4.0] * 128]
+    assert broken_images(store, row["micrograph"], row["content_digest"]) == {}
 
 
 def test_what_format_1_0_wrote_opens_and_what_it_did_not_know_is_missing():

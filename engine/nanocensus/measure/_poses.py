@@ -60,15 +60,19 @@ def choose(
 @compiled
 def lay_in_turn(
     outlines: npt.NDArray[np.float64],
+    before: int,
     mean: npt.NDArray[np.float64],
     best: npt.NDArray[np.int64],
     distance: npt.NDArray[np.float64],
 ) -> None:
-    """Lay each outline but the first over the mean of those before it, which then takes it in."""
+    """Lay each outline over the mean of those before it, which then takes it in; the very first one is the mean."""
     n, m = outlines.shape
     scores = np.empty(2 * m)
     thrice = np.empty(3 * m)
-    for row in range(1, n):
+    for row in range(n):
+        if before + row == 0:
+            mean[:] = outlines[row]
+            continue
         outline = outlines[row]
         level = mean.mean()
         for angle in range(3 * m):
@@ -86,5 +90,5 @@ def lay_in_turn(
         for angle in range(m):
             excess = _radius(outline, pose, angle) - mean[angle]
             squares += excess**2
-            mean[angle] += excess / (row + 1)
+            mean[angle] += excess / (before + row + 1)
         distance[row] = np.sqrt(squares / m)

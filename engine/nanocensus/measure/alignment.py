@@ -122,7 +122,10 @@ def posed(
 
 
 def mean_outline_sequential(
-    radii: Float[np.ndarray, "n m"], *, normalise: bool = False
+    radii: Float[np.ndarray, "n m"],
+    *,
+    normalise: bool = False,
+    after: tuple[Float64[np.ndarray, " m"], int] | None = None,
 ) -> tuple[Float64[np.ndarray, " m"], Alignment]:
     """Average outlines as the paper does: each is laid over the running average of those before it.
 
@@ -135,6 +138,8 @@ def mean_outline_sequential(
         r(theta) of each outline at m even angles, in the order in which they are taken; any unit of length.
     normalise : bool
         Divide each outline by its mean radius first.
+    after : pair of float64 (m,) and int, optional
+        The running average of earlier outlines, and how many they were: the outlines are taken after these.
 
     Returns
     -------
@@ -161,8 +166,8 @@ def mean_outline_sequential(
     """
     outlines = parse_outlines(radii, normalise=normalise, at_least=1)
     best, distance = np.zeros(len(outlines), np.int64), np.zeros(len(outlines))
-    mean = outlines[0].copy()
-    _poses.lay_in_turn(outlines, mean, best, distance)
+    mean, before = (outlines[0].copy(), 0) if after is None else (after[0].copy(), after[1])
+    _poses.lay_in_turn(outlines, before, mean, best, distance)
     return mean, dataclasses.replace(posed(outlines, best, mean), distance=distance)
 
 

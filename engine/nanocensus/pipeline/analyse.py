@@ -12,13 +12,15 @@ import xarray as xr
 
 from nanocensus.measure.acceptance import FAILED, REASONS, apply_criteria, count_rejections
 from nanocensus.pipeline.comparisons import Comparisons, compare_samples, comparison_tables
+from nanocensus.pipeline.onset_analysis import OnsetAnalysis, analyse_onsets
 from nanocensus.pipeline.onset_columns import ONSET_TABLES
-from nanocensus.pipeline.onset_results import FoundOnsets, find_onsets, onset_cells, onset_tables
+from nanocensus.pipeline.onset_sensitivity import Material
 from nanocensus.pipeline.population_columns import POPULATION_TABLES
 from nanocensus.pipeline.population_results import ComparedPopulations, compare_populations, population_tables
 from nanocensus.pipeline.quality import judge_run
 from nanocensus.pipeline.quality_effect import effect_of_flagged, without
 from nanocensus.pipeline.question import Question, question_of
+from nanocensus.pipeline.shape_results import MEAN_OUTLINES, MEAN_SHAPES, save_shapes, shapes_of_run
 from nanocensus.pipeline.spec import Job
 from nanocensus.pipeline.synthesis_results import ModelledSynthesis, model_synthesis, synthesis_tables
 from nanocensus.statistics import binning
@@ -35,7 +37,8 @@ from nanocensus.store.commit import commit_bytes
 from nanocensus.store.tables import read_particles
 
 BY_SAMPLE, BY_SIZE, QUALITY_EFFECT = "by_sample", "by_size", "quality_effect"
-_COMPARED = ("size_distribution", "lognormal_fit", "contrasts", "across_samples", *ONSET_TABLES, *POPULATION_TABLES)
+_COMPARED = ("size_distribution", "lognormal_fit", "contrasts", "across_samples", *ONSET_TABLES, MEAN_SHAPES,
+             MEAN_OUTLINES, *POPULATION_TABLES)  # fmt: skip
 TABLES_FOLDER, STATISTICS_STORE, CELLS_STORE = "tables", "statistics.zarr", "cells.zarr"
 
 
@@ -58,8 +61,10 @@ class Analysis:
     """How alike the particles of a micrograph are, by sample (`variance_components`)."""
     comparisons: Comparisons | None = None
     """The samples beside each other."""
-    onsets: FoundOnsets | None = None
+    onsets: OnsetAnalysis | None = None
     """Sizes at which descriptors change their course, where the job asks for them."""
+    shapes: xr.Dataset | None = None
+    """Mean outlines by sample and size (`nc.mean_shapes`), where outlines are kept."""
     synthesis: ModelledSynthesis | None = None
     """Means against the conditions of the synthesis, where the job asks for it."""
     populations: ComparedPopulations | None = None
@@ -94,18 +99,26 @@ def analyse_run(job: Job) -> Analysis:
     excluded = list(micrographs.loc[micrographs["excluded"], "micrograph"])
     judged = apply_criteria(read_particles(job.out, excluded=True), job.criteria)
     counts = _counts(judged, micrographs["sample"].unique(), excluded)
-    return analyse_accepted(judged[judged[FAILED] == 0], micrographs, counts, question_of(job), job.out)
+    analysis = analyse_judged(judged, micrographs, counts, question_of(job), job.out)
+    if analysis.by_sample is None or not job.measure.outlines:
+        return analysis
+    counting = without(micrographs, micrographs[micrographs["excluded"]])
+    shapes = shapes_of_run(judged, counting, job, analysis.by_sample.attrs["cluster"])
+    if shapes is not None:
+        save_shapes(shapes, statistics_store(job.out, MEAN_SHAPES), job.out / TABLES_FOLDER)
+    return dataclasses.replace(analysis, shapes=shapes)
 
 
-def analyse_accepted(
-    accepted: Particles, micrographs: pd.DataFrame, counts: pd.DataFrame, asked: Question, out: Path
+def analyse_judged(
+    judged: Particles, micrographs: pd.DataFrame, counts: pd.DataFrame, asked: Question, out: Path
 ) -> Analysis:
     """Compute all statistics of particles, whether a run measured them or a table holds them, and save them.
 
     Parameters
     ----------
-    accepted : pandas or dask DataFrame
-        The particles that could count, of all micrographs.
+    judged : pandas or dask DataFrame
+        The particles of all micrographs: all that were detected, with what criteria say of them, or, where nothing is asked
+        of criteria, those that could count.
     micrographs : DataFrame
         Their micrographs, with `flags` and `excluded`; the scale's share needs `n_detected` and `pixel_size_uncertainty`.
     counts : DataFrame
@@ -120,6 +133,7 @@ def analyse_accepted(
         As `cells` and `estimate`.
     """
     excluded = micrographs[micrographs["excluded"]]
+    accepted = judged if asked.criteria is None else judged[judged[FAILED] == 0]
     effect = effect_of_flagged(accepted, micrographs, asked)
     analysis = Analysis(None, None, {}, counts, micrographs, effect)
     made: Cells | None = None
@@ -129,11 +143,12 @@ def analyse_accepted(
         by_sample, by_size, worth = _statistics(made, asked)
         compared = compare_samples(counted, counting, asked, by_sample, by_size)
         settled = dataclasses.replace(asked, cluster=by_sample.attrs["cluster"])
-        shapes, bends = _densities(counted, counting, settled), _onsets(counted, counting, settled)
+        shapes, bends = _densities(counted, counting, settled), _onsets(without(judged, excluded), counting, settled)
         scaled = _with_scale(by_sample, counting), _with_scale(by_size, counting)
         modelled = model_synthesis(made.of_all_sizes(), counting, settled)
         populations = compare_populations(counted, counting, made, settled)
-        analysis = Analysis(*scaled, shapes, counts, micrographs, effect, worth, compared, bends, modelled, populations)
+        analysis = Analysis(*scaled, shapes, counts, micrographs, effect, worth, compared, bends, synthesis=modelled,
+                            populations=populations)  # fmt: skip
     _remove_statistics(out)  # what is no longer there would stand beside counts that deny it
     if made is not None:
         made.save(out / CELLS_STORE)
@@ -157,9 +172,14 @@ def _statistics(made: Cells, asked: Question) -> tuple[xr.Dataset, xr.Dataset | 
 
 def _with_scale(dataset: xr.Dataset | None, micrographs: pd.DataFrame) -> xr.Dataset | None:
     """Add the scale's share to the uncertainty, where the micrographs say how well their scale is known."""
-    if dataset is None or not {"n_detected", "pixel_size_uncertainty"} <= set(micrographs.columns):
-        return dataset
-    return with_scale(dataset, relative_uncertainties(micrographs))
+    relative = _scale_uncertainties(micrographs)
+    return dataset if dataset is None or not relative else with_scale(dataset, relative)
+
+
+def _scale_uncertainties(micrographs: pd.DataFrame) -> Mapping[str, float]:
+    """Give the relative uncertainty of the scale by sample; nothing where micrographs say nothing of it."""
+    told = {"n_detected", "pixel_size_uncertainty"} <= set(micrographs.columns)
+    return relative_uncertainties(micrographs) if told else {}
 
 
 def _densities(accepted: Particles, micrographs: pd.DataFrame, asked: Question) -> dict[str, xr.Dataset]:
@@ -168,11 +188,11 @@ def _densities(accepted: Particles, micrographs: pd.DataFrame, asked: Question) 
     return {name: mode_intervals(shape, accepted, micrographs, **options) for name, shape in found.items()}
 
 
-def _onsets(accepted: Particles, micrographs: pd.DataFrame, asked: Question) -> FoundOnsets | None:
+def _onsets(judged: Particles, micrographs: pd.DataFrame, asked: Question) -> OnsetAnalysis | None:
     if asked.onsets is None:
         return None
-    made = onset_cells(accepted, micrographs, asked.onsets, asked.weight, asked.scale)
-    return find_onsets(made, asked.onsets, cluster=asked.cluster, level=asked.level, seed=asked.seed)
+    material = Material(judged, micrographs, asked.criteria, asked.weight, _scale_uncertainties(micrographs))
+    return analyse_onsets(material, asked.onsets, cluster=asked.cluster, level=asked.level, seed=asked.seed)
 
 
 def _save(analysis: Analysis, out: Path) -> None:
@@ -180,7 +200,7 @@ def _save(analysis: Analysis, out: Path) -> None:
     if analysis.comparisons is not None:
         tables |= comparison_tables(analysis.comparisons)
     if analysis.onsets is not None:
-        tables |= onset_tables(analysis.onsets)
+        tables |= analysis.onsets.tables()
     if analysis.synthesis is not None:
         tables |= synthesis_tables(analysis.synthesis)
     if analysis.populations is not None:

@@ -3,13 +3,14 @@
 import contextlib
 import dataclasses
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import numpy as np
+import psutil
 import pyarrow as pa
 from jaxtyping import Float64, Shaped, UInt8
 
@@ -34,18 +35,36 @@ from nanocensus.store.thumbnails import write_thumbnail
 _log = logging.getLogger(__name__)
 
 
+STAGES = ("read", "network", "measure", "write")
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What a micrograph took."""
+
+    seconds: Mapping[str, float]
+    """Time spent in each of `STAGES`."""
+    memory_mib: float
+    """What the worker's process held in memory when it was done."""
+
+
 @dataclass(frozen=True)
 class BlockResult:
     """What a worker says of a block: small, host-side values only."""
 
     rows: tuple[Mapping[str, Any], ...]
     """The rows of the index, completed."""
-    seconds: Mapping[str, float]
-    """Time spent in each stage, summed over its micrographs."""
+    efforts: tuple[Effort, ...]
+    """What each of its micrographs took."""
 
 
 def process_block(
-    block: Block, out: Path, inference: Inference, settings: MeasureSection, gpu: bool = False
+    block: Block,
+    out: Path,
+    inference: Inference,
+    settings: MeasureSection,
+    gpu: bool = False,
+    given_up: Collection[str] = (),
 ) -> BlockResult:
     """Predict and measure each micrograph of a block, and write its part.
 
@@ -64,22 +83,28 @@ def process_block(
         How particles are measured.
     gpu : bool
         Whether the network runs on a GPU: this worker's own, or that of a worker beside it.
+    given_up : collection of str
+        Micrographs that are not tried, since they cost every worker that did.
 
     Returns
     -------
     BlockResult
     """
-    seconds = dict.fromkeys(("read", "network", "measure", "write"), 0.0)
     tables: list[pa.Table] = []
     outlines: list[Float64[np.ndarray, "n 128"]] = []
     rows: list[dict[str, Any]] = []
+    efforts: list[Effort] = []
     for task in block.tasks:
+        seconds = dict.fromkeys(STAGES, 0.0)
         try:
+            if task.row["micrograph"] in given_up:
+                raise _deadly(task)
             table, radii_nm, scores = _process_micrograph(task, out, None if gpu else inference, settings, seconds)
             outcome = {"status": "done", "n_detected": table.num_rows, **scores}
         except Exception as error:  # noqa: BLE001  one bad micrograph must not cost the others
             table, radii_nm = PARTICLES.arrow().empty_table(), np.empty((0, ANGLES))
             outcome = _failure(task, error)
+        efforts.append(Effort(seconds, round(psutil.Process().memory_info().rss / 2**20, 2)))
         tables.append(table)
         outlines.append(radii_nm)
         rows.append({**planned_row(task, block.part), **outcome})
@@ -87,7 +112,18 @@ def process_block(
         labels = [table["label"].to_numpy() for table in tables]
         write_outlines(out / OUTLINES_FOLDER / block.part, outlines, labels, rows)
     part_digest = write_part(out / PARTICLES_FOLDER / block.part, tables, rows)
-    return BlockResult(tuple({**row, "part_digest": part_digest} for row in rows), seconds)
+    return BlockResult(tuple({**row, "part_digest": part_digest} for row in rows), tuple(efforts))
+
+
+def try_alone(block: Block, out: Path, inference: Inference, settings: MeasureSection, gpu: bool = False) -> None:
+    """Do the work of a block but for its part, to see whether the worker survives it; what the store keeps is used later.
+
+    Parameters and what they mean are those of `process_block`. A micrograph that fails without taking its worker with it
+    fails again, with its reason, when its block is done.
+    """
+    for task in block.tasks:
+        with contextlib.suppress(Exception):
+            _process_micrograph(task, out, None if gpu else inference, settings, dict.fromkeys(STAGES, 0.0))
 
 
 def compile_kernels(settings: MeasureSection) -> None:
@@ -115,6 +151,15 @@ def _measured(
         split=None if settings.split == "none" else settings.split,
         labelling="cucim" if settings.labelling == "cucim" else "host",
         siblings=siblings,
+    )
+
+
+def _deadly(task: Task) -> ImageError:
+    return ImageError(
+        str(task.row["name"]),
+        expected="a micrograph that its worker survives",
+        got="one that cost every worker that tried it alone (out of memory, or a library that crashes on it)",
+        remedy="Try smaller tiles ([segment] tile_px) or more memory for a worker, and run again with --retry-failed.",
     )
 
 

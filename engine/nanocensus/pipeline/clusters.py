@@ -23,6 +23,9 @@ from nanocensus.pipeline.job_sections import ClusterSection, MeasureSection
 CONNECT_TIMEOUT = 15.0
 """How long a scheduler, and then its first worker, may take to answer, seconds."""
 
+RESTART_TIMEOUT = "5 minutes"
+"""How long a local worker that was lost may take to come back; a busy machine takes its time."""
+
 WORKER_MEMORY = 2 * 1024**3
 """Memory that a worker is given when the number of workers is left to us; a 4096 x 4096 micrograph takes under 1.5 GiB."""
 
@@ -84,6 +87,16 @@ def open_client(
             yield local
 
 
+@contextlib.contextmanager
+def observed(client: distributed.Client, report: Path | None) -> Iterator[None]:
+    """Have Dask write down what each worker did when, if a file for it is given."""
+    if report is None:
+        yield
+        return
+    with client.as_current(), distributed.performance_report(str(report)):
+        yield
+
+
 def _connect(address: str) -> distributed.Client:
     try:
         client = distributed.Client(address, timeout=CONNECT_TIMEOUT)
@@ -112,8 +125,15 @@ def _local_cluster(section: ClusterSection, gpu: bool) -> Iterator[distributed.S
         "distributed.nanny.pre-spawn-environ": dict(
             gpu_environment() if gpu else worker_environment(section.cores_per_worker)
         ),
-        "distributed.scheduler.allowed-failures": section.retries,
+        "distributed.scheduler.allowed-failures": 0,  # who is to blame is found out by trying alone: `dispatch.spread`
+        "distributed.worker.preload": [
+            *dask.config.get("distributed.worker.preload"),
+            "nanocensus.pipeline.worker_setup",
+        ],
         "distributed.worker.memory.terminate": 0.95,
+        # By default a worker that takes 15 s to start again is given up, and a run without workers waits for ever.
+        "distributed.deploy.lost-worker-timeout": RESTART_TIMEOUT,
+        "distributed.scheduler.no-workers-timeout": RESTART_TIMEOUT,
     }
     start = _start_with_gpus if gpu else _start
     with dask.config.set(settings), _own_log_levels(), _own_environment(), start(section, affordable) as cluster:

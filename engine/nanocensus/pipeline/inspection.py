@@ -2,27 +2,23 @@
 
 import importlib.util
 import os
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import psutil
 
 from nanocensus.device import resolve_device
-from nanocensus.errors import DamageError, StoreError
+from nanocensus.errors import StoreError
+from nanocensus.pipeline.journal import rate_of_last_run
 from nanocensus.pipeline.record import run_record
 from nanocensus.provenance import file_digest, machine, versions
 from nanocensus.segment.weights import load_model, model_names
 from nanocensus.store.ingest import STORE_FOLDER
+from nanocensus.store.integrity import PIXELS, broken_images, discard_broken, store_is_broken
 from nanocensus.store.manifest import OutputLock, read_manifest, rows_of
-from nanocensus.store.micrographs import (
-    content_digest,
-    discard_results,
-    read_labels,
-    read_pixels,
-    read_probability,
-    stored_siblings,
-)
 from nanocensus.store.outlines import OUTLINES_FOLDER, is_whole
 from nanocensus.store.parts import measured_parts
 from nanocensus.store.stamps import forget
@@ -48,6 +44,8 @@ class RunStatus:
     """Name and reason of each micrograph that failed."""
     refusals: list[tuple[str, str]]
     """Name and reason of each file that was refused."""
+    rate: float | None
+    """Micrographs a minute in the last run, where it did some."""
 
 
 def progress_by_sample(out: Path) -> RunStatus:
@@ -85,6 +83,7 @@ def progress_by_sample(out: Path) -> RunStatus:
         by_sample=counts.groupby(micrographs["sample"]).sum(),
         failures=list(zip(failed["name"], failed["reason"], strict=True)),
         refusals=list(zip(manifest.refusals["name"], manifest.refusals["reason"], strict=True)),
+        rate=rate_of_last_run(out),
     )
 
 
@@ -103,11 +102,8 @@ def installation() -> dict[str, str]:
     return found
 
 
-def verify(out: Path) -> list[str]:
-    """Read through everything that a run wrote, and say what is not what was written.
-
-    What is derived and broken is removed, so that the next run computes it again; a micrograph whose recorded values
-    are broken is marked to be read from its file again.
+def find_troubles(out: Path) -> list[str]:
+    """Read through everything that a run wrote, and say what is not what was written; nothing is changed.
 
     Parameters
     ----------
@@ -122,57 +118,74 @@ def verify(out: Path) -> list[str]:
     Raises
     ------
     StoreError
-        If there is no index, it is damaged, or a run is writing.
+        If there is no index, or it is damaged.
     """
     micrographs = read_manifest(out).micrographs
-    troubles = []
+    troubles = [*_broken_parts(out, micrographs)]
+    for name, places in _broken_places(out, micrographs).values():
+        troubles += [f"{name}: {words}" for words in places.values()]
+    trouble = store_is_broken(out / STORE_FOLDER)
+    return troubles if trouble is None else [*troubles, trouble]
+
+
+def verify(out: Path) -> list[str]:
+    """Do as `find_troubles`, and have the next run make what is broken again.
+
+    What is derived and broken is removed; a micrograph whose recorded values are broken is marked to be read from its file
+    again.
+
+    Raises
+    ------
+    StoreError
+        If there is no index, it is damaged, or a run is writing.
+    """
+    troubles = find_troubles(out)
+    broken = _broken_places(out, read_manifest(out).micrographs) if troubles else {}
+    if broken:
+        with OutputLock(out):
+            for micrograph, (_, places) in broken.items():
+                if set(places) != {PIXELS}:
+                    discard_broken(out / STORE_FOLDER, micrograph, places)
+            forget(out, [name for name, places in broken.values() if _of_a_file(places)])
+    return troubles
+
+
+def _broken_parts(out: Path, micrographs: pd.DataFrame) -> Iterator[str]:
     outlines = False
     try:
         outlines = run_record(out).get("job", {}).get("measure", {}).get("outlines", False)
     except StoreError as error:
-        troubles.append(str(error))
+        yield str(error)
     done = micrographs[micrographs["status"] == "done"]
     for part, digests in done.groupby("part")["part_digest"]:
         path = out / PARTICLES_FOLDER / str(part)
         if not path.exists():
-            troubles.append(f"{PARTICLES_FOLDER}/{part} is missing.")
+            yield f"{PARTICLES_FOLDER}/{part} is missing."
         elif {file_digest(path)} != set(digests):
-            troubles.append(f"{PARTICLES_FOLDER}/{part} is not the file that the index names (its digest differs).")
-    if outlines:
-        troubles += [
-            f"{OUTLINES_FOLDER}/{part} is missing, damaged, or not of the particles in the index."
-            for part, rows in measured_parts(out)
-            if not is_whole(out / OUTLINES_FOLDER / part, rows_of(rows))
-        ]
-    store, unread, broken = out / STORE_FOLDER, [], []
-    for row in micrographs.itertuples():
-        identity = str(row.micrograph)
-        recorded = False
-        try:
-            if content_digest(read_pixels(store, identity)) != row.content_digest:
-                raise DamageError(
-                    f"{row.name} ({identity})",
-                    expected="the recorded values that the index names",
-                    got="other values",
-                    remedy="Run the job again.",
-                )
-            recorded = True
-            if row.status == "done":
-                for sibling in stored_siblings(store, identity):
-                    read_probability(store, identity, sibling=sibling)
-                stored = read_probability(store, identity)
-                if stored is None or read_labels(store, identity) is None:
-                    troubles.append(f"The probability map or labels of {row.name} ({identity}) are missing.")
-                    broken.append(identity)
-        except StoreError as error:
-            troubles.append(str(error))
-            if recorded:
-                broken.append(identity)
-            else:
-                unread.append(str(row.name))
-    if unread or broken:
-        with OutputLock(out):
-            forget(out, unread)
-            for identity in broken:
-                discard_results(store, identity)
-    return troubles
+            yield f"{PARTICLES_FOLDER}/{part} is not the file that the index names (its digest differs)."
+    for part, rows in measured_parts(out) if outlines else ():
+        if not is_whole(out / OUTLINES_FOLDER / part, rows_of(rows)):
+            yield f"{OUTLINES_FOLDER}/{part} is missing, damaged, or not of the particles in the index."
+
+
+def _broken_places(out: Path, micrographs: pd.DataFrame) -> dict[str, tuple[str, dict[str, str]]]:
+    """Give the name of each micrograph of which something is broken, and what is wrong with which of its images."""
+    found = {
+        str(row["micrograph"]): (str(row["name"]), _broken(out / STORE_FOLDER, row)) for row in rows_of(micrographs)
+    }
+    return {micrograph: (name, places) for micrograph, (name, places) in found.items() if places}
+
+
+def _broken(store: Path, row: Mapping[str, Any]) -> dict[str, str]:
+    """Give what of a micrograph is missing or not as it was written."""
+    broken = broken_images(store, row["micrograph"], row["content_digest"])
+    if row["status"] == "done":
+        for place in ("probability", "labels/particles"):
+            if place not in broken and not (store / row["micrograph"] / place).exists():
+                broken[place] = f"{place} of micrograph {row['micrograph']} is missing."
+    return broken
+
+
+def _of_a_file(places: Collection[str]) -> bool:
+    """Say whether what is broken came from a file, which has to be read again."""
+    return PIXELS in places or any(place.startswith("labels/") and place != "labels/particles" for place in places)

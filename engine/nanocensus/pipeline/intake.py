@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import distributed
 
 from nanocensus.errors import ImageError, InputError, JobError, StoreError
 from nanocensus.measure.criteria import refuse_unknown_samples
-from nanocensus.pipeline.dispatch import Failure, OnProgress, spread
+from nanocensus.pipeline.dispatch import Failure, OnProgress, Stopping, spread
 from nanocensus.pipeline.plan import Network
 from nanocensus.pipeline.spec import Job, model_path
 from nanocensus.segment.weights import load_model
@@ -104,42 +103,61 @@ def _load(place: str, tile_px: int) -> Network:
 
 
 def take_in(
-    sources: list[Source], out: Path, client: distributed.Client, on_progress: OnProgress, *, pyramid: bool = True
+    sources: list[Source], job: Job, client: distributed.Client, on_progress: OnProgress, stopping: Stopping
 ) -> Manifest:
-    """Bring the micrographs into the store, spread over a cluster.
+    """Bring the micrographs into the store of a job, spread over a cluster.
 
     Raises
     ------
     InputError
         If every file was refused.
+    KeyboardInterrupt
+        If it was told to stop.
     """
+    in_order = partial(_in_order, client, job.cluster.retries, on_progress, stopping)
     # A file that is gone leaves the census too; its micrograph stays in the store, where it costs only room.
-    manifest = ingest(sources, out, map=partial(_in_order, client, on_progress), complete=True, pyramid=pyramid)
+    manifest = ingest(sources, job.out, map=in_order, complete=True, pyramid=job.store.pyramid)
     if manifest.micrographs.empty:
         reasons = manifest.refusals["reason"]
         raise InputError(
             "micrographs",
             expected="at least one that can be measured",
             got=f"{len(reasons)} files, all refused; the first: {reasons.iloc[0]}" if len(reasons) else "no files",
-            remedy=f"`nanocensus status {out}` gives every reason.",
+            remedy=f"`nanocensus status {job.out}` gives every reason.",
         )
     return manifest
 
 
 def _in_order(
-    client: distributed.Client, on_progress: OnProgress, function: Callable[[Any], Any], tasks: Iterable[Any]
+    client: distributed.Client,
+    retries: int,
+    on_progress: OnProgress,
+    stopping: Stopping,
+    function: Callable[[Any], Any],
+    tasks: Iterable[Any],
 ) -> list[Any]:
-    calls = list(tasks)
+    calls, stage = list(tasks), _STAGES[function]
     results: dict[int, Any] = {}
     # Not pure: by default equal arguments would give back a cached failure of an earlier run.
     submit = partial(client.submit, function, pure=False)
-    for number, result in spread(client, submit, calls, stage=_STAGES[function], on_progress=on_progress):
-        if isinstance(result, Failure) and function is ingest_one:
-            results[number] = Ingested({}, result.reason)  # a file that kills its worker is refused like any other
+    given = spread(client, submit, calls, stage=stage, on_progress=on_progress, retries=retries + 1, stopping=stopping)
+    for number, result in given:
+        if isinstance(result, Failure) and result.lost_worker and function is ingest_one:
+            results[number] = Ingested({}, _unreadable(calls[number].source))
         elif isinstance(result, Failure):
-            raise StoreError(
-                _STAGES[function], expected="a result", got=result.reason, remedy="Run again: it goes on from here."
-            )
+            raise StoreError(stage, expected="a result", got=result.reason, remedy="Run again: it goes on from here.")
         else:
             results[number] = result
     return [results[number] for number in range(len(calls))]
+
+
+def _unreadable(source: Source) -> str:
+    """Say why a file is refused that kills whoever reads it."""
+    return str(
+        ImageError(
+            source.name,
+            expected="a file that can be read",
+            got="one whose reader was killed every time",
+            remedy="It is damaged, or too large for the memory of a worker: export it again, or remove it.",
+        )
+    )

@@ -134,7 +134,7 @@ class MeasureSection:
     """Whether touching particles are split at their necks, which are looked for in the distance from the edge or in the
     probability; the column parent_label then says from what."""
     outlines: bool = False
-    """Whether r(theta) of every particle is kept, in outlines/."""
+    """Whether r(theta) of every particle is kept, in outlines/, and mean shapes are reported."""
     labelling: Literal["auto", "host", "cucim"] = "auto"
     """Who labels the particles where there is a GPU: the cores beside it, or cuCIM on it; the cores if "auto", which is
     the faster way."""
@@ -238,7 +238,9 @@ class ClusterSection:
     cores_per_worker: int = 1
     """Cores that one worker owns; the network uses all of them."""
     retries: int = 2
-    """How often a block is tried again after its worker was lost."""
+    """How often a micrograph whose worker was lost is tried again alone, before it counts as failed."""
+    performance_report: bool = False
+    """Whether Dask writes down what each worker did when: performance.html."""
 
     def __post_init__(self) -> None:
         """Check the numbers."""

@@ -2,10 +2,14 @@
 
 from collections.abc import Mapping
 
+from nanocensus.measure.acceptance import REASONS
+from nanocensus.pipeline.onset_variants import SOURCES
 from nanocensus.schema import Column, Table
 from nanocensus.statistics.onset_samples import JOINT
 from nanocensus.statistics.onset_table import ONSET, SATURATION
 
+SAMPLING, COMBINED = "sampling", "combined"
+"""What stands in place of a source for the standard error, and for all of it together."""
 DESCRIPTOR = Column("descriptor", "string", "Column of the particles table.")
 BEND = Column(
     "bend",
@@ -70,5 +74,61 @@ CURVES = Table(
     ),
 )
 
-ONSET_TABLES: Mapping[str, Table] = {table.name: table for table in (ONSETS, CURVES)}
+UNCERTAINTY = Table(
+    "onset_uncertainty",
+    "`onset_uncertainty.csv`: what each onset owes to sampling and to all else that could move it. For every onset with a number a "
+    "row a source: sampling, then what was varied, then all of it combined (GUM).",
+    (
+        DESCRIPTOR,
+        BEND,
+        SAMPLE,
+        Column("source", "string", "What is in doubt.", choices=(SAMPLING, *SOURCES, COMBINED)),
+        length("standard_uncertainty_nm", "What it contributes, as a standard uncertainty; none if not known."),
+        length("expanded_uncertainty_nm", "Of the combination alone: twice its standard uncertainty (k = 2)."),
+        number("share", "Its square over that of the combination."),
+        length("smallest_nm", "Smallest onset that was found by varying it."),
+        length("largest_nm", "Largest one."),
+        Column(
+            "remark", "string", "How it was varied, or why it is not known; for the combination, what it leaves out."
+        ),
+    ),
+)
+
+BIN_MEANS = Table(
+    "bin_mean_uncertainty",
+    "`bin_mean_uncertainty.csv`: the same of the means in bins of 0.2 nm, one row a descriptor, sample and bin. All but the sizes is "
+    "in the unit of the descriptor.",
+    (
+        DESCRIPTOR,
+        Column("sample", "string", "Name of the sample."),
+        Column("size_left", "float64", "Lower edge of the size bin, included.", "nm"),
+        Column("size_right", "float64", "Upper edge of it, excluded.", "nm"),
+        Column("n", "int32", "Particles in it.", minimum=0.0),
+        number("mean", "Mean of the descriptor.", ""),
+        number("standard_error", "Standard error of sampling; none where refused.", ""),
+        *(number("from_" + source.replace(" ", "_"), f"What the {source} contributes, as a standard uncertainty.", "")
+          for source in SOURCES),
+        number("combined_standard_uncertainty", "Root of the sum of the squares of what is known; none without a standard error.", ""),
+        number("expanded_uncertainty", "Twice that (k = 2).", ""),
+        Column("left_out", "string", "Sources that are not known, and so not in it."),
+        Column("refusal", "string", "Why there is no standard error; empty where there is one."),
+    ),
+)  # fmt: skip
+
+REJECTED = Table(
+    "rejected_by_size",
+    "`rejected_by_size.csv`: which share of the particles of each size the criteria reject, in bins of 0.2 nm. Particles on the "
+    "border are not counted where they are left out.",
+    (
+        Column("sample", "string", "Name of the sample."),
+        Column("size_left", "float64", "Lower edge of the size bin, included.", "nm"),
+        Column("size_right", "float64", "Upper edge of it, excluded.", "nm"),
+        Column("n", "int32", "Particles detected in it.", minimum=0.0),
+        Column("n_rejected", "int32", "Those of them that fail a criterion.", minimum=0.0),
+        Column("rejected_share", "float64", "Their share.", "1", minimum=0.0, maximum=1.0),
+        *(Column(reason, "int32", f"Those that fail for the reason `{reason}`.", minimum=0.0) for reason in REASONS[1:]),
+    ),
+)  # fmt: skip
+
+ONSET_TABLES: Mapping[str, Table] = {table.name: table for table in (ONSETS, CURVES, UNCERTAINTY, BIN_MEANS, REJECTED)}
 """By the names of their files."""

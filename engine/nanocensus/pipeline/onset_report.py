@@ -5,25 +5,77 @@ from typing import Any
 
 import pandas as pd
 
+from nanocensus.pipeline.onset_analysis import OnsetAnalysis
+from nanocensus.pipeline.onset_columns import COMBINED
 from nanocensus.pipeline.onset_results import FoundOnsets
 from nanocensus.show.content import OnsetContent, ReportTable
 from nanocensus.show.numbers import with_interval
 from nanocensus.show.theme import quantity_name, unit_sign
 from nanocensus.statistics.onset_samples import SIZE
+from nanocensus.statistics.onset_table import READINGS
 
 
-def onset_content(found: FoundOnsets, *, assumed: bool) -> OnsetContent:
+def onset_content(made: OnsetAnalysis, *, assumed: bool) -> OnsetContent:
     """Give the section of the report.
 
     Parameters
     ----------
-    found : FoundOnsets
+    made : OnsetAnalysis
     assumed : bool
         Whether a pixel size was made up.
     """
     sign = unit_sign(SIZE, assumed=assumed)
-    sentences = [_capital(sentence.replace(" nm", f" {sign}")) for sentence in found.sentences]
-    return OnsetContent(found.table, found.curves, sentences, list(_tables(found, sign)))
+    found = made.found
+    told = [*found.sentences, *_readings(found), *_expanded(made)]
+    sentences = [_capital(sentence.replace(" nm", f" {sign}")) for sentence in told]
+    return OnsetContent(found.table, found.curves, sentences, [*_tables(found, sign), *_budgets(made, sign)])
+
+
+def _readings(found: FoundOnsets) -> Iterator[str]:
+    for of, rows in found.table[found.table["sample"].isin(READINGS)].groupby("descriptor", sort=False):
+        read = ["none" if pd.isna(value) else f"{value:.1f} nm" for value in rows["estimate_nm"]]
+        yield (
+            f"the paper's readings of {quantity_name(str(of))}, to compare and not to believe: {read[0]} (the highest 0.2 nm bin), "
+            f"{read[1]} (the last bin up to which the CV between samples stays below 1 %)."
+        )
+
+
+def _expanded(made: OnsetAnalysis) -> Iterator[str]:
+    """Say how sure one may be of each bend with all that could move it."""
+    if made.sensitivity is None:
+        return
+    for (of, bend), rows in made.sensitivity.onsets.groupby(["descriptor", "bend"], sort=False):
+        last = rows[rows["sample"] == rows["sample"].iloc[-1]]  # all samples, or the only one
+        whole, parts = last[last["source"] == COMBINED].iloc[0], last[last["source"] != COMBINED]
+        most = parts.loc[parts["standard_uncertainty_nm"].astype(float).idxmax()]
+        more = f", {whole['remark']}" if whole["remark"] else ""
+        yield (
+            f"with all else that could move it, the {bend} of {quantity_name(str(of))}, {whole['sample']}, is uncertain by "
+            f"± {whole['expanded_uncertainty_nm']:.2g} nm (expanded uncertainty, k = 2{more}); most of that is {most['source']}, "
+            f"{most['share']:.0%} of the variance."
+        )
+
+
+def _budgets(made: OnsetAnalysis, sign: str) -> Iterator[ReportTable]:
+    if made.sensitivity is None or made.sensitivity.onsets.empty:
+        return
+    table = made.sensitivity.onsets
+    rows = []
+    for (of, bend, sample), parts in table.groupby(["descriptor", "bend", "sample"], sort=False):
+        each = parts.set_index("source")
+        row: dict[str, object] = {"bend": f"{bend} of {quantity_name(str(of))}", "sample": sample}
+        row |= {source: each.at[source, "standard_uncertainty_nm"] for source in each.index}
+        rows.append(row | {"U (k = 2)": each.at[COMBINED, "expanded_uncertainty_nm"]})
+    yield ReportTable(
+        f"What could move an onset: standard uncertainties ({sign})",
+        pd.DataFrame(rows),
+        "Threshold: sizes at probabilities of 0.4 and 0.6, shapes as they are. Folds: sizes one standard deviation of the sibling "
+        "networks larger and smaller, as if all particles shared it. Criteria: bounds on solidity, convexity and eccentricity a step to "
+        "either side, in all combinations. A dash is a contribution that is not known, and not in the combination. Between samples "
+        "of one calibration and one network the common errors cancel: there the intervals above are right. "
+        "onset_uncertainty.csv says more; bin_mean_uncertainty.csv holds the same of the bin means, rejected_by_size.csv what "
+        "the criteria reject at each size.",
+    )
 
 
 def _tables(found: FoundOnsets, sign: str) -> Iterator[ReportTable]:
@@ -44,8 +96,8 @@ def _printed(row: Mapping[Hashable, Any], sign: str) -> dict[str, object]:
         "bend": row["bend"],
         "sample": row["sample"],
         f"edge length ({sign})": "none given" if row["refusal"] else place,
-        f"half width ({sign})": row["half_width_nm"],
-        "p": row["existence_p"],
+        f"half width ({sign})": _short(row["half_width_nm"]),
+        "p": _short(row["existence_p"]),
         "particles": row["n"],
         "clusters": row["n_clusters"],
         "how, or why there is none": row["refusal"] or row["method"] + _differ(row),
@@ -54,7 +106,11 @@ def _printed(row: Mapping[Hashable, Any], sign: str) -> dict[str, object]:
 
 def _differ(row: Mapping[Hashable, Any]) -> str:
     """Say whether samples bend at different sizes, where they were compared."""
-    return "" if pd.isna(row["q_p"]) else f"; samples differ with p = {row['q_p']:.2g}"
+    return "" if pd.isna(row["q_p"]) else f"; that samples differ: p = {row['q_p']:.2g}"
+
+
+def _short(number: Any) -> str:  # noqa: ANN401  a cell of a table
+    return "–" if pd.isna(number) else f"{number:.2g}"
 
 
 def _capital(sentence: str) -> str:

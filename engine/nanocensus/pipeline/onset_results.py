@@ -13,7 +13,6 @@ from nanocensus.statistics.onset import onsets
 from nanocensus.statistics.onset_samples import FINE_NM, SIZE
 from nanocensus.statistics.onset_table import ONSET, SATURATION
 from nanocensus.statistics.partitions import Particles
-from nanocensus.statistics.quanta import Number
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,11 +29,12 @@ class FoundOnsets:
     """Of the intervals."""
 
 
-def onset_cells(accepted: Particles, micrographs: pd.DataFrame | None, section: OnsetsSection, weight: str | None,
-                scale: Mapping[str, Number] | None = None) -> Cells:  # fmt: skip
+def onset_cells(
+    accepted: Particles, micrographs: pd.DataFrame | None, section: OnsetsSection, weight: str | None
+) -> Cells:
     """Sum accepted particles into the cells that all bends of a job are found in; arguments as those of `cells`."""
     of = [*section.descriptors, SIZE]
-    return cells(accepted, micrographs, by=["sample", size_bins(FINE_NM)], of=of, weight=weight, scale=scale)
+    return cells(accepted, micrographs, by=["sample", size_bins(FINE_NM)], of=of, weight=weight)
 
 
 def find_onsets(
@@ -73,8 +73,3 @@ def find_onsets(
         sentences,
         level,
     )
-
-
-def onset_tables(found: FoundOnsets) -> dict[str, pd.DataFrame]:
-    """Give the tables by the names of their files."""
-    return {ONSETS.name: found.table, CURVES.name: found.curves}

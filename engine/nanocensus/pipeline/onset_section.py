@@ -48,6 +48,14 @@ class OnsetsSection:
     """A table for each descriptor, by the name of its column, with its ranges."""
     replicates: int = 999
     """Number of bootstrap replicates."""
+    uncertainty: bool = True
+    """Whether it is worked out what else could move them: thresholds, networks, the pixel size, weights and criteria."""
+    solidity_step: float = 0.02
+    """How far `min_solidity` is moved to either side for that; 0 leaves it."""
+    convexity_step: float = 0.02
+    """The same of `min_convexity`."""
+    eccentricity_step: float = 0.05
+    """The same of `max_eccentricity`."""
 
     def __post_init__(self) -> None:
         """Check the descriptors and the number."""
@@ -55,6 +63,18 @@ class OnsetsSection:
         if SIZE in self.descriptors:
             raise JobError("descriptors", expected="a descriptor of shape", got=SIZE, remedy="Take circularity.")
         at_least("replicates", self.replicates, _FEWEST_REPLICATES)
+        for key, step in self.steps.items():
+            if not 0 <= step < 1:
+                name = key.partition("_")[2] + "_step"
+                raise JobError(
+                    name, expected="at least 0, below 1", got=f"{step:g}", remedy="Leave it out for the default."
+                )
+
+    @property
+    def steps(self) -> Mapping[str, float]:
+        """How far each bound on shape is moved, by its name among the criteria."""
+        return {"min_solidity": self.solidity_step, "min_convexity": self.convexity_step,
+                "max_eccentricity": self.eccentricity_step}  # fmt: skip
 
 
 def ranges_of(texts: Sequence[str]) -> OnsetsSection | None:

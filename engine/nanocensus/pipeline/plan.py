@@ -188,7 +188,9 @@ def cut_blocks(micrographs: pd.DataFrame, tasks: Mapping[str, Task]) -> list[Blo
     ]
 
 
-def finished_rows(block: Block, out: Path, recorded: str | None, *, outlines: bool) -> list[Row] | None:
+def finished_rows(
+    block: Block, out: Path, recorded: str | None, *, outlines: bool, retry_failed: bool = False
+) -> list[Row] | None:
     """Give the rows that a finished part carries, or None if it has to be done (again).
 
     A part counts as finished if it can be read and all of its rows, and the maps and labels of those that did not
@@ -204,6 +206,9 @@ def finished_rows(block: Block, out: Path, recorded: str | None, *, outlines: bo
         not the recorded one was damaged, even if it can still be read.
     outlines : bool
         Whether the outlines of its particles have to be there too.
+    retry_failed : bool
+        Whether a block with failed micrographs has to be done again. Those that failed for want of something else than
+        their own pixels (a full disk, say) carry no digest, and are tried again in any case.
     """
     path = out / PARTICLES_FOLDER / block.part
     try:
@@ -212,7 +217,7 @@ def finished_rows(block: Block, out: Path, recorded: str | None, *, outlines: bo
         return None
     found = [(row["micrograph"], row["measure_digest"]) for row in rows]
     wanted = [(task.row["micrograph"], task.measure_digest) for task in block.tasks]
-    if found != wanted:
+    if found != wanted or (retry_failed and any(row["status"] == "failed" for row in rows)):
         return None
     for row, task in zip(rows, block.tasks, strict=True):
         digests = (task.map.digest, task.measure_digest)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from nanocensus.measure.criteria import Criteria
 from nanocensus.pipeline.onset_section import OnsetsSection
 from nanocensus.pipeline.population_sections import PopulationsSection, SynthesisSection
 from nanocensus.pipeline.spec import Job
@@ -29,6 +30,8 @@ class Question:
     """Of everything random."""
     scale: Mapping[str, Number] = field(default_factory=dict)
     """Steps of columns that the schema cannot count (see `statistics.quanta.quantum_of`)."""
+    criteria: Criteria | None = None
+    """What the particles were judged by; None where those that count were chosen before."""
     onsets: OnsetsSection | None = None
     """Which bends are sought."""
     synthesis: SynthesisSection | None = None

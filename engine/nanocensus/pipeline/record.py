@@ -13,7 +13,7 @@ from nanocensus.provenance import machine, versions
 from nanocensus.sections import parse_section, plain
 from nanocensus.store.commit import commit_bytes
 
-RECORD = "run.json"
+RECORD, PERFORMANCE_REPORT = "run.json", "performance.html"
 
 
 @dataclass(frozen=True)

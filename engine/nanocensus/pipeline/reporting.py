@@ -12,6 +12,7 @@ import xarray as xr
 from nanocensus.errors import StoreError
 from nanocensus.measure.acceptance import FAILED, REASONS, apply_criteria, decode_failed
 from nanocensus.measure.outline import outlines
+from nanocensus.pipeline import shape_results
 from nanocensus.pipeline.agreement import Agreement, agreement_of_run
 from nanocensus.pipeline.analyse import Analysis
 from nanocensus.pipeline.comparisons import report_tables
@@ -86,11 +87,13 @@ def report_run(job: Job, analysis: Analysis) -> Path:
         onsets=None if analysis.onsets is None else onset_content(analysis.onsets, assumed=assumed),
         synthesis=None if analysis.synthesis is None else synthesis_content(analysis.synthesis, assumed=assumed),
         populations=_populations(job, analysis, assumed=assumed),
+        shapes=analysis.shapes,
         pictures=_with_flattened(list(_pictures(job, micrographs)), job),
         agreement=agreement.rows if len(agreement.rows) else None,
         quality=quality_tables(micrographs, analysis.quality_effect, assumed=assumed),
         tables=[
             *statistics_tables(analysis, assumed=assumed),
+            *(shape_results.report_tables(analysis.shapes, assumed=assumed) if analysis.shapes is not None else ()),
             *_agreement_table(agreement, job.statistics.level),
         ],
         scale=[scale_in_words(each) for each in scales if not each.disagrees],

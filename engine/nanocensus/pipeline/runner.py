@@ -1,9 +1,6 @@
 """A run: from files to a finished index, going on from whatever is already there."""
 
-import logging
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from time import perf_counter
 
@@ -12,42 +9,31 @@ import pandas as pd
 
 from nanocensus.device import Device, DeviceChoice, resolve_device
 from nanocensus.errors import DeviceError
-from nanocensus.pipeline.block import BlockResult, compile_kernels, process_block
-from nanocensus.pipeline.clusters import describe, device_of, open_client, where_blocks_go
-from nanocensus.pipeline.dispatch import Failure, OnProgress, silent, spread
+from nanocensus.pipeline.block import compile_kernels
+from nanocensus.pipeline.clusters import describe, device_of, observed, open_client, where_blocks_go
+from nanocensus.pipeline.dispatch import OnProgress, Stopping, never, silent
 from nanocensus.pipeline.intake import find_micrographs, networks, siblings, take_in
-from nanocensus.pipeline.plan import (
-    Block,
-    Network,
-    Row,
-    Task,
-    assign_parts,
-    cut_blocks,
-    finished_rows,
-    make_task,
-    planned_row,
-)
-from nanocensus.pipeline.record import RunSummary, write_record
+from nanocensus.pipeline.journal import Journal
+from nanocensus.pipeline.plan import Block, Network, Task, assign_parts, cut_blocks, make_task
+from nanocensus.pipeline.record import PERFORMANCE_REPORT, RunSummary, write_record
 from nanocensus.pipeline.registration import register, with_overlaps
 from nanocensus.pipeline.spec import Job
+from nanocensus.pipeline.work import Work
 from nanocensus.segment.openvino_engine import require_openvino
+from nanocensus.store.commit import clear_leftovers
 from nanocensus.store.manifest import MICROGRAPHS_FILE, Manifest, read_manifest, rows_of, write_manifest
 from nanocensus.store.outlines import OUTLINES_FOLDER
 from nanocensus.store.tables import PARTICLES_FOLDER
 
-_log = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True)
-class _Outcome:
-    """What processing leaves: the completed index, and how it came about."""
-
-    micrographs: pd.DataFrame
-    n_reused: int
-    seconds: Mapping[str, float]
-
-
-def census(job: Job, *, client: distributed.Client | None = None, on_progress: OnProgress = silent) -> RunSummary:
+def census(
+    job: Job,
+    *,
+    client: distributed.Client | None = None,
+    on_progress: OnProgress = silent,
+    stopping: Stopping = never,
+    retry_failed: bool = False,
+) -> RunSummary:
     """Do what a job says up to the particle table and its index; the caller holds the lock of the output.
 
     Parameters
@@ -58,6 +44,10 @@ def census(job: Job, *, client: distributed.Client | None = None, on_progress: O
         A client of any Dask cluster, instead of the one that the job describes.
     on_progress : callable
         Told how far each stage is.
+    stopping : callable
+        Says when to finish what is in flight and begin nothing more.
+    retry_failed : bool
+        Whether micrographs that failed before are tried again though nothing changed.
 
     Returns
     -------
@@ -67,6 +57,8 @@ def census(job: Job, *, client: distributed.Client | None = None, on_progress: O
     ------
     NanocensusError
         If the input cannot be used at all, or the device is not there.
+    KeyboardInterrupt
+        If it was told to stop.
     """
     # Workers of this machine are started for a device; of a cluster that is there, the workers are asked.
     here = client is None and job.cluster.scheduler is None
@@ -77,17 +69,23 @@ def census(job: Job, *, client: distributed.Client | None = None, on_progress: O
     sources = find_micrographs(job)
     chosen, compared = networks(sources, job), siblings(job)
     clock.lap("find")
-    with open_client(job.cluster, client, gpu=settled is not None and settled.kind == "gpu") as connected:
+    with (
+        Journal(job.out) as journal,
+        open_client(job.cluster, client, gpu=settled is not None and settled.kind == "gpu") as connected,
+        observed(connected, job.out / PERFORMANCE_REPORT if job.cluster.performance_report else None),
+    ):
         device = _confirmed(settled, connected, job.device)
         _check_engines(job, device)
         clock.lap("cluster")
         compiling = connected.submit(compile_kernels, job.measure, pure=False)
         before = _index(job.out)
-        manifest = take_in(sources, job.out, connected, on_progress, pyramid=job.store.pyramid)
+        manifest = take_in(sources, job, connected, on_progress, stopping)
         clock.lap("ingest")
         distributed.wait(compiling)  # a failure shows, with its micrograph, when the first is measured
         clock.lap("compile")
-        outcome = _process(manifest, chosen, compared, job, connected, device, on_progress)
+        work = Work(job, connected, device, journal, on_progress, stopping)
+        blocks = _plan(manifest.micrographs, chosen, compared, job)
+        outcome = work.process(blocks, manifest, retry_failed=retry_failed)
         _remove_superseded(job.out, set(outcome.micrographs["part"]))
         clock.lap("process")
         resources = where_blocks_go(connected, device, job.measure)
@@ -107,7 +105,7 @@ def census(job: Job, *, client: distributed.Client | None = None, on_progress: O
         n_gone=len(set(before["name"]) - {source.name for source in sources}),
         models={network.name: network.digest for network in chosen.values()}
         | {network.name: network.digest for network in compared},
-        seconds={**clock.laps, **outcome.seconds},
+        seconds=clock.laps | {f"workers_{stage}": spent for stage, spent in outcome.seconds.items()},
     )
     write_record(job, summary, cluster)
     return summary
@@ -153,7 +151,8 @@ class _Clock:
 
 
 def _remove_superseded(out: Path, parts: Collection[str]) -> None:
-    """Remove parts that the index does not name, those of runs that were killed before they could too."""
+    """Remove what lost workers left half written, and parts that the index does not name."""
+    clear_leftovers(out)
     for folder in (PARTICLES_FOLDER, OUTLINES_FOLDER):
         for path in (out / folder).glob("part-*.parquet"):
             if path.name not in parts:
@@ -165,63 +164,6 @@ def _index(out: Path) -> pd.DataFrame:
     if not (out / MICROGRAPHS_FILE).exists():
         return Manifest.from_rows([], []).micrographs
     return read_manifest(out).micrographs
-
-
-def _process(
-    manifest: Manifest,
-    chosen: Mapping[str, Network],
-    compared: Sequence[Network],
-    job: Job,
-    client: distributed.Client,
-    device: Device,
-    on_progress: OnProgress,
-) -> _Outcome:
-    """Plan the blocks, do those that are not done, and complete the index.
-
-    The index is written before and after: before, the rows of what is to be done lose what was there, so that a run
-    that stops half way leaves no row that speaks of results that are gone.
-    """
-    blocks = _plan(manifest.micrographs, chosen, compared, job)
-    written = manifest.micrographs.dropna(subset=["part", "part_digest"])
-    recorded = dict(zip(written["part"], written["part_digest"], strict=True))
-    found = {
-        block.part: finished_rows(block, job.out, recorded.get(block.part), outlines=job.measure.outlines)
-        for block in blocks
-    }
-    rows = [row for block in blocks for row in found[block.part] or ()]
-    n_reused = len(rows)
-    waiting = [block for block in blocks if found[block.part] is None]
-    planned = [planned_row(task, block.part) for block in waiting for task in block.tasks]
-    _write_index(job.out, [*rows, *planned], manifest)
-    if not job.measure.outlines:  # those of an earlier run, or of one that was stopped, are of other particles
-        for path in (job.out / OUTLINES_FOLDER).glob("part-*.parquet"):
-            path.unlink()
-
-    seconds: dict[str, float] = {}
-    sizes = [len(block.tasks) for block in waiting]
-    for number, result in spread(
-        client,
-        partial(_submit, client, job, device),
-        waiting,
-        stage="measure",
-        on_progress=on_progress,
-        sizes=sizes,
-        already=n_reused,
-    ):
-        if isinstance(result, BlockResult):
-            rows += result.rows
-            for stage, spent in result.seconds.items():
-                seconds[f"workers_{stage}"] = seconds.get(f"workers_{stage}", 0.0) + spent
-        else:
-            rows += _lost(waiting[number], result)
-    return _Outcome(_write_index(job.out, rows, manifest), n_reused, seconds)
-
-
-def _submit(client: distributed.Client, job: Job, device: Device, block: Block) -> "distributed.Future[BlockResult]":
-    on_gpu = device.kind == "gpu"
-    arguments = (block, job.out, job.segment.inference, job.measure, on_gpu)
-    # Not pure: by default equal arguments would give back a cached failure of an earlier run.
-    return client.submit(process_block, *arguments, resources=where_blocks_go(client, device, job.measure), pure=False)
 
 
 def _plan(
@@ -238,16 +180,3 @@ def _plan(
             siblings=compared,
         )
     return cut_blocks(assign_parts(micrographs, job.blocks.micrographs), tasks)
-
-
-def _lost(block: Block, failure: Failure) -> list[Row]:
-    """Give the rows of micrographs whose whole block failed; without digests, so that the next run tries them again."""
-    _log.error("block %s failed: %s", block.part, failure.reason)
-    outcome = {"status": "failed", "reason": failure.reason, "segment_digest": None, "measure_digest": None}
-    return [{**planned_row(task, block.part), **outcome} for task in block.tasks]
-
-
-def _write_index(out: Path, rows: Sequence[Row], manifest: Manifest) -> pd.DataFrame:
-    written = Manifest.from_rows(rows, rows_of(manifest.refusals))
-    write_manifest(out, written)
-    return written.micrographs

@@ -10,11 +10,12 @@ import pandas as pd
 
 from nanocensus.errors import InputError, TableError
 from nanocensus.measure.acceptance import REASONS
-from nanocensus.pipeline.analyse import Analysis, analyse_accepted
+from nanocensus.pipeline.analyse import Analysis, analyse_judged
 from nanocensus.pipeline.criteria_words import reason_in_words
 from nanocensus.pipeline.evaluate import is_run
 from nanocensus.pipeline.onset_report import onset_content
 from nanocensus.pipeline.onset_section import OnsetsSection
+from nanocensus.pipeline.onset_variants import OPTIONAL
 from nanocensus.pipeline.population_report import populations_content
 from nanocensus.pipeline.population_sections import PopulationsSection, SynthesisSection
 from nanocensus.pipeline.quality_effect import quality_tables
@@ -110,7 +111,7 @@ def analyse_table(
     scale = steps_of(seen, needed)
     asked = Question(shown, bins if size else None, weight, cluster, level, scale=scale, onsets=onsets, synthesis=synthesis,
                      populations=populations)  # fmt: skip
-    analysis = analyse_accepted(usable(frame, needed, size), known, counts, asked, out)
+    analysis = analyse_judged(usable(frame, needed, size, (*OPTIONAL, "label")), known, counts, asked, out)
     facts = {"versions": versions(), "table": dict(table.facts), "descriptors": shown, "weight": weight, "scale": scale,
              "onsets": None if onsets is None else plain(onsets),
              "synthesis": None if synthesis is None else plain(synthesis),

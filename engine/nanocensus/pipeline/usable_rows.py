@@ -95,9 +95,10 @@ def _together(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return add_rows([part[whole] for part in parts], KEYS).merge(highest, on=list(KEYS))
 
 
-def usable(frame: Particles, needed: Sequence[str], size: str | None) -> Particles:
-    """Leave out, lazily, what `look` counted as not accepted."""
-    wanted = [*KEYS, *needed, *(name for name in (FAILED, "label") if name in frame.columns)]
+def usable(frame: Particles, needed: Sequence[str], size: str | None, more: Sequence[str] = ()) -> Particles:
+    """Leave out, lazily, what `look` counted as not accepted; of more columns those that there are come along."""
+    held = [name for name in (FAILED, *more) if name in frame.columns]
+    wanted = list(dict.fromkeys([*KEYS, *needed, *held]))
     if isinstance(frame, pd.DataFrame):
         return _keep(frame[wanted], needed, size)
     kept: Particles = frame[wanted].map_partitions(_keep, list(needed), size, meta=frame._meta[wanted])

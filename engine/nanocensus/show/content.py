@@ -144,6 +144,8 @@ class ReportContent:
     """`statistics.cv_across_samples` by size bin."""
     onsets: OnsetContent | None = None
     """Onset sizes, where they were sought."""
+    shapes: xr.Dataset | None = None
+    """Mean outlines by sample and size (`nc.mean_shapes`)."""
     synthesis: SynthesisContent | None = None
     """Models of the synthesis, where they were asked for."""
     populations: PopulationsContent | None = None

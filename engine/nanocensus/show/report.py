@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 import holoviews as hv
 import numpy as np
 
-from nanocensus.show import figures, report_tables, report_words
+from nanocensus.show import figures, report_tables, report_words, shape_figures
 from nanocensus.show.content import Picture, ReportContent
 from nanocensus.show.page import Figure, figure_in_page, render_page
 from nanocensus.show.size_figures import SIZE_COLUMN
@@ -47,7 +47,7 @@ def render_report(content: ReportContent) -> str:
         tables=report_tables.tables(content),
         pictures=list(_pictures(content)),
         distributions=list(_distributions(content, styles)),
-        by_size=[*_by_size(content, styles), *_across(content)],
+        by_size=[*_by_size(content, styles), *_across(content), *_shapes(content)],
         onsets=list(_onsets(content, styles)),
         synthesis=list(_synthesis(content, styles)),
         spreads=list(_spreads(content, styles)),
@@ -211,6 +211,20 @@ def _onsets(content: ReportContent, styles: Mapping[str, SampleStyle]) -> Iterat
             "bend is told. Grey: the interval of all samples together, or of the only one; there is none where it is refused.",
             f"Mean {quantity} against size with the fitted {bend} of each sample; the values are in onset_curves.csv.",
         )
+
+
+def _shapes(content: ReportContent) -> Iterator[Figure]:
+    ds = content.shapes
+    if ds is None or not shape_figures.spread_bins(ds):
+        return
+    yield figure_in_page(
+        "mean-shapes", figures.mean_shapes(ds, assumed=content.assumed),
+        "Mean outlines by sample and size, all at the same mean radius; grey: all the outlines over one another. Black: the mean, "
+        f"with the band in which it lies as a whole ({report_words.level_words(ds)}), and what alignment alone adds taken off. "
+        "Dashed: means that cannot be told from what alignment makes of the roughness of round particles. Dotted: the paper's "
+        "running mean, which depends on the order of the particles.",
+        "Outlines in a grid, a row a sample and a column a size; their indices are in the tables.",
+    )  # fmt: skip
 
 
 def _rejections(content: ReportContent, styles: Mapping[str, SampleStyle]) -> Iterator[Figure]:

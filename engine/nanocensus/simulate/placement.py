@@ -114,14 +114,14 @@ def _place_in_contact(
     for _ in range(_TRIES // 10):
         host = placed[rng.integers(len(placed))]
         bearing, angle = rng.uniform(0, 2 * math.pi, size=2)
-        candidate = _push_until_free(family, outline, host, bearing, angle)
+        candidate = push_until_free(family, outline, host, bearing, angle)
         others = [particle for particle in placed if particle is not host]
         if _is_apart(candidate, others, spec.gap_px) and _fits(spec, candidate):
             return candidate
     return None
 
 
-def _push_until_free(family: str, outline: Outline, host: Planted, bearing: float, angle: float) -> Planted:
+def push_until_free(family: str, outline: Outline, host: Planted, bearing: float, angle: float) -> Planted:
     """Bisect for the smallest distance along a bearing at which two outlines no longer overlap."""
 
     def at(distance: float) -> Planted:

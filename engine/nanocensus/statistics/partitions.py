@@ -60,12 +60,27 @@ def over_partitions(
                 remedy="Rename or add the columns; docs/reference/columns.md lists them.",
             )  # fmt: skip
     shared = [argument if isinstance(argument, Delayed) else delayed(argument, pure=False) for argument in arguments]
-    visit, add = delayed(chunk, pure=False), delayed(combine, pure=False)
-    parts = [visit(partition, *shared) for frame in frames for partition in _pieces(frame[wanted])]
+    visit = delayed(chunk, pure=False)
+    return tree_of_sums(
+        [visit(partition, *shared) for frame in frames for partition in _pieces(frame[wanted])], combine
+    )
+
+
+def tree_of_sums(parts: Sequence[Any], combine: Callable[[Sequence[Part]], Part]) -> Delayed:
+    """Build the graph that adds parts, a few at a time, so that few are in memory; nothing is computed.
+
+    Parameters
+    ----------
+    parts : sequence of Delayed, or of containers of them
+        At least one.
+    combine : callable
+        Adds a list of parts; must be associative and commutative.
+    """
+    add, level = delayed(combine, pure=False), list(parts)
     while True:
-        parts = [add(parts[start : start + FAN_IN]) for start in range(0, len(parts), FAN_IN)]
-        if len(parts) == 1:
-            root: Delayed = parts[0]
+        level = [add(level[start : start + FAN_IN]) for start in range(0, len(level), FAN_IN)]
+        if len(level) == 1:
+            root: Delayed = level[0]
             return root
 
 

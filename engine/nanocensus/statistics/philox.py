@@ -33,6 +33,8 @@ class Purpose(IntEnum):
     """Which micrographs a smaller study would have had."""
     BOOTSTRAP = 3
     """Which clusters a replicate holds."""
+    OUTLINES = 21
+    """The phases of a particle's surrogate outline, and whether it is among those that a reference is found from."""
 
 
 def random_words(seed: int, purpose: Purpose, counters: UInt64[np.ndarray, "n 4"]) -> UInt64[np.ndarray, "n 4"]:

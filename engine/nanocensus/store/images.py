@@ -1,6 +1,7 @@
 """One OME-NGFF 0.5 image: its metadata, its layout on disk with smaller copies, and reading it without trust."""
 
 import contextlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -11,13 +12,16 @@ from jaxtyping import Shaped
 from zarr.codecs import BloscCodec, Crc32cCodec
 
 from nanocensus.errors import DamageError, NanocensusError
-from nanocensus.schema import check_format_version
+from nanocensus.schema import FORMAT_VERSION
+from nanocensus.store.commit import commit_bytes
 from nanocensus.store.pyramid import copies, transformations
+from nanocensus.store.seal import UNSEALED, read_metadata, sealed
 
 NGFF_VERSION = "0.5"
 CHUNK = 1024
 """Side of a chunk, px: what a viewer fetches to show a corner."""
 
+METADATA = "zarr.json"
 FACTS = "nanocensus"
 """The attribute that holds what is ours; `ome` holds what is the standard's."""
 
@@ -60,7 +64,7 @@ def write_image(
     labels: bool = False,
     noisy: bool = False,
     pyramid: bool = False,
-) -> zarr.Group:
+) -> None:
     """Write an image as a group with an array, and one for each copy: each a whole shard in one assignment.
 
     LZ4 packs a noisy micrograph to within 3 % of what Zstandard makes of it in a third of the time, and a map or labels,
@@ -79,10 +83,33 @@ def write_image(
     """
     levels: Sequence[np.ndarray] = [pixels, *(copies(pixels, labels=labels) if pyramid else ())]
     ome = ome_image(name, pixel_size_nm, levels=len(levels), labels=labels)
-    group = zarr.create_group(folder, attributes={"ome": ome, FACTS: dict(facts)})
+    group = zarr.create_group(folder)
     for level, each in enumerate(levels):
         _write_array(group, str(level), each, noisy=noisy)
-    return group
+        write_attributes(folder / str(level), {})
+    write_attributes(folder, {"ome": ome, FACTS: dict(facts)})
+
+
+def write_attributes(folder: Path, told: Mapping[str, Any]) -> None:
+    """Replace the attributes of a group or array, sealed, at once.
+
+    Parameters
+    ----------
+    folder : Path
+        That of the group or array, which may be new.
+    told : mapping
+        The attributes; the format version and the seal are added to what is ours of them.
+
+    Raises
+    ------
+    StoreError
+        If the disk refuses.
+    """
+    path = folder / METADATA
+    node = json.loads(path.read_bytes()) if path.exists() else {"zarr_format": 3, "node_type": "group"}
+    facts = {**told.get(FACTS, {}), "format_version": FORMAT_VERSION, "seal": UNSEALED}
+    node["attributes"] = {**told, FACTS: facts}
+    commit_bytes(path, sealed((json.dumps(node, indent=2, ensure_ascii=False) + "\n").encode()))
 
 
 def _write_array(group: zarr.Group, name: str, pixels: Shaped[np.ndarray, "y x"], *, noisy: bool) -> None:
@@ -117,6 +144,7 @@ def read_array(
         If a byte of what is read is missing or changed, or it has another type than `dtype`.
     """
     with understood(subject):
+        read_metadata(folder / METADATA)
         array = zarr.open_array(folder, mode="r")
         # Zarr reads an absent or empty shard as zeros without a word.
         shard = folder / "c" / "0" / "0"
@@ -127,8 +155,8 @@ def read_array(
         return np.asarray(array[window])
 
 
-def open_image(folder: Path, subject: str, mode: Literal["r", "r+"] = "r") -> zarr.Group:
-    """Open the group of an image.
+def read_image_attributes(folder: Path, subject: str) -> Mapping[str, Any]:
+    """Give the attributes of an image's group: `ome` and what is ours.
 
     Raises
     ------
@@ -137,18 +165,28 @@ def open_image(folder: Path, subject: str, mode: Literal["r", "r+"] = "r") -> za
     FormatVersionError
         If a newer nanocensus wrote it.
     """
-    if not (folder / "zarr.json").exists():
+    if not (folder / METADATA).exists():
         raise damage(subject, f"a Zarr group in {folder.parent.name}", "none")
     with understood(subject):
-        group = zarr.open_group(folder, mode=mode)
-        check_format_version(str(attributes(group, FACTS).get("format_version", "")), subject)
-        return group
+        node = read_metadata(folder / METADATA)
+        if node["node_type"] != "group":
+            raise ValueError("an array in the place of a group")
+        stated: Mapping[str, Any] = node["attributes"]
+        if "format_version" not in stated[FACTS]:
+            raise ValueError("a group that nanocensus did not write")
+        return stated
 
 
-def attributes(group: zarr.Group, name: str) -> Mapping[str, Any]:
-    """Give an attribute that is a JSON object; an empty one in the place of anything else."""
-    stated = group.attrs.get(name, {})
-    return stated if isinstance(stated, Mapping) else {}
+def check_image(folder: Path, subject: str) -> None:
+    """Read through an image and its copies.
+
+    Raises
+    ------
+    DamageError
+        If something is missing or changed.
+    """
+    for level in range(levels_of(read_image_attributes(folder, subject).get("ome", {}))):
+        read_array(folder / str(level), subject)
 
 
 @contextlib.contextmanager

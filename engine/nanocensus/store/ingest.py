@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from nanocensus.errors import CalibrationError, ImageError, MissingExtraError, NanocensusError
+from nanocensus.errors import CalibrationError, DamageError, ImageError, MissingExtraError, NanocensusError
 from nanocensus.schema import CONDITION_PREFIX, JUDGEMENTS, SCORES
 from nanocensus.store.manifest import MICROGRAPHS_FILE, Manifest, read_manifest, rows_of, write_manifest
 from nanocensus.store.masks import read_truth
@@ -197,6 +197,8 @@ def ingest_one(task: IngestTask) -> Ingested:
             read_truth(source.mask, (image.pixels.shape[0], image.pixels.shape[1]))
     except (ImageError, MissingExtraError) as error:
         return Ingested({}, _by_name(error, source))
+    except MemoryError:
+        return Ingested({}, _too_large(source))
     digest = content_digest(image.pixels)
     write_micrograph(
         task.store,
@@ -222,7 +224,10 @@ def ingest_one(task: IngestTask) -> Ingested:
 def write_truth(task: TruthTask) -> None:
     """Write the labels of a mask beside its micrograph, unless they are there."""
     labels = read_truth(task.mask, task.shape)
-    there = read_labels(task.store, task.micrograph, name="truth")
+    try:
+        there = read_labels(task.store, task.micrograph, name="truth")
+    except DamageError:  # it is written again
+        there = None
     if there is None or not np.array_equal(there, labels):
         write_labels(task.store, task.micrograph, labels, name="truth")
 
@@ -297,6 +302,17 @@ def _by_name(error: NanocensusError, source: Source) -> str:
     """Say what an error says, but with names instead of paths, which no table holds."""
     text = str(error).replace(str(source.path), source.name)
     return text if source.mask is None else text.replace(str(source.mask), source.mask.name)
+
+
+def _too_large(source: Source) -> str:
+    return str(
+        ImageError(
+            source.name,
+            expected="a micrograph that fits into memory",
+            got="one that does not",
+            remedy="Give a worker more memory ([cluster] workers), or crop the micrograph.",
+        )
+    )
 
 
 def _refused(source: Source, reason: str) -> dict[str, str]:

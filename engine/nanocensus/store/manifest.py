@@ -14,10 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nanocensus.errors import DamageError, LockedError, NanocensusError, StoreError, TableError
-from nanocensus.schema import CONDITION_PREFIX, MICROGRAPHS, REFUSALS, Table, check_format_version
+from nanocensus.schema import CONDITION_PREFIX, MICROGRAPHS, REFUSALS, Table
 from nanocensus.store.commit import clear_leftovers, commit_bytes, writing
 from nanocensus.store.listing import as_number
 from nanocensus.store.ordering import natural_key
+from nanocensus.store.seal import SEAL, UNSEALED, open_parquet, sealed
 
 logger = logging.getLogger(__name__)
 
@@ -229,9 +230,10 @@ def _frame(table: pa.Table) -> pd.DataFrame:
 
 def _bytes(table: pa.Table) -> bytes:
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
-    content: bytes = sink.getvalue().to_pybytes()
-    return content
+    with pq.ParquetWriter(sink, table.schema, compression="zstd", write_page_checksum=True) as writer:
+        writer.write_table(table)
+        writer.add_key_value_metadata({SEAL: UNSEALED})
+    return sealed(sink.getvalue().to_pybytes())
 
 
 def _read(path: Path, declared: Table) -> pa.Table:
@@ -243,9 +245,7 @@ def _read(path: Path, declared: Table) -> pa.Table:
             remedy="Check the path, or make it with `nanocensus ingest`.",
         )
     try:
-        table = pq.ParquetFile(path, page_checksum_verification=True).read()
-        metadata = table.schema.metadata or {}
-        check_format_version(metadata.get(b"nanocensus.format_version", b"").decode(), str(path))
+        table = open_parquet(path).read()
         for column in declared.columns:
             if column.name not in table.schema.names and column.nullable:  # written by an older minor version
                 table = table.append_column(column.field(), pa.nulls(len(table), column.field().type))

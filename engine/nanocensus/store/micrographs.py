@@ -19,22 +19,22 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
-import zarr
 from jaxtyping import Int32, Shaped, UInt8
 
 from nanocensus.errors import DamageError, StoreError
 from nanocensus.provenance import canonical_json
-from nanocensus.schema import FORMAT_VERSION
 from nanocensus.store.commit import commit_tree, partial_path, writing
 from nanocensus.store.images import (
     FACTS,
+    METADATA,
     NGFF_VERSION,
-    attributes,
+    check_image,
     damage,
     levels_of,
     ome_image,
-    open_image,
     read_array,
+    read_image_attributes,
+    write_attributes,
     write_image,
 )
 
@@ -54,7 +54,7 @@ def content_digest(pixels: Shaped[np.ndarray, "y x"]) -> str:
 
 
 def create_store(path: Path, *, pyramid: bool = True) -> None:
-    """Make an empty store, or keep the one that is there.
+    """Make an empty store, or keep the one that is there; what its own metadata say is said again if they are damaged.
 
     Parameters
     ----------
@@ -66,24 +66,20 @@ def create_store(path: Path, *, pyramid: bool = True) -> None:
     ------
     FormatVersionError
         If a newer nanocensus wrote it.
-    DamageError
-        If something else is there.
     """
-    if (path / "zarr.json").exists():
-        group = open_image(path, str(path), "r+")
-        if attributes(group, FACTS).get("pyramid", False) != pyramid:
-            with writing(path):
-                group.attrs[FACTS] = {**attributes(group, FACTS), "pyramid": pyramid}
-        return
-    with writing(path):
-        path.mkdir(parents=True, exist_ok=True)
-        facts = {"kind": "micrographs", "format_version": FORMAT_VERSION, "pyramid": pyramid}
-        zarr.create_group(path, attributes={FACTS: facts})
+    try:
+        if read_image_attributes(path, str(path))[FACTS].get("pyramid", False) == pyramid:
+            return
+    except DamageError:
+        with writing(path):
+            path.mkdir(parents=True, exist_ok=True)
+            (path / METADATA).unlink(missing_ok=True)
+    write_attributes(path, {FACTS: {"kind": "micrographs", "pyramid": pyramid}})
 
 
 def _has_pyramid(store: Path) -> bool:
     """Say whether images of a store get smaller copies; those of stores of earlier versions do not."""
-    return attributes(open_image(store, str(store)), FACTS).get("pyramid") is True
+    return read_image_attributes(store, str(store))[FACTS].get("pyramid") is True
 
 
 def write_micrograph(
@@ -130,11 +126,12 @@ def write_micrograph(
         )
     if (store / micrograph).exists():
         with contextlib.suppress(DamageError):
+            check_image(store / micrograph, f"micrograph {micrograph}")
             if np.array_equal(read_pixels(store, micrograph), pixels):
                 describe_micrograph(store, micrograph, name=name, pixel_size_nm=pixel_size_nm)
                 return
     with _made_beside(store, store / micrograph) as folder:
-        facts = {"format_version": FORMAT_VERSION, "header": dict(header or {})}
+        facts = {"header": dict(header or {})}
         pyramid = _has_pyramid(store)
         write_image(folder, pixels, facts, name=name, pixel_size_nm=pixel_size_nm, noisy=True, pyramid=pyramid)
 
@@ -149,15 +146,14 @@ def describe_micrograph(store: Path, micrograph: str, *, name: str, pixel_size_n
     """
     folder = store / micrograph
     for image in [folder, folder / "probability", *sorted(folder.glob("labels/*"))]:
-        if image != folder and not (image / "zarr.json").exists():
+        if image != folder and not (image / METADATA).exists():
             continue
-        group = open_image(image, f"micrograph {micrograph}", "r+")
-        stated = dict(attributes(group, "ome"))
+        told = read_image_attributes(image, f"micrograph {micrograph}")
+        stated = dict(told.get("ome", {}))
         shown = name if image == folder else image.name
         current = ome_image(shown, pixel_size_nm, levels=levels_of(stated), labels="image-label" in stated)
         if stated != stated | current:
-            with writing(image):
-                group.attrs["ome"] = stated | current
+            write_attributes(image, {**told, "ome": stated | current})
 
 
 def read_pixels(store: Path, micrograph: str) -> Shaped[np.ndarray, "y x"]:
@@ -171,14 +167,14 @@ def read_pixels(store: Path, micrograph: str) -> Shaped[np.ndarray, "y x"]:
         If it is missing or damaged.
     """
     subject = f"micrograph {micrograph}"
-    open_image(store / micrograph, subject)
+    read_image_attributes(store / micrograph, subject)
     return read_array(store / micrograph / "0", subject)
 
 
 def write_probability(
     store: Path, micrograph: str, probability: UInt8[np.ndarray, "y x"], *, segment_digest: str, sibling: str = ""
 ) -> None:
-    """Write the probability map of a micrograph, replacing another; its digest comes last and marks it as complete.
+    """Write the probability map of a micrograph, replacing another; its metadata come last and mark it as complete.
 
     Parameters
     ----------
@@ -201,9 +197,8 @@ def write_probability(
     name = _map_name(sibling)
     size, pyramid = _pixel_size_of(store, micrograph), _has_pyramid(store)
     with _made_beside(store, store / micrograph / name) as folder:
-        facts = {"format_version": FORMAT_VERSION}
-        group = write_image(folder, probability, facts, name=name, pixel_size_nm=size, pyramid=pyramid)
-        group.attrs[FACTS] = facts | {"segment_digest": segment_digest}
+        facts = {"segment_digest": segment_digest}
+        write_image(folder, probability, facts, name=name, pixel_size_nm=size, pyramid=pyramid)
 
 
 def _map_name(sibling: str) -> str:
@@ -228,9 +223,9 @@ def read_probability(store: Path, micrograph: str, *, sibling: str = "") -> tupl
     """
     name = _map_name(sibling)
     folder, subject = store / micrograph / name, f"{name} of micrograph {micrograph}"
-    if not (folder / "zarr.json").exists():
+    if not (folder / METADATA).exists():
         return None
-    segment_digest = attributes(open_image(folder, subject), FACTS).get("segment_digest")
+    segment_digest = read_image_attributes(folder, subject)[FACTS].get("segment_digest")
     if not isinstance(segment_digest, str):
         return None
     return read_array(folder / "0", subject, np.dtype("uint8")), segment_digest
@@ -265,13 +260,13 @@ def write_labels(
         If the disk refuses.
     """
     size, pyramid = _pixel_size_of(store, micrograph), _has_pyramid(store)
-    facts = {"format_version": FORMAT_VERSION, "measure_digest": measure_digest}
+    facts = {"measure_digest": measure_digest}
     with _made_beside(store, store / micrograph / "labels" / name) as folder:
         write_image(folder, labels, facts, name=name, pixel_size_nm=size, labels=True, pyramid=pyramid)
     parent = store / micrograph / "labels"
     names = sorted({path.parent.name for path in parent.glob("*/zarr.json")})
-    with writing(parent):
-        zarr.open_group(parent, mode="a").attrs["ome"] = {"version": NGFF_VERSION, "labels": names}
+    (parent / METADATA).unlink(missing_ok=True)  # whatever it says
+    write_attributes(parent, {"ome": {"version": NGFF_VERSION, "labels": names}})
 
 
 def read_labels(store: Path, micrograph: str, *, name: str = "particles") -> Int32[np.ndarray, "y x"] | None:
@@ -283,9 +278,9 @@ def read_labels(store: Path, micrograph: str, *, name: str = "particles") -> Int
         If it is damaged.
     """
     folder, subject = store / micrograph / "labels" / name, f"labels {name!r} of micrograph {micrograph}"
-    if not (folder / "zarr.json").exists():
+    if not (folder / METADATA).exists():
         return None
-    open_image(folder, subject)
+    read_image_attributes(folder, subject)
     return read_array(folder / "0", subject, np.dtype("int32"))
 
 
@@ -318,7 +313,7 @@ def read_window(
     """
     folder = store / micrograph if of == "pixels" else store / micrograph / of
     subject = f"{of} of micrograph {micrograph}"
-    open_image(folder, subject)
+    read_image_attributes(folder, subject)
     return read_array(folder / "0", subject, window=(rows, columns))
 
 
@@ -333,10 +328,10 @@ def stored_digests(store: Path, micrograph: str) -> tuple[str | None, str | None
 
 
 def _stored_digest(folder: Path, name: str) -> str | None:
-    if not (folder / "zarr.json").exists():
+    if not (folder / METADATA).exists():
         return None
     try:
-        found = attributes(open_image(folder, str(folder)), FACTS).get(name)
+        found = read_image_attributes(folder, str(folder))[FACTS].get(name)
     except DamageError:
         return None
     return found if isinstance(found, str) else None
@@ -352,7 +347,7 @@ def discard_results(store: Path, micrograph: str) -> None:
 def _pixel_size_of(store: Path, micrograph: str) -> float:
     """Give the pixel size that viewers of a micrograph are told, and of what lies on it pixel by pixel."""
     subject = f"micrograph {micrograph}"
-    stated = attributes(open_image(store / micrograph, subject), "ome")
+    stated = read_image_attributes(store / micrograph, subject).get("ome", {})
     try:
         return float(stated["multiscales"][0]["datasets"][0]["coordinateTransformations"][0]["scale"][0])
     except (KeyError, IndexError, TypeError, ValueError) as cause:

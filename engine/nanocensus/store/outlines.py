@@ -1,8 +1,8 @@
 """The outlines of the particles: r(theta) in Parquet, row for row beside the particles.
 
 An outlines part is committed before the particles part of its block, so that whoever finds the particles finds their
-outlines. The index knows the digest of the particles part alone; an outlines part therefore proves itself by a digest
-of its content in its metadata, and that it belongs to these particles by the measure digest of each micrograph.
+outlines. The index knows the digest of the particles part alone; an outlines part proves itself by its seal, and that it
+belongs to these particles by the measure digest of each micrograph.
 """
 
 import hashlib
@@ -15,15 +15,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 from jaxtyping import Float, Float32, Int32
 
 from nanocensus.errors import NanocensusError, StoreError, TableError
-from nanocensus.provenance import canonical_json
 from nanocensus.schema import FORMAT_VERSION, PARTICLES
 from nanocensus.store.commit import commit_bytes
 from nanocensus.store.manifest import rows_of
 from nanocensus.store.parts import damage, groups_of, measured_parts, part_bytes, part_rows
+from nanocensus.store.seal import open_parquet
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -35,7 +34,6 @@ _MEANING = (
     f"Distance of the outline from the area centroid at {ANGLES} angles, 2 pi i / {ANGLES} from +x (along columns) "
     "towards +y (along rows)."
 )
-_DIGEST_KEY = "nanocensus.content_digest"
 _KEPT = ("micrograph", "measure_digest")
 _REMEDY = "Set outlines = true under [measure] in the job file and run it again: only measuring is done anew."
 
@@ -100,7 +98,6 @@ def write_outlines(
         schema,
         tables,
         rows,
-        {_DIGEST_KEY: _content_digest(rows, tables)},
         use_dictionary=["sample", "micrograph"],
         column_encoding={"label": "PLAIN", "radii.list.element": "BYTE_STREAM_SPLIT"},
         write_statistics=["sample", "micrograph", "label"],
@@ -194,11 +191,9 @@ def _load(part: _Part) -> Float32[np.ndarray, "n m"]:
     """Read one part and prove it."""
     path = Path(part.path)
     try:
-        file = pq.ParquetFile(pa.BufferReader(path.read_bytes()), page_checksum_verification=True)
-        rows = part_rows(file, part.path)
+        file = open_parquet(path)
+        rows = part_rows(file)
         tables = [file.read_row_group(group) for group in range(file.num_row_groups)]
-        if (file.metadata.metadata or {}).get(_DIGEST_KEY.encode(), b"").decode() != _content_digest(rows, tables):
-            raise ValueError("its digest is not that of its content")
         groups = groups_of(list(part.measured), rows)
         found = {rows[group]["micrograph"]: (rows[group]["measure_digest"], len(tables[group])) for group in groups}
         if found != part.measured:
@@ -234,13 +229,3 @@ def _table(
 def _radii(table: pa.Table) -> npt.NDArray[np.float32]:
     radii: npt.NDArray[np.float32] = table["radii"].combine_chunks().flatten().to_numpy()
     return radii.reshape(-1, ANGLES)
-
-
-def _content_digest(rows: Sequence[Mapping[str, Any]], tables: Iterable[pa.Table]) -> str:
-    """Give the SHA-256 of all that a part says, however it is encoded."""
-    digest = hashlib.sha256(canonical_json([dict(row) for row in rows]).encode())
-    for table in tables:
-        digest.update(canonical_json([table[name].unique().to_pylist() for name in ("sample", "micrograph")]).encode())
-        digest.update(table["label"].to_numpy().astype("<i4").tobytes())
-        digest.update(_radii(table).astype("<f4").tobytes())
-    return digest.hexdigest()

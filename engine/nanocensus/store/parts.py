@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 
 from nanocensus.errors import DamageError
 from nanocensus.provenance import canonical_json
-from nanocensus.schema import check_format_version
 from nanocensus.store.manifest import plain_row, read_manifest
+from nanocensus.store.seal import SEAL, UNSEALED, sealed
 
 _ROWS_KEY = "nanocensus.micrographs"
 MEASURE_ANEW = "Run the job again: it measures the micrographs of this part anew (`nanocensus doctor` lists others)."
@@ -26,7 +26,6 @@ def part_bytes(
     schema: pa.Schema,
     tables: Sequence[pa.Table],
     micrographs: Sequence[Mapping[str, Any]],
-    facts: Mapping[str, str] | None = None,
     **options: Any,  # noqa: ANN401  those of ParquetWriter
 ) -> bytes:
     """Encode a part.
@@ -39,8 +38,6 @@ def part_bytes(
         The rows of each micrograph; each becomes a row group.
     micrographs : sequence of mappings
         What the part says of each in its metadata.
-    facts : mapping, optional
-        More metadata.
     **options
         Of `pyarrow.parquet.ParquetWriter`.
     """
@@ -49,23 +46,19 @@ def part_bytes(
         for table in tables:
             writer.write_table(table, row_group_size=max(len(table), 1))
         rows = canonical_json([plain_row(row) for row in micrographs])
-        writer.add_key_value_metadata({_ROWS_KEY: rows, **(facts or {})})
-    content: bytes = sink.getvalue().to_pybytes()
-    return content
+        writer.add_key_value_metadata({_ROWS_KEY: rows, SEAL: UNSEALED})
+    return sealed(sink.getvalue().to_pybytes())
 
 
-def part_rows(file: pq.ParquetFile, subject: str) -> list[dict[str, Any]]:
+def part_rows(file: pq.ParquetFile) -> list[dict[str, Any]]:
     """Read what a part says of its micrographs, one a row group.
 
     Raises
     ------
-    FormatVersionError
-        If a newer nanocensus wrote it.
     Exception
         Of any kind, if it is damaged.
     """
     metadata = file.metadata.metadata or {}
-    check_format_version(metadata.get(b"nanocensus.format_version", b"").decode(), subject)
     rows: list[dict[str, Any]] = json.loads(metadata[_ROWS_KEY.encode()])
     if len(rows) != file.num_row_groups:
         raise ValueError(f"{file.num_row_groups} row groups for {len(rows)} micrographs")

@@ -1,7 +1,7 @@
 """The particles: one Parquet part a block, read back as one dask DataFrame.
 
-Page checksums do not cover a part's footer, so the index keeps the digest of the whole file and every read is checked
-against it. A part carries the index rows of its micrographs, so that the index can be rebuilt from the parts.
+A part proves itself, and the index keeps the digest of the whole file, against which every read is checked: so it is the
+part that was written, and no other. A part carries the index rows of its micrographs, so that the index can be rebuilt from the parts.
 """
 
 import hashlib
@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from nanocensus.errors import NanocensusError, TableError
+from nanocensus.provenance import file_digest
 from nanocensus.schema import PARTICLES
 from nanocensus.store.commit import commit_bytes
 from nanocensus.store.manifest import read_manifest
 from nanocensus.store.parts import damage, groups_of, measured_parts, part_bytes, part_rows
+from nanocensus.store.seal import open_parquet
 
 if TYPE_CHECKING:
     import dask.dataframe as dd
@@ -72,7 +73,7 @@ def read_part_rows(path: Path) -> list[dict[str, Any]]:
         If a newer nanocensus wrote it.
     """
     try:
-        return part_rows(pq.ParquetFile(path, page_checksum_verification=True), str(path))
+        return part_rows(open_parquet(path))
     except (NanocensusError, MemoryError):
         raise
     except Exception as cause:
@@ -149,11 +150,10 @@ def load_part(part: Part, columns: Sequence[str] | None = None) -> pd.DataFrame:
     path = Path(part.path)
     wanted = list(PARTICLES.names if columns is None else columns)
     try:
-        content = path.read_bytes()
-        if hashlib.sha256(content).hexdigest() != part.digest:
+        if file_digest(path) != part.digest:
             raise ValueError("its digest is not the one in the index")
-        file = pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True)
-        groups = groups_of(part.micrographs, part_rows(file, part.path))
+        file = open_parquet(path)
+        groups = groups_of(part.micrographs, part_rows(file))
         table = file.read_row_groups(groups, columns=[name for name in wanted if name in file.schema_arrow.names])
         return _to_pandas(_with_newer_columns(table, wanted))
     except (NanocensusError, MemoryError):

@@ -1,0 +1,54 @@
+"""Means of descriptors in the 0.2 nm bins of the paper, from the fine cells that onsets are found in."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from nanocensus.statistics.cells import Cells, size_bins
+from nanocensus.statistics.clusters import Cluster
+from nanocensus.statistics.estimation import estimate
+from nanocensus.statistics.panels import cluster_sums, lay_out, panels
+from nanocensus.statistics.partitions import add_rows
+from nanocensus.statistics.recipe import KEYS
+from nanocensus.statistics.reductions import mean
+from nanocensus.statistics.size_bins import OUTSIDE
+
+FINE_IN_WIDE = 2
+WIDE_NM = 0.2
+BIN_KEYS = ["descriptor", "sample", "bin"]
+
+
+def in_wide_bins(made: Cells) -> Cells:
+    """Add up pairs of bins of 0.1 nm."""
+    fine = made.table["size_bin"].to_numpy()
+    wide = np.where(fine == OUTSIDE, OUTSIDE, fine // FINE_IN_WIDE)
+    table = add_rows([made.table.assign(size_bin=wide)], KEYS)
+    return replace(made, table=table, recipe=replace(made.recipe, bins=size_bins(WIDE_NM)))
+
+
+def bin_means(made: Cells, descriptors: Sequence[str]) -> "pd.Series[float]":
+    """Give the means in wide bins, by descriptor, sample and number of the bin; only of bins with particles."""
+    wide = in_wide_bins(made)
+    layout = lay_out(wide, "micrograph")
+    found: dict[tuple[str, str, int], float] = {}
+    for sample, (_, sums) in zip(layout.keys["sample"], panels(wide, layout), strict=True):
+        for of in descriptors:
+            means = cluster_sums(sums, wide.recipe, of).moments.mean.tolist()
+            found |= {(of, str(sample), place): value for place, value in zip(layout.bins.tolist(), means, strict=True)}
+    return _indexed(found).dropna()
+
+
+def estimated_bin_means(made: Cells, descriptors: Sequence[str], *, cluster: Cluster, level: float) -> pd.DataFrame:
+    """Give mean, standard error, number of particles and refusal in wide bins, by descriptor, sample and bin."""
+    found = estimate(in_wide_bins(made), {of: [mean] for of in descriptors}, cluster=cluster, level=level)
+    names = ["estimate", "standard_error", "n", "refusal", "size_left", "size_right"]
+    rows = found.sel(statistic="mean").reset_coords()[names].to_dataframe().reset_index()
+    rows["bin"] = np.rint(rows["size_left"] / WIDE_NM).astype(int)
+    return rows.dropna(subset="estimate").set_index(BIN_KEYS).sort_index()
+
+
+def _indexed(found: dict[tuple[str, str, int], float]) -> "pd.Series[float]":
+    index = pd.MultiIndex.from_tuples(list(found), names=BIN_KEYS)
+    return pd.Series(list(found.values()), index=index, dtype=float)

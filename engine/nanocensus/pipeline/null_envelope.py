@@ -1,0 +1,213 @@
+"""What constant shapes would show against size, measured as the data were: the trend that is nobody's.
+
+An estimator of shape depends on size by itself, as pixels, blur and noise weigh more on small particles. A disc counted by
+pixels gets less circular as it grows; a square on a soft outline does too. Only what is left beside the trend of constant
+shapes, the excess, is the particles' own.
+"""
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float64
+
+from nanocensus.errors import InputError, StatisticsError
+from nanocensus.pipeline.measuring import Measuring, measure_copies, measuring_of_run
+from nanocensus.simulate.outline import Outline
+from nanocensus.simulate.shapes import disc, square, truncated_square
+
+SHAPES: Mapping[str, Outline] = {"disc": disc(), "square": square(), "truncated_square": truncated_square(0.4)}
+"""The constant shapes, by name; a cut takes 0.4 of half a side from each side of the truncated square."""
+OF = ("circularity", "solidity")
+COLUMNS = ("shape", "descriptor", "size_nm", "value", "standard_error", "spread_lower", "spread_upper", "n", "fitted")
+_SIZES = 16
+_FEWEST_COPIES = 30
+_FEWEST_PX = 8.0
+"""Edge length below which nothing is drawn."""
+_DEGREE = 4
+_STEP_NM = 0.05
+_LEAST_ERROR = 0.1
+"""A standard error below this share of the median one is luck."""
+_SPREAD = (0.025, 0.975)
+
+
+@dataclass(frozen=True, eq=False)
+class NullEnvelope:
+    """Descriptors of constant shapes against size."""
+
+    measuring: Measuring
+    """What the shapes went through."""
+    between_nm: tuple[float, float]
+    """Edge lengths that are covered."""
+    table: pd.DataFrame
+    """One row a shape, descriptor and size: shape, descriptor, size_nm (mean measured edge length), value (mean),
+    standard_error, spread_lower and spread_upper (2.5 and 97.5 % of single particles), n, fitted (a smooth curve through the
+    values)."""
+
+    def baseline(self, descriptor: str, shape: str = "disc") -> pd.DataFrame:
+        """Give the smooth curve of one shape: columns size_nm and value, every 0.05 nm or less.
+
+        Raises
+        ------
+        InputError
+            If the shape or the descriptor is not in the table.
+        """
+        rows = self._rows(descriptor, shape)
+        low, high = self.between_nm
+        sizes = np.linspace(low, high, math.ceil((high - low) / _STEP_NM) + 1)
+        return pd.DataFrame({"size_nm": sizes, "value": _fit(rows)(sizes)})
+
+    def at(
+        self, sizes_nm: Float64[np.ndarray, " n"], descriptor: str, shape: str = "disc"
+    ) -> Float64[np.ndarray, " n"]:
+        """Give the value of one shape at some sizes, by the baseline; NaN at sizes that are not covered."""
+        curve = self.baseline(descriptor, shape)
+        return np.asarray(np.interp(sizes_nm, curve["size_nm"], curve["value"], left=np.nan, right=np.nan), np.float64)
+
+    def _rows(self, descriptor: str, shape: str) -> pd.DataFrame:
+        rows = self.table[(self.table["shape"] == shape) & (self.table["descriptor"] == descriptor)]
+        if rows.empty:
+            known = self.table[["shape", "descriptor"]].drop_duplicates().agg(" ".join, axis=1)
+            raise InputError(
+                "baseline", expected="one of " + ", ".join(known), got=f"{shape} {descriptor}",
+                remedy="Ask null_envelope for this shape and descriptor.",
+            )  # fmt: skip
+        return rows
+
+
+def null_envelope(
+    measuring: Measuring | str | os.PathLike[str],
+    *,
+    shapes: Mapping[str, Outline] | Sequence[str] = tuple(SHAPES),
+    of: Sequence[str] = OF,
+    between_nm: tuple[float, float] = (2.4, 10.6),
+    copies: int = 120,
+    seed: int = 0,
+) -> NullEnvelope:
+    """Measure constant shapes of many sizes in random poses, as the particles of the data were measured.
+
+    Parameters
+    ----------
+    measuring : Measuring or path
+        Pixel size, estimator, and the sharpness and noise of the maps; or the folder of a finished run, whose own maps tell.
+    shapes : sequence of str, or mapping of str to Outline
+        Names of `SHAPES`, or outlines of one's own in any unit of length: a mean outline of the data is one too.
+    of : sequence of str
+        Descriptors: columns of the particle table.
+    between_nm : (float, float)
+        Smallest and largest edge length, nm.
+    copies : int
+        Particles of each shape and size.
+    seed : int
+        Of poses and noise; each shape and size has a stream of its own.
+
+    Returns
+    -------
+    NullEnvelope
+
+    Raises
+    ------
+    InputError
+        For unknown shapes and descriptors, too few copies, and sizes of a few pixels.
+    StatisticsError
+        If the noise leaves nothing of the particles, or a run's maps cannot tell how they were measured.
+    StoreError
+        If there are no results in the folder.
+
+    Examples
+    --------
+    >>> measuring = Measuring(pixel_size_nm=0.086, edge_width_nm=0.22, estimator="paper")
+    >>> envelope = null_envelope(measuring, shapes=["disc"], of=["circularity"], copies=30)
+    >>> envelope.at(np.array([3.0, 4.3, 8.5]), "circularity").round(2).tolist()
+    [0.94, 0.93, 0.91]
+    """
+    measuring = measuring if isinstance(measuring, Measuring) else measuring_of_run(Path(measuring))
+    outlines = _outlines(shapes)
+    low, high = float(between_nm[0]), float(between_nm[1])
+    _check(measuring, (low, high), of, copies)
+    sizes = 1 / np.linspace(1 / low, 1 / high, _SIZES)  # trends of pixels and blur go with 1 / size
+    rows = []
+    for number, (shape, outline) in enumerate(outlines.items()):
+        for place, size in enumerate(sizes.tolist()):
+            found = measure_copies(outline, size, measuring, copies, np.random.default_rng([seed, number, place]))
+            rows += [_row(shape, name, found) for name in of]
+    table = pd.DataFrame(rows, columns=list(COLUMNS[:-1]))
+    table["fitted"] = np.nan
+    for _, group in table.groupby(["shape", "descriptor"], sort=False):
+        table.loc[group.index, "fitted"] = _fit(group)(group["size_nm"].to_numpy(np.float64))
+    return NullEnvelope(
+        measuring, (low, high), table.sort_values(["shape", "descriptor", "size_nm"], ignore_index=True)
+    )
+
+
+def _outlines(shapes: Mapping[str, Outline] | Sequence[str]) -> Mapping[str, Outline]:
+    if isinstance(shapes, Mapping):
+        return shapes
+    unknown = [name for name in shapes if name not in SHAPES]
+    if unknown or not shapes:
+        raise InputError(
+            "shapes", expected="some of " + ", ".join(SHAPES) + ", or outlines by name",
+            got=", ".join(unknown) or "none", remedy="Give a mapping of names to outlines for other shapes.",
+        )  # fmt: skip
+    return {name: SHAPES[name] for name in shapes}
+
+
+def _check(measuring: Measuring, between_nm: tuple[float, float], of: Sequence[str], copies: int) -> None:
+    least = _FEWEST_PX * measuring.pixel_size_nm
+    if not least <= between_nm[0] < between_nm[1] < math.inf:
+        raise InputError(
+            "between_nm", expected=f"two increasing edge lengths of at least {_FEWEST_PX:g} px, {least:.3g} nm",
+            got=f"{between_nm[0]:g} to {between_nm[1]:g}", remedy="Smaller particles have no shape that pixels could tell.",
+        )  # fmt: skip
+    if copies < _FEWEST_COPIES or not of:
+        raise InputError(
+            "null envelope", expected=f"a descriptor and at least {_FEWEST_COPIES} copies", got=f"{len(of)} and {copies}",
+            remedy="Leave them at their defaults.",
+        )  # fmt: skip
+
+
+def _row(shape: str, descriptor: str, found: pd.DataFrame) -> dict[str, object]:
+    if descriptor not in found or not pd.api.types.is_numeric_dtype(found[descriptor]):
+        raise InputError(
+            "of", expected="numeric columns of the particle table", got=descriptor,
+            remedy="See docs/reference/columns.md.",
+        )  # fmt: skip
+    values = found[descriptor].to_numpy(np.float64, na_value=np.nan)
+    n = int(np.isfinite(values).sum())
+    if n < _FEWEST_COPIES / 2:
+        raise StatisticsError(
+            f"{descriptor} of constant shapes", expected="a value of most copies", got=f"{n} of {len(found)} regions",
+            remedy="Choose larger sizes, a descriptor that this estimator has, or less noise.",
+        )  # fmt: skip
+    lower, upper = np.nanquantile(values, _SPREAD)
+    return {
+        "shape": shape,
+        "descriptor": descriptor,
+        "size_nm": float(found["edge_length_nm"].mean()),
+        "value": float(np.nanmean(values)),
+        "standard_error": float(np.nanstd(values, ddof=1)) / math.sqrt(n),
+        "spread_lower": float(lower),
+        "spread_upper": float(upper),
+        "n": n,
+    }
+
+
+@dataclass(frozen=True)
+class _Curve:
+    """A polynomial in 1 / size."""
+
+    polynomial: np.polynomial.Polynomial
+
+    def __call__(self, sizes_nm: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
+        return np.asarray(self.polynomial(1 / sizes_nm), np.float64)
+
+
+def _fit(rows: pd.DataFrame) -> _Curve:
+    """Fit values by their errors; interpolated points would bend at each of them, and a bend be found there."""
+    size, value, error = (rows[name].to_numpy(np.float64) for name in ("size_nm", "value", "standard_error"))
+    known = np.maximum(error, _LEAST_ERROR * np.median(error) or 1.0)  # all copies of a shape may read the same
+    return _Curve(np.polynomial.Polynomial.fit(1 / size, value, _DEGREE, w=1 / known))
