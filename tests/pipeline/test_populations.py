@@ -164,7 +164,7 @@ def test_sections_are_absent_unless_asked_for_and_checked_at_the_door():
     assert job_with().synthesis is job_with().populations is None
     asked = job_with(synthesis={"conditions": ["Co"], "unseen": {"x": {"Co": 1}}}, populations={})
     assert asked.synthesis.unseen == {"x": {"Co": 1.0}}
-    assert asked.populations.permutations == 999
+    assert asked.populations.permutations == 4999
     with pytest.raises(JobError, match="at most 3"):
         job_with(synthesis={"conditions": list("abcd")})
     with pytest.raises(JobError, match="at least 99"):

@@ -36,7 +36,7 @@ class PopulationsSection:
     representative particles.
     """
 
-    permutations: int = 999
+    permutations: int = 4999
     """Number of ways in which clusters are dealt out to two samples, for p of their distance."""
     representatives: int = 1
     """Particles chosen of each sample and of each of its size bins: those nearest to the median; 0 for none."""

@@ -21,6 +21,8 @@ from nanocensus.statistics.synthesis_fit import POWER
 
 _LARGEST, _SMALLEST = 26.0, 4.0
 _ENDS = ["below", "above"]
+_MARGIN = 0.05
+"""Of the range of measured means, to both sides."""
 
 
 def predictions(
@@ -46,7 +48,8 @@ def predictions(
     styles = styles or sample_styles(names)
     label = axis_label(str(rows["descriptor"].iloc[0]), assumed=assumed) if len(rows) else ""
     low, high = (float(rows["observed"].agg(end)) if len(rows) else 0.0 for end in ("min", "max"))
-    nudge = 0.006 * (high - low)
+    margin, nudge = _MARGIN * (high - low), 0.006 * (high - low)
+    low, high = low - margin, high + margin
     layers: list[hv.Element] = [
         hv.Curve([(low, low), (high, high)]).opts(backend="bokeh", color=QUIET, line_width=1, show_legend=False)
     ]

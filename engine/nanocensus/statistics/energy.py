@@ -41,7 +41,7 @@ def energy_distances(
     of: tuple[str, str] = ("edge_length_nm", "circularity"),
     cluster: Cluster = "group",
     level: float = 0.95,
-    permutations: int = 999,
+    permutations: int = 4999,
     seed: int = 0,
     weight: str | None = "border_weight",
     scale: Mapping[str, Number] | None = None,
@@ -61,7 +61,7 @@ def energy_distances(
     level : float
         Of `chance`.
     permutations : int
-        How often clusters are dealt out to the two samples.
+        How often clusters are dealt out to the two samples; of many pairs, `p_holm` needs many.
     seed : int
         0 to 2^64 - 1.
     scale : mapping of str to float, optional
