@@ -167,3 +167,32 @@ def test_a_run_whose_data_carry_no_onset_says_so_and_the_next_one_leaves_nothing
     assert {path.stem for path in (copied / "tables").glob("onset*")} == set(ONSET_TABLES)
     assert analyse_run(job).onsets is None
     assert not list((copied / "tables").glob("onset*"))
+
+
+def test_a_constant_shape_is_taken_off_and_compared_in_words(copied):
+    sought = OnsetsSection(
+        {"circularity": OnsetRanges((2.2, 5.0))}, replicates=99, uncertainty=False, constant_shape="disc"
+    )
+    made = analyse_run(dataclasses.replace(job_of_run(copied), onsets=sought))
+    envelope = pd.read_csv(copied / "tables/null_envelope.csv")
+    assert envelope["size_nm"].min() < 2.2
+    assert envelope["size_nm"].max() > 5.0
+    assert envelope["value"].between(0.97, 1.01).all()  # discs on sub-pixel outlines
+    trends = pd.read_csv(copied / "tables/excess_trends.csv")
+    assert list(trends["sample"]) == ["Co0.2", "Co0.8"]
+    assert trends["sentence"].str.contains("constant discs").all()
+    assert made.onsets.found.table.query("not method.str.startswith('reading')")["excess"].all()
+    content = onset_content(made.onsets, made.beyond, assumed=False)
+    assert set(trends["sentence"]) <= set(content.sentences)
+    assert set(content.means["sample"]) == {"Co0.2", "Co0.8"}
+
+
+def test_what_maps_cannot_tell_of_a_constant_shape_is_a_sentence_and_the_onsets_stay(copied):
+    sought = OnsetsSection(
+        {"circularity": OnsetRanges((0.4, 5.0))}, replicates=99, uncertainty=False, constant_shape="disc"
+    )
+    made = analyse_run(dataclasses.replace(job_of_run(copied), onsets=sought))
+    content = onset_content(made.onsets, made.beyond, assumed=False)
+    assert any("edge lengths of at least 8 px, 0.8 nm, got 0.1 to 5.3" in sentence for sentence in content.sentences)
+    assert not made.onsets.found.table["excess"].any()
+    assert not (copied / "tables/null_envelope.csv").exists()

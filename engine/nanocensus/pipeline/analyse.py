@@ -12,6 +12,7 @@ import xarray as xr
 
 from nanocensus.measure.acceptance import FAILED, REASONS, apply_criteria, count_rejections
 from nanocensus.pipeline.comparisons import Comparisons, compare_samples, comparison_tables
+from nanocensus.pipeline.constant_shapes import ENVELOPE, EXCESS, Beyond, beyond, constant_shape_of
 from nanocensus.pipeline.onset_analysis import OnsetAnalysis, analyse_onsets
 from nanocensus.pipeline.onset_columns import ONSET_TABLES
 from nanocensus.pipeline.onset_sensitivity import Material
@@ -38,7 +39,7 @@ from nanocensus.store.tables import read_particles
 
 BY_SAMPLE, BY_SIZE, QUALITY_EFFECT = "by_sample", "by_size", "quality_effect"
 _COMPARED = ("size_distribution", "lognormal_fit", "contrasts", "across_samples", *ONSET_TABLES, MEAN_SHAPES,
-             MEAN_OUTLINES, *POPULATION_TABLES)  # fmt: skip
+             MEAN_OUTLINES, ENVELOPE, EXCESS, *POPULATION_TABLES)  # fmt: skip
 TABLES_FOLDER, STATISTICS_STORE, CELLS_STORE = "tables", "statistics.zarr", "cells.zarr"
 
 
@@ -63,6 +64,8 @@ class Analysis:
     """The samples beside each other."""
     onsets: OnsetAnalysis | None = None
     """Sizes at which descriptors change their course, where the job asks for them."""
+    beyond: Beyond | None = None
+    """The data beside a constant shape, where the job names one."""
     shapes: xr.Dataset | None = None
     """Mean outlines by sample and size (`nc.mean_shapes`), where outlines are kept."""
     synthesis: ModelledSynthesis | None = None
@@ -99,7 +102,8 @@ def analyse_run(job: Job) -> Analysis:
     excluded = list(micrographs.loc[micrographs["excluded"], "micrograph"])
     judged = apply_criteria(read_particles(job.out, excluded=True), job.criteria)
     counts = _counts(judged, micrographs["sample"].unique(), excluded)
-    analysis = analyse_judged(judged, micrographs, counts, question_of(job), job.out)
+    asked = dataclasses.replace(question_of(job), constant=constant_shape_of(job))
+    analysis = analyse_judged(judged, micrographs, counts, asked, job.out)
     if analysis.by_sample is None or not job.measure.outlines:
         return analysis
     counting = without(micrographs, micrographs[micrographs["excluded"]])
@@ -145,10 +149,19 @@ def analyse_judged(
         settled = dataclasses.replace(asked, cluster=by_sample.attrs["cluster"])
         shapes, bends = _densities(counted, counting, settled), _onsets(without(judged, excluded), counting, settled)
         scaled = _with_scale(by_sample, counting), _with_scale(by_size, counting)
-        modelled = model_synthesis(made.of_all_sizes(), counting, settled)
-        populations = compare_populations(counted, counting, made, settled)
-        analysis = Analysis(*scaled, shapes, counts, micrographs, effect, worth, compared, bends, synthesis=modelled,
-                            populations=populations)  # fmt: skip
+        analysis = Analysis(
+            *scaled,
+            shapes,
+            counts,
+            micrographs,
+            effect,
+            worth,
+            compared,
+            bends,
+            beyond=_beyond(counted, counting, settled, by_size),
+            synthesis=model_synthesis(made.of_all_sizes(), counting, settled),
+            populations=compare_populations(counted, counting, made, settled),
+        )
     _remove_statistics(out)  # what is no longer there would stand beside counts that deny it
     if made is not None:
         made.save(out / CELLS_STORE)
@@ -192,7 +205,20 @@ def _onsets(judged: Particles, micrographs: pd.DataFrame, asked: Question) -> On
     if asked.onsets is None:
         return None
     material = Material(judged, micrographs, asked.criteria, asked.weight, _scale_uncertainties(micrographs))
-    return analyse_onsets(material, asked.onsets, cluster=asked.cluster, level=asked.level, seed=asked.seed)
+    baselines = {} if asked.constant is None else asked.constant.baselines(asked.onsets)
+    return analyse_onsets(
+        material, asked.onsets, cluster=asked.cluster, level=asked.level, seed=asked.seed, baselines=baselines
+    )
+
+
+def _beyond(
+    accepted: Particles, micrographs: pd.DataFrame, asked: Question, by_size: xr.Dataset | None
+) -> Beyond | None:
+    if asked.onsets is None or asked.constant is None:
+        return None
+    return beyond(
+        asked.constant, asked.onsets, accepted, micrographs, by_size, cluster=asked.cluster, level=asked.level
+    )
 
 
 def _save(analysis: Analysis, out: Path) -> None:
@@ -201,6 +227,8 @@ def _save(analysis: Analysis, out: Path) -> None:
         tables |= comparison_tables(analysis.comparisons)
     if analysis.onsets is not None:
         tables |= analysis.onsets.tables()
+    if analysis.beyond is not None:
+        tables |= analysis.beyond.tables()
     if analysis.synthesis is not None:
         tables |= synthesis_tables(analysis.synthesis)
     if analysis.populations is not None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from nanocensus.pipeline.constant_shapes import Beyond
 from nanocensus.pipeline.onset_analysis import OnsetAnalysis
 from nanocensus.pipeline.onset_columns import COMBINED
 from nanocensus.pipeline.onset_results import FoundOnsets
@@ -15,20 +16,35 @@ from nanocensus.statistics.onset_samples import SIZE
 from nanocensus.statistics.onset_table import READINGS
 
 
-def onset_content(made: OnsetAnalysis, *, assumed: bool) -> OnsetContent:
+def onset_content(made: OnsetAnalysis, beside: Beyond | None = None, *, assumed: bool) -> OnsetContent:
     """Give the section of the report.
 
     Parameters
     ----------
     made : OnsetAnalysis
+    beside : Beyond, optional
+        The data beside a constant shape.
     assumed : bool
         Whether a pixel size was made up.
     """
     sign = unit_sign(SIZE, assumed=assumed)
     found = made.found
-    told = [*found.sentences, *_readings(found), *_expanded(made)]
+    told = [*found.sentences, *_compared(beside), *_readings(found), *_expanded(made)]
     sentences = [_capital(sentence.replace(" nm", f" {sign}")) for sentence in told]
-    return OnsetContent(found.table, found.curves, sentences, [*_tables(found, sign), *_budgets(made, sign)])
+    envelope = None if beside is None or beside.constant.envelope is None else beside.constant.envelope.table
+    return OnsetContent(
+        found.table, found.curves, sentences, [*_tables(found, sign), *_budgets(made, sign)],
+        envelope, None if beside is None else beside.means,
+    )  # fmt: skip
+
+
+def _compared(beside: Beyond | None) -> Iterator[str]:
+    """Say whether each trend is more than that of the constant shape, or why that is not known."""
+    if beside is None:
+        return
+    if beside.constant.refusal:
+        yield f"no constant shape is compared, onsets are those of the data as they are: {beside.constant.refusal}"
+    yield from beside.trends["sentence"]
 
 
 def _readings(found: FoundOnsets) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from nanocensus.errors import JobError
 from nanocensus.pipeline.job_sections import at_least, check_descriptors
@@ -56,6 +57,8 @@ class OnsetsSection:
     """The same of `min_convexity`."""
     eccentricity_step: float = 0.05
     """The same of `max_eccentricity`."""
+    constant_shape: Literal["disc", "square", "truncated_square"] | None = None
+    """A constant shape, measured as the particles were, whose trend with size is taken off: onsets are those of the excess."""
 
     def __post_init__(self) -> None:
         """Check the descriptors and the number."""

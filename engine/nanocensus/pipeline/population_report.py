@@ -101,10 +101,7 @@ def _tables(found: ComparedPopulations, *, assumed: bool) -> Iterator[ReportTabl
         yield _energy_table(found.energy, found.level)
     pooled = found.nested[found.nested["sample"] == ALL]
     shown = pooled if len(pooled) else found.nested
-    rows = [
-        _nested_row(row, assumed=assumed)
-        for row in shown[shown["refusal"].isin(["", None]) | shown["variance"].notna()].to_dict("records")
-    ]
+    rows = [_nested_row(row, assumed=assumed) for row in shown[shown["variance"].notna()].to_dict("records")]
     if rows:
         yield ReportTable(
             f"Where the variance of particles lies, the samples' means taken out [{100 * found.level:g} % interval]",

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from nanocensus.measure.criteria import Criteria
+from nanocensus.pipeline.constant_shapes import ConstantShape
 from nanocensus.pipeline.onset_section import OnsetsSection
 from nanocensus.pipeline.population_sections import PopulationsSection, SynthesisSection
 from nanocensus.pipeline.spec import Job
@@ -34,6 +35,8 @@ class Question:
     """What the particles were judged by; None where those that count were chosen before."""
     onsets: OnsetsSection | None = None
     """Which bends are sought."""
+    constant: ConstantShape | None = None
+    """What a constant shape would show of the descriptors whose bends are sought; none of a table, which has no maps."""
     synthesis: SynthesisSection | None = None
     """Models of the synthesis that are asked for."""
     populations: PopulationsSection | None = None
@@ -50,6 +53,7 @@ def question_of(job: Job) -> Question:
         section.cluster,
         section.level,
         job.seed,
+        criteria=job.criteria,
         onsets=job.onsets,
         synthesis=job.synthesis,
         populations=job.populations,

@@ -84,7 +84,7 @@ def report_run(job: Job, analysis: Analysis) -> Path:
         densities=analysis.densities,
         sizes=None if analysis.comparisons is None else analysis.comparisons.sizes,
         across=None if analysis.comparisons is None else analysis.comparisons.across,
-        onsets=None if analysis.onsets is None else onset_content(analysis.onsets, assumed=assumed),
+        onsets=None if analysis.onsets is None else onset_content(analysis.onsets, analysis.beyond, assumed=assumed),
         synthesis=None if analysis.synthesis is None else synthesis_content(analysis.synthesis, assumed=assumed),
         populations=_populations(job, analysis, assumed=assumed),
         shapes=analysis.shapes,

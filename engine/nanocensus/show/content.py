@@ -63,6 +63,10 @@ class OnsetContent:
     """One a bend: its place with the interval, or why there is none."""
     tables: Sequence[ReportTable] = ()
     """Every sample's own, and what else could move it."""
+    envelope: pd.DataFrame | None = None
+    """The table of a `NullEnvelope`: what constant shapes show of these descriptors."""
+    means: pd.DataFrame | None = None
+    """Means of the data by size, drawn over it: descriptor, sample, size_nm, mean."""
 
 
 @dataclass(frozen=True, eq=False)

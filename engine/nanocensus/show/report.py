@@ -6,7 +6,7 @@ import holoviews as hv
 import numpy as np
 
 from nanocensus.show import figures, report_tables, report_words, shape_figures
-from nanocensus.show.content import Picture, ReportContent
+from nanocensus.show.content import OnsetContent, Picture, ReportContent
 from nanocensus.show.page import Figure, figure_in_page, render_page
 from nanocensus.show.size_figures import SIZE_COLUMN
 from nanocensus.show.theme import SampleStyle, quantity_name, sample_styles
@@ -210,6 +210,24 @@ def _onsets(content: ReportContent, styles: Mapping[str, SampleStyle]) -> Iterat
             f"{str(bend).capitalize()} of {excess}{quantity}: means in bins of 0.1 nm, and the curves that were fitted where a "
             "bend is told. Grey: the interval of all samples together, or of the only one; there is none where it is refused.",
             f"Mean {quantity} against size with the fitted {bend} of each sample; the values are in onset_curves.csv.",
+        )
+    yield from _envelopes(content.onsets, styles, assumed=content.assumed)
+
+
+def _envelopes(onsets: OnsetContent, styles: Mapping[str, SampleStyle], *, assumed: bool) -> Iterator[Figure]:
+    if onsets.envelope is None or onsets.means is None:
+        return
+    for descriptor, means in onsets.means.groupby("descriptor", sort=False):
+        quantity = quantity_name(str(descriptor))
+        yield figure_in_page(
+            f"envelope-{descriptor}",
+            figures.null_envelope(
+                onsets.envelope, descriptor=str(descriptor), means=means, styles=styles, assumed=assumed
+            ),
+            f"{quantity.capitalize()} of a constant shape, measured as the particles were, and the means of the data: only what "
+            "goes beyond the curve of the shape is the particles' own. Shaded: 95 % of single particles of that shape.",
+            f"Mean {quantity} of each sample against size over the curve of a constant shape; the values are in "
+            "null_envelope.csv.",
         )
 
 

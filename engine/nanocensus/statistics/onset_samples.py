@@ -90,7 +90,9 @@ def take_samples(
 def _missing(bins: int, clusters: int) -> str:
     lacks = []
     if bins < FEWEST_BINS:
-        lacks.append(f"{bins} bins of {FINE_NM:g} nm with {FEWEST_PER_BIN} particles: a bend needs {FEWEST_BINS}")
+        lacks.append(
+            f"{bins} bin{'' if bins == 1 else 's'} of {FINE_NM:g} nm with {FEWEST_PER_BIN} particles: a bend needs {FEWEST_BINS}"
+        )
     if clusters < FEWEST_CLUSTERS:
         lacks.append(f"particles in {clusters} clusters: an interval needs {FEWEST_CLUSTERS}")
     return "; ".join(lacks)
