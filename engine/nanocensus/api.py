@@ -28,6 +28,7 @@ from nanocensus.pipeline.merit import LARGE_PX
 from nanocensus.pipeline.null_envelope import NullEnvelope, envelope_of_particles, null_envelope
 from nanocensus.pipeline.onset_section import OnsetsSection
 from nanocensus.pipeline.pairs import PairContamination, pair_contamination
+from nanocensus.pipeline.population_sections import PopulationsSection, SynthesisSection
 from nanocensus.pipeline.record import RunSummary, job_of_run
 from nanocensus.pipeline.reporting import report_run
 from nanocensus.pipeline.runner import census
@@ -375,6 +376,8 @@ def analyse_particles(
     cluster: Cluster = "group",
     level: float = 0.95,
     onsets: Mapping[str, Any] | None = None,
+    synthesis: Mapping[str, Any] | None = None,
+    populations: Mapping[str, Any] | None = None,
 ) -> Analysis:
     """Compute and save the statistics of any particles: tables/*.csv, statistics.zarr, cells.zarr and report.html.
 
@@ -395,6 +398,8 @@ def analyse_particles(
         See `estimate`.
     onsets : mapping, optional
         Onset sizes to seek, as `[onsets]` of a job file says it: {"descriptors": {"circularity": {"between_nm": [2.6, 7.6]}}}.
+    synthesis, populations : mapping, optional
+        Models of the synthesis and further comparisons, as these sections of a job file say it; {} asks for their defaults.
 
     Returns
     -------
@@ -403,16 +408,18 @@ def analyse_particles(
     Raises
     ------
     JobError
-        If `onsets` makes no sense.
+        If one of these makes no sense.
     TableError, StatisticsError
         If there are no particles, one is there twice, or the columns cannot be counted.
     """
     sought = None if onsets is None else parse_section(OnsetsSection, onsets, section="onsets")
+    modelled = None if synthesis is None else parse_section(SynthesisSection, synthesis, section="synthesis")
+    compared = None if populations is None else parse_section(PopulationsSection, populations, section="populations")
     table = ParticleTable(particles, pd.DataFrame(columns=["sample", "micrograph"]), {"files": "a DataFrame"})
     with OutputLock(Path(out)):
         return analyse_table(
             table, _micrograph_table(micrographs), out=Path(out), of=of, bins=bins, cluster=cluster, level=level,
-            onsets=sought,
+            onsets=sought, synthesis=modelled, populations=compared,
         )  # fmt: skip
 
 

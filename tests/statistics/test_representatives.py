@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nanocensus.errors import StatisticsError
+from nanocensus.errors import StatisticsError, TableError
 from nanocensus.statistics.representatives import representatives
 from nanocensus.statistics.size_bins import size_bins
 
@@ -84,3 +84,5 @@ def test_order_and_partitions_do_not_show():
 def test_asking_for_nothing_is_refused():
     with pytest.raises(StatisticsError, match="at least one"):
         representatives(table(0), of=OF, number=0)
+    with pytest.raises(TableError, match="none named label"):
+        representatives(table(0).drop(columns="label"), of=OF)

@@ -16,11 +16,14 @@ from nanocensus.pipeline.constant_shapes import ENVELOPE, EXCESS, Beyond, beyond
 from nanocensus.pipeline.onset_analysis import OnsetAnalysis, analyse_onsets
 from nanocensus.pipeline.onset_columns import ONSET_TABLES
 from nanocensus.pipeline.onset_sensitivity import Material
+from nanocensus.pipeline.population_columns import POPULATION_TABLES
+from nanocensus.pipeline.population_results import ComparedPopulations, compare_populations, population_tables
 from nanocensus.pipeline.quality import judge_run
 from nanocensus.pipeline.quality_effect import effect_of_flagged, without
 from nanocensus.pipeline.question import Question, question_of
 from nanocensus.pipeline.shape_results import MEAN_OUTLINES, MEAN_SHAPES, save_shapes, shapes_of_run
 from nanocensus.pipeline.spec import Job
+from nanocensus.pipeline.synthesis_results import ModelledSynthesis, model_synthesis, synthesis_tables
 from nanocensus.statistics import binning
 from nanocensus.statistics.cells import Cells, cells
 from nanocensus.statistics.combined import relative_uncertainties, with_scale
@@ -36,7 +39,7 @@ from nanocensus.store.tables import read_particles
 
 BY_SAMPLE, BY_SIZE, QUALITY_EFFECT = "by_sample", "by_size", "quality_effect"
 _COMPARED = ("size_distribution", "lognormal_fit", "contrasts", "across_samples", *ONSET_TABLES, MEAN_SHAPES,
-             MEAN_OUTLINES, ENVELOPE, EXCESS)  # fmt: skip
+             MEAN_OUTLINES, ENVELOPE, EXCESS, *POPULATION_TABLES)  # fmt: skip
 TABLES_FOLDER, STATISTICS_STORE, CELLS_STORE = "tables", "statistics.zarr", "cells.zarr"
 
 
@@ -65,6 +68,10 @@ class Analysis:
     """The data beside a constant shape, where the job names one."""
     shapes: xr.Dataset | None = None
     """Mean outlines by sample and size (`nc.mean_shapes`), where outlines are kept."""
+    synthesis: ModelledSynthesis | None = None
+    """Means against the conditions of the synthesis, where the job asks for it."""
+    populations: ComparedPopulations | None = None
+    """Further comparisons, where the job asks for them."""
 
 
 def statistics_store(out: Path, which: str) -> Path:
@@ -142,8 +149,19 @@ def analyse_judged(
         settled = dataclasses.replace(asked, cluster=by_sample.attrs["cluster"])
         shapes, bends = _densities(counted, counting, settled), _onsets(without(judged, excluded), counting, settled)
         scaled = _with_scale(by_sample, counting), _with_scale(by_size, counting)
-        analysis = Analysis(*scaled, shapes, counts, micrographs, effect, worth, compared, bends,
-                            beyond=_beyond(counted, counting, settled, by_size))  # fmt: skip
+        analysis = Analysis(
+            *scaled,
+            shapes,
+            counts,
+            micrographs,
+            effect,
+            worth,
+            compared,
+            bends,
+            beyond=_beyond(counted, counting, settled, by_size),
+            synthesis=model_synthesis(made.of_all_sizes(), counting, settled),
+            populations=compare_populations(counted, counting, made, settled),
+        )
     _remove_statistics(out)  # what is no longer there would stand beside counts that deny it
     if made is not None:
         made.save(out / CELLS_STORE)
@@ -212,6 +230,10 @@ def _save(analysis: Analysis, out: Path) -> None:
         tables |= analysis.onsets.tables()
     if analysis.beyond is not None:
         tables |= analysis.beyond.tables()
+    if analysis.synthesis is not None:
+        tables |= synthesis_tables(analysis.synthesis)
+    if analysis.populations is not None:
+        tables |= population_tables(analysis.populations)
     for which, dataset in ((BY_SAMPLE, analysis.by_sample), (BY_SIZE, analysis.by_size)):
         if dataset is not None:
             binning.save(dataset, statistics_store(out, which))

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from nanocensus.pipeline.evaluation_columns import EVALUATION_TABLES
 from nanocensus.pipeline.merit import LARGE_PX, figures_of_merit
 from nanocensus.pipeline.onset_columns import ONSET_TABLES
+from nanocensus.pipeline.population_columns import POPULATION_TABLES
 from nanocensus.schema import Column, Table
 
 _HEAD = """# Every column of every table
@@ -25,6 +26,13 @@ _ONSET_HEAD = """# Every column of the tables of onset sizes
 
 Written by `nanocensus schema`; do not edit it by hand. A run whose job has a section [`[onsets]`](job.md#onsets) writes these
 tables. [Onset sizes](../explanation/onsets.md) says how they are found. Units: nm, 1 (a ratio).
+"""
+
+_POPULATIONS_HEAD = """# Every column of the tables of synthesis models and further comparisons
+
+Written by `nanocensus schema`; do not edit it by hand. A run whose job has a section [`[synthesis]`](job.md#synthesis) or
+[`[populations]`](job.md#populations) writes these tables. [Synthesis and populations](../explanation/populations.md) says how the
+numbers are found. Units: nm, 1 (a ratio); where there is none, that of the row's descriptor.
 """
 
 _FIGURES_HEAD = """## Figures of merit
@@ -94,6 +102,22 @@ def onset_markdown() -> str:
     True
     """
     return "\n".join([_ONSET_HEAD, *(_section(table) for table in ONSET_TABLES.values())])
+
+
+def populations_markdown() -> str:
+    """Write the page of the tables of synthesis models and further comparisons.
+
+    Returns
+    -------
+    str
+        Markdown, one newline at the end.
+
+    Examples
+    --------
+    >>> "| `q2` | float64 | 1 |" in populations_markdown()
+    True
+    """
+    return "\n".join([_POPULATIONS_HEAD, *(_section(table) for table in POPULATION_TABLES.values())])
 
 
 def _section(table: Table) -> str:

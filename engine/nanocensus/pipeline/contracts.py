@@ -125,16 +125,23 @@ def published(folder: Path, page: Path) -> dict[Path, str]:
     folder : Path
         Folder of the JSON Schemas.
     page : Path
-        The page of docs that lists every column; those of evaluations and onsets stand beside it.
+        The page of docs that lists every column; those of evaluations, onsets and populations stand beside it.
     """
-    from nanocensus.pipeline.columns_page import columns_markdown, evaluation_markdown, onset_markdown
+    from nanocensus.pipeline.columns_page import (
+        columns_markdown,
+        evaluation_markdown,
+        onset_markdown,
+        populations_markdown,
+    )
     from nanocensus.pipeline.onset_columns import ONSET_TABLES
+    from nanocensus.pipeline.population_columns import POPULATION_TABLES
 
     contracts: dict[str, Mapping[str, Any]] = {
-        name: table.json_schema() for name, table in {**TABLES, **ONSET_TABLES}.items()
+        name: table.json_schema() for name, table in {**TABLES, **ONSET_TABLES, **POPULATION_TABLES}.items()
     }
     contracts |= {"job": job_contract(), "store": store_contract(), "statistics": statistics_contract()}
     texts = {folder / f"{name}.json": dumps(contract) for name, contract in contracts.items()}
     pages = {page: columns_markdown(list(TABLES.values())), page.with_name("evaluation.md"): evaluation_markdown(),
-             page.with_name("onsets.md"): onset_markdown()}  # fmt: skip
+             page.with_name("onsets.md"): onset_markdown(),
+             page.with_name("populations.md"): populations_markdown()}  # fmt: skip
     return texts | pages

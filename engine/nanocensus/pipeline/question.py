@@ -7,6 +7,7 @@ from nanocensus.measure.criteria import Criteria
 from nanocensus.pipeline.constant_shapes import ConstantShape
 from nanocensus.pipeline.onset_maps import Maps
 from nanocensus.pipeline.onset_section import OnsetsSection
+from nanocensus.pipeline.population_sections import PopulationsSection, SynthesisSection
 from nanocensus.pipeline.spec import Job
 from nanocensus.statistics.clusters import Cluster
 from nanocensus.statistics.quanta import Number
@@ -39,6 +40,10 @@ class Question:
     """What a constant shape would show of the descriptors whose bends are sought; none of a table, which has no maps."""
     maps: Maps | None = None
     """The maps of a run, to measure particles on again."""
+    synthesis: SynthesisSection | None = None
+    """Models of the synthesis that are asked for."""
+    populations: PopulationsSection | None = None
+    """Further comparisons that are asked for."""
 
 
 def question_of(job: Job) -> Question:
@@ -54,4 +59,6 @@ def question_of(job: Job) -> Question:
         criteria=job.criteria,
         onsets=job.onsets,
         maps=Maps(job.out, job.measure),
+        synthesis=job.synthesis,
+        populations=job.populations,
     )

@@ -18,15 +18,17 @@ from nanocensus.pipeline.analyse import Analysis
 from nanocensus.pipeline.comparisons import report_tables
 from nanocensus.pipeline.criteria_words import criteria_in_words, reason_in_words
 from nanocensus.pipeline.onset_report import onset_content
+from nanocensus.pipeline.population_report import cut_representatives, populations_content
 from nanocensus.pipeline.quality_effect import quality_tables
 from nanocensus.pipeline.record import run_record
 from nanocensus.pipeline.scale import known_scales
 from nanocensus.pipeline.scale_words import scale_in_words
 from nanocensus.pipeline.spec import Job
+from nanocensus.pipeline.synthesis_results import synthesis_content
 from nanocensus.schema import PIXEL_SIZE_ASSUMED
 from nanocensus.segment.flatfield import unevenness
 from nanocensus.segment.preparation import prepare
-from nanocensus.show.content import Picture, ReportContent, ReportTable
+from nanocensus.show.content import Picture, PopulationsContent, ReportContent, ReportTable
 from nanocensus.show.numbers import count, with_interval
 from nanocensus.show.report import render_report
 from nanocensus.show.theme import quantity_name
@@ -83,6 +85,8 @@ def report_run(job: Job, analysis: Analysis) -> Path:
         sizes=None if analysis.comparisons is None else analysis.comparisons.sizes,
         across=None if analysis.comparisons is None else analysis.comparisons.across,
         onsets=None if analysis.onsets is None else onset_content(analysis.onsets, analysis.beyond, assumed=assumed),
+        synthesis=None if analysis.synthesis is None else synthesis_content(analysis.synthesis, assumed=assumed),
+        populations=_populations(job, analysis, assumed=assumed),
         shapes=analysis.shapes,
         pictures=_with_flattened(list(_pictures(job, micrographs)), job),
         agreement=agreement.rows if len(agreement.rows) else None,
@@ -99,6 +103,14 @@ def report_run(job: Job, analysis: Analysis) -> Path:
     path = job.out / REPORT
     commit_bytes(path, render_report(content).encode())
     return path
+
+
+def _populations(job: Job, analysis: Analysis, *, assumed: bool) -> PopulationsContent | None:
+    found = analysis.populations
+    if found is None:
+        return None
+    pictures = list(cut_representatives(job, analysis.micrographs, found.representatives))
+    return populations_content(found, assumed=assumed, pictures=pictures)
 
 
 def _rejected(counts: pd.DataFrame) -> pd.DataFrame:

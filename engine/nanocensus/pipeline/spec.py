@@ -25,6 +25,7 @@ from nanocensus.pipeline.job_sections import (
 )
 from nanocensus.pipeline.lattices import CIF_SUFFIX, lattice_spacings
 from nanocensus.pipeline.onset_section import OnsetsSection
+from nanocensus.pipeline.population_sections import PopulationsSection, SynthesisSection
 from nanocensus.sections import line_of, parse_section, read_toml
 
 MODEL_SUFFIX = ".safetensors"
@@ -66,6 +67,10 @@ class Job:
     """Which numbers are reported."""
     onsets: OnsetsSection | None = None
     """Onset sizes that are sought."""
+    synthesis: SynthesisSection | None = None
+    """Models of the synthesis."""
+    populations: PopulationsSection | None = None
+    """Further comparisons of samples."""
     report: ReportSection = dataclasses.field(default_factory=ReportSection)
     """What the report shows."""
 

@@ -16,10 +16,13 @@ from nanocensus.pipeline.evaluate import is_run
 from nanocensus.pipeline.onset_report import onset_content
 from nanocensus.pipeline.onset_section import OnsetsSection
 from nanocensus.pipeline.onset_variants import OPTIONAL
+from nanocensus.pipeline.population_report import populations_content
+from nanocensus.pipeline.population_sections import PopulationsSection, SynthesisSection
 from nanocensus.pipeline.quality_effect import quality_tables
 from nanocensus.pipeline.question import Question
 from nanocensus.pipeline.record import RECORD
 from nanocensus.pipeline.reporting import REPORT, statistics_tables
+from nanocensus.pipeline.synthesis_results import synthesis_content
 from nanocensus.pipeline.usable_rows import KEYS, WEIGHT, counts_of, look, steps_of, usable
 from nanocensus.provenance import versions
 from nanocensus.schema import CONDITION_PREFIX, MICROGRAPHS, PIXEL_SIZE_ASSUMED
@@ -46,6 +49,8 @@ def analyse_table(
     cluster: Cluster = "group",
     level: float = 0.95,
     onsets: OnsetsSection | None = None,
+    synthesis: SynthesisSection | None = None,
+    populations: PopulationsSection | None = None,
     title: str = "A table of particles",
 ) -> Analysis:
     """Compute the statistics of particles that were measured elsewhere, and save them as Zarr, CSV and a report.
@@ -69,6 +74,8 @@ def analyse_table(
         See `estimate`.
     onsets : OnsetsSection, optional
         Onset sizes to seek.
+    synthesis, populations : optional
+        Models of the synthesis, and further comparisons.
     title : str
         Of the report.
 
@@ -109,10 +116,13 @@ def analyse_table(
     known = _micrographs(table, micrographs, seen)
     counts = counts_of(seen, known["sample"].unique(), known[known["excluded"]])
     scale = steps_of(seen, needed)
-    asked = Question(shown, bins if size else None, weight, cluster, level, scale=scale, onsets=onsets)
-    analysis = analyse_judged(usable(frame, needed, size, OPTIONAL), known, counts, asked, out)
+    asked = Question(shown, bins if size else None, weight, cluster, level, scale=scale, onsets=onsets, synthesis=synthesis,
+                     populations=populations)  # fmt: skip
+    analysis = analyse_judged(usable(frame, needed, size, (*OPTIONAL, "label")), known, counts, asked, out)
     facts = {"versions": versions(), "table": dict(table.facts), "descriptors": shown, "weight": weight, "scale": scale,
-             "onsets": None if onsets is None else plain(onsets)}  # fmt: skip
+             "onsets": None if onsets is None else plain(onsets),
+             "synthesis": None if synthesis is None else plain(synthesis),
+             "populations": None if populations is None else plain(populations)}  # fmt: skip
     commit_bytes(out / RECORD, (json.dumps(facts, indent=2, ensure_ascii=False) + "\n").encode())
     commit_bytes(out / REPORT, render_report(_content(title, analysis, seen, facts)).encode())
     return analysis
@@ -240,6 +250,10 @@ def _content(title: str, analysis: Analysis, seen: pd.DataFrame, facts: Mapping[
         quality=quality_tables(index, analysis.quality_effect, assumed=assumed),
         tables=list(statistics_tables(analysis, assumed=assumed)),
         onsets=None if analysis.onsets is None else onset_content(analysis.onsets, assumed=assumed),
+        synthesis=None if analysis.synthesis is None else synthesis_content(analysis.synthesis, assumed=assumed),
+        populations=None
+        if analysis.populations is None
+        else populations_content(analysis.populations, assumed=assumed),
         warnings=warnings,
         provenance=facts,
     )

@@ -8,6 +8,7 @@ import pandas as pd
 import xarray as xr
 
 from nanocensus.schema import MICROGRAPHS, REFUSALS
+from nanocensus.show.gallery_content import Crop
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +69,41 @@ class OnsetContent:
     """Means of the data by size, drawn over it: descriptor, sample, size_nm, mean."""
 
 
+@dataclass(frozen=True, eq=False)
+class SynthesisContent:
+    """What is said of samples' means against the conditions of their synthesis."""
+
+    sentences: Sequence[str]
+    """A verdict a descriptor, and what the conditions cannot tell."""
+    predictions: pd.DataFrame | None = None
+    """Of a `statistics.SynthesisModel`."""
+    exponents: pd.DataFrame | None = None
+    """The same."""
+    tables: Sequence[ReportTable] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Representatives:
+    """The particles that stand for the sizes of one sample."""
+
+    sample: str
+    nm_per_tile: float
+    """Side of a small tile, nm."""
+    crops: Sequence[Crop]
+    """In the order of size; their value is the size."""
+
+
+@dataclass(frozen=True, eq=False)
+class PopulationsContent:
+    """What is said of samples beside each other, beyond their means."""
+
+    sentences: Sequence[str]
+    spreads: pd.DataFrame
+    """`points` of `statistics.Spreads`."""
+    tables: Sequence[ReportTable] = ()
+    representatives: Sequence[Representatives] = ()
+
+
 def _no_micrographs() -> pd.DataFrame:
     return pd.DataFrame(columns=list(MICROGRAPHS.names))
 
@@ -114,6 +150,10 @@ class ReportContent:
     """Onset sizes, where they were sought."""
     shapes: xr.Dataset | None = None
     """Mean outlines by sample and size (`nc.mean_shapes`)."""
+    synthesis: SynthesisContent | None = None
+    """Models of the synthesis, where they were asked for."""
+    populations: PopulationsContent | None = None
+    """Further comparisons, where they were asked for."""
     pictures: Sequence[Picture] = ()
     """The micrographs to show."""
     quality: Sequence[ReportTable] = ()

@@ -12,6 +12,8 @@ from nanocensus.show.onset_figures import onset
 from nanocensus.show.sampling_figures import data_size, group_scatter
 from nanocensus.show.shape_figures import mean_shapes
 from nanocensus.show.size_figures import size_resolved
+from nanocensus.show.spread_figures import spread_against_mean
+from nanocensus.show.synthesis_figures import exponents, predictions
 from nanocensus.show.tally_figures import agreement, rejections
 from nanocensus.show.theme import sample_styles
 
@@ -20,14 +22,17 @@ __all__ = [
     "criterion",
     "cv_across_samples",
     "data_size",
+    "exponents",
     "group_scatter",
     "histogram",
     "mean_shapes",
     "micrograph",
     "null_envelope",
     "onset",
+    "predictions",
     "rejections",
     "sample_styles",
     "size_resolved",
+    "spread_against_mean",
     "violins",
 ]

@@ -61,7 +61,7 @@ def render_gallery(content: GalleryContent) -> str:
     """
     return render_page(
         "criteria.html",
-        css=("report.css", "criteria.css"),
+        css=("report.css", "tiles.css", "criteria.css"),
         content=content,
         headline=_headline(content),
         overview=_overview(content.samples),

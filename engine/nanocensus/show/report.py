@@ -10,6 +10,7 @@ from nanocensus.show.content import OnsetContent, Picture, ReportContent
 from nanocensus.show.page import Figure, figure_in_page, render_page
 from nanocensus.show.size_figures import SIZE_COLUMN
 from nanocensus.show.theme import SampleStyle, quantity_name, sample_styles
+from nanocensus.show.tiles import Tile, tiles
 
 _PICTURE_WIDTH = 456
 _SAMPLES_PER_PANEL = 4
@@ -39,6 +40,7 @@ def render_report(content: ReportContent) -> str:
     styles = sample_styles(content.samples)
     return render_page(
         "report.html",
+        css=("report.css", "tiles.css"),
         content=content,
         styles=styles,
         words=report_words.words(content),
@@ -47,6 +49,9 @@ def render_report(content: ReportContent) -> str:
         distributions=list(_distributions(content, styles)),
         by_size=[*_by_size(content, styles), *_across(content), *_shapes(content)],
         onsets=list(_onsets(content, styles)),
+        synthesis=list(_synthesis(content, styles)),
+        spreads=list(_spreads(content, styles)),
+        representatives=list(_representatives(content)),
         rejections=list(_rejections(content, styles)),
         agreement=list(_agreement(content, styles)),
     )
@@ -146,6 +151,48 @@ def _across(content: ReportContent) -> Iterator[Figure]:
         "zero. Samples without a standard error in a size bin are left out of it; across_samples.csv names them.",
         "Coefficient of variation across samples in each size bin; the values are in across_samples.csv.",
     )  # fmt: skip
+
+
+def _synthesis(content: ReportContent, styles: Mapping[str, SampleStyle]) -> Iterator[Figure]:
+    given = content.synthesis
+    if given is None or given.predictions is None or given.exponents is None:
+        return
+    for of, rows in given.predictions.groupby("descriptor", sort=False):
+        quantity = quantity_name(str(of))
+        yield figure_in_page(
+            f"predictions-{of}", figures.predictions(rows, styles=styles, assumed=content.assumed),
+            f"Mean {quantity} as measured, and as predicted from the samples of other conditions alone, with intervals; the line is "
+            "equality. Filled: product of powers; hollow: log-linear.",
+            f"Predicted against measured mean {quantity}; the values are in synthesis_predictions.csv.",
+        )  # fmt: skip
+        cloud = given.exponents[given.exponents["descriptor"] == of]
+        yield figure_in_page(
+            f"exponents-{of}", figures.exponents(cloud),
+            f"Exponents for the mean {quantity}: those that the means allow (filled), and in what share of the resamples each is the "
+            "best (size).",
+            f"Exponents of the conditions for {quantity}; the values are in synthesis_exponents.csv.",
+        )  # fmt: skip
+
+
+def _spreads(content: ReportContent, styles: Mapping[str, SampleStyle]) -> Iterator[Figure]:
+    if content.populations is None:
+        return
+    for of, rows in content.populations.spreads.groupby("descriptor", sort=False):
+        quantity = quantity_name(str(of))
+        yield figure_in_page(
+            f"spread-{of}", figures.spread_against_mean(rows, styles=styles, assumed=content.assumed),
+            f"Standard deviation of {quantity} against its mean (of ratios: against the distance of the mean from 1), a point a sample, "
+            "on logarithmic axes. Grey lines: a spread in proportion.",
+            f"Standard deviation of {quantity} against its mean; the values are in by_sample.csv.",
+        )  # fmt: skip
+
+
+def _representatives(content: ReportContent) -> Iterator[tuple[str, list[Tile]]]:
+    for part in () if content.populations is None else content.populations.representatives:
+        yield (
+            part.sample,
+            tiles(part.crops, nm_per_tile=part.nm_per_tile, assumed=content.assumed, quantity="edge length"),
+        )
 
 
 def _onsets(content: ReportContent, styles: Mapping[str, SampleStyle]) -> Iterator[Figure]:

@@ -11,7 +11,7 @@ import pandas as pd
 import xarray as xr
 
 from nanocensus.schema import CONDITION_PREFIX
-from nanocensus.show.content import ReportContent, ReportTable
+from nanocensus.show.content import PopulationsContent, ReportContent, ReportTable, SynthesisContent
 from nanocensus.show.numbers import count, decimals_for, statistic_words, with_interval, with_reach
 from nanocensus.show.theme import quantity_name, unit_sign
 
@@ -83,9 +83,15 @@ def tables(content: ReportContent) -> dict[str, list[HtmlTable]]:
         "failed": _files(_failed(content.micrographs), "Micrographs that failed"),
         "agreement": _agreement(content),
         "quality": [_printed(table.caption, table.frame, table.note) for table in content.quality],
+        "synthesis": _further(content.synthesis),
+        "populations": _further(content.populations),
         "onsets": [_printed(table.caption, table.frame, table.note) for table in _onset_tables(content)],
         "further": [_printed(table.caption, table.frame, table.note) for table in content.tables],
     }
+
+
+def _further(section: SynthesisContent | PopulationsContent | None) -> list[HtmlTable]:
+    return [] if section is None else [_printed(table.caption, table.frame, table.note) for table in section.tables]
 
 
 def _onset_tables(content: ReportContent) -> Sequence[ReportTable]:

@@ -9,6 +9,7 @@ Sources
 Szekely and Rizzo, Journal of Statistical Planning and Inference 143, 1249 (2013): energy statistics; the coefficient H.
 """
 
+from collections.abc import Mapping
 from itertools import combinations
 
 import numpy as np
@@ -25,6 +26,7 @@ from nanocensus.statistics.onset_intervals import generator
 from nanocensus.statistics.partitions import Particles
 from nanocensus.statistics.philox import check_seed
 from nanocensus.statistics.plane_histograms import STEPS_PER_SD, PlaneHistograms, plane_histograms
+from nanocensus.statistics.quanta import Number
 
 COLUMNS = ["first", "second", "x", "y", "distance", "coefficient", "chance", "p", "p_holm", "n_first", "n_second",
            "n_clusters_first", "n_clusters_second", "refusal"]  # fmt: skip
@@ -39,9 +41,10 @@ def energy_distances(
     of: tuple[str, str] = ("edge_length_nm", "circularity"),
     cluster: Cluster = "group",
     level: float = 0.95,
-    permutations: int = 999,
+    permutations: int = 4999,
     seed: int = 0,
     weight: str | None = "border_weight",
+    scale: Mapping[str, Number] | None = None,
 ) -> pd.DataFrame:
     """Give the energy distance of every two samples in a plane of two columns, with a permutation test over clusters.
 
@@ -58,9 +61,11 @@ def energy_distances(
     level : float
         Of `chance`.
     permutations : int
-        How often clusters are dealt out to the two samples.
+        How often clusters are dealt out to the two samples; of many pairs, `p_holm` needs many.
     seed : int
         0 to 2^64 - 1.
+    scale : mapping of str to float, optional
+        See `quantum_of`.
 
     Returns
     -------
@@ -90,7 +95,7 @@ def energy_distances(
     (True, True)
     """
     check_seed(seed)
-    made = cells(particles, micrographs, by=["sample"], of=of, weight=weight)
+    made = cells(particles, micrographs, by=["sample"], of=of, weight=weight, scale=scale)
     plane = plane_histograms(made, particles, of, cluster)
     if len(plane.samples) < 2:
         raise StatisticsError(

@@ -12,6 +12,7 @@ nothing; without a correction the test errs on the side of one peak.
 Rao and Wu, JASA 83, 231 (1988): the clusters of a resample.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -27,7 +28,7 @@ from nanocensus.statistics.onset_intervals import generator
 from nanocensus.statistics.panels import cluster_sums, lay_out, panels
 from nanocensus.statistics.partitions import Particles
 from nanocensus.statistics.philox import check_seed
-from nanocensus.statistics.quanta import quantum_of
+from nanocensus.statistics.quanta import Number
 from nanocensus.statistics.size_bins import SizeBins, size_bins
 
 FEWEST_CLUSTERS = 8
@@ -66,6 +67,7 @@ def modality(
     cluster: Cluster = "group",
     replicates: int = 499,
     seed: int = 0,
+    scale: Mapping[str, Number] | None = None,
 ) -> pd.DataFrame:
     """Test in each sample whether a descriptor's distribution has one peak.
 
@@ -83,6 +85,8 @@ def modality(
         Number of resamples.
     seed : int
         0 to 2^64 - 1.
+    scale : mapping of str to float, optional
+        See `quantum_of`.
 
     Returns
     -------
@@ -106,8 +110,8 @@ def modality(
     (True, [4, 6])
     """
     check_seed(seed)
-    step, bins = _steps(cells(particles, micrographs, by=["sample"], of=[of], weight=None), of)
-    made = cells(particles, micrographs, by=["sample", bins], of=[of], weight=None)
+    step, bins = _steps(cells(particles, micrographs, by=["sample"], of=[of], weight=None, scale=scale), of)
+    made = cells(particles, micrographs, by=["sample", bins], of=[of], weight=None, scale=scale)
     layout = lay_out(made, cluster)
     left = bins.bounds(layout.bins).left
     rows: list[dict[str, object]] = []
@@ -221,7 +225,7 @@ def _steps(whole: Cells, of: str) -> tuple[float, SizeBins]:
     means, sds = (np.array([float(values[0]) for values in part])
                   for part in ([m.mean for m in found], [np.sqrt(m.variance) for m in found]))  # fmt: skip
     known = np.isfinite(sds) & (sds > 0)
-    least = 2 * quantum_of(of).step
+    least = 2 * whole.recipe.quanta[0].step
     if not known.any():
         return least, size_bins(edges=(np.floor(np.nanmin(means) / least) + np.arange(-2, 4)) * least, of=of)
     low, high = (means - _REACH * sds)[known].min(), (means + _REACH * sds)[known].max()

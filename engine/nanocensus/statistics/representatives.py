@@ -1,15 +1,15 @@
 """The particles that stand for a sample or a size: those nearest to the median of all descriptors at once."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float64, Int64
 
-from nanocensus.errors import StatisticsError
+from nanocensus.errors import StatisticsError, TableError
 from nanocensus.statistics.binning import DESCRIPTORS
 from nanocensus.statistics.partitions import Particles
-from nanocensus.statistics.quanta import Number, quantum_of
+from nanocensus.statistics.quanta import Number, Quantum, quantum_of
 from nanocensus.statistics.recipe import place_in_bins
 from nanocensus.statistics.rows import numbers, rows_of
 from nanocensus.statistics.size_bins import SizeBins
@@ -25,6 +25,7 @@ def representatives(
     of: Sequence[str] = DESCRIPTORS,
     bins: SizeBins | None = None,
     number: int = 1,
+    scale: Mapping[str, Number] | None = None,
 ) -> pd.DataFrame:
     """Choose the particles nearest to the median of their sample, or of each of its size bins.
 
@@ -38,6 +39,8 @@ def representatives(
         Size bins; whole samples if absent.
     number : int
         How many particles of each.
+    scale : mapping of str to float, optional
+        See `quantum_of`; of the binned column.
 
     Returns
     -------
@@ -49,6 +52,8 @@ def representatives(
 
     Raises
     ------
+    TableError
+        For absent columns.
     StatisticsError
         If no particle is asked for.
 
@@ -64,10 +69,18 @@ def representatives(
             remedy="Ask for one.",
         )  # fmt: skip
     sized = [] if bins is None else [bins.of]
-    frame = particles[list(dict.fromkeys(["sample", "micrograph", "label", *of, *sized]))]
+    wanted = list(dict.fromkeys(["sample", "micrograph", "label", *of, *sized]))
+    missing = [name for name in wanted if name not in particles.columns]
+    if missing:
+        raise TableError(
+            "particles", expected="the columns " + ", ".join(wanted), got="none named " + ", ".join(missing),
+            remedy="Number the particles of each micrograph in a column label, and add the others.",
+        )  # fmt: skip
+    frame = particles[wanted]
     names = frame["sample"].drop_duplicates()
     names = names if isinstance(names, pd.Series) else names.compute()
-    found = [_of_sample(frame[frame["sample"] == name], of, bins, number) for name in sorted(names)]
+    quantum = None if bins is None else quantum_of(bins.of, scale)
+    found = [_of_sample(frame[frame["sample"] == name], of, bins, quantum, number) for name in sorted(names)]
     return pd.concat(found, ignore_index=True)
 
 
@@ -89,15 +102,15 @@ def nearest(values: Float64[np.ndarray, "particle descriptor"], scale: Float64[n
     return chosen.astype(np.int64), np.asarray(distance[chosen])
 
 
-def _of_sample(part: Particles, of: Sequence[str], bins: SizeBins | None, number: int) -> pd.DataFrame:
+def _of_sample(part: Particles, of: Sequence[str], bins: SizeBins | None, quantum: Quantum | None,
+               number: int) -> pd.DataFrame:  # fmt: skip
     rows = part if isinstance(part, pd.DataFrame) else part.compute()
     rows = rows.sort_values(["micrograph", "label"], ignore_index=True)
     values = np.column_stack([numbers(rows[name]) for name in of])
     scale = _NORMAL * np.median(np.abs(values - np.median(values, axis=0)), axis=0)
-    if bins is None:
+    if bins is None or quantum is None:
         chosen, distance = nearest(values, scale, number)
         return _table(rows, of, chosen, distance).assign(n=len(rows))
-    quantum = quantum_of(bins.of)
     grid = bins.grid(quantum)
     places = place_in_bins(rows_of(rows[[bins.of]]), quantum, grid)
     parts = []
