@@ -136,7 +136,7 @@ def rows_that_count(frame: pd.DataFrame, radii: Float[np.ndarray, "n m"], settin
             remedy="Give particles and outlines as read_particles and read_outlines do, row for row: rows that failed a "
             "criterion are left out here, not before.",
         )  # fmt: skip
-    places = place_in_bins(rows_of(frame[[settings.size.column]]), settings.size, settings.grid)
+    places = place_in_bins(rows_of(frame[[settings.size.column]]), settings.size, settings.grid).astype(np.int64)
     placed, whole = accepted(frame) & (places >= 0), star_shaped(frame)
     lost = _by_cell(frame[placed & ~whole], places[placed & ~whole], settings.grid.first)
     chosen = np.flatnonzero(placed & whole)

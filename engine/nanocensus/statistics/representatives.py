@@ -112,7 +112,7 @@ def _of_sample(part: Particles, of: Sequence[str], bins: SizeBins | None, quantu
         chosen, distance = nearest(values, scale, number)
         return _table(rows, of, chosen, distance).assign(n=len(rows))
     grid = bins.grid(quantum)
-    places = place_in_bins(rows_of(rows[[bins.of]]), quantum, grid)
+    places = place_in_bins(rows_of(rows[[bins.of]]), quantum, grid).astype(np.int64)
     parts = []
     for place in np.unique(places[places >= 0]):
         here = np.flatnonzero(places == place)
