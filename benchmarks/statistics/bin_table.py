@@ -29,33 +29,25 @@ def ours(folder):
 
     import nanocensus as nc
 
-    # Numba lets go of the interpreter, so threads are enough.
-    with dask.config.set(scheduler="threads", num_workers=CORES):
+    # Numba lets go of the interpreter, so threads are enough; for one core there is no need of another one.
+    with dask.config.set(scheduler="threads" if CORES > 1 else "sync", num_workers=CORES):
         cells = nc.cells(folder, by=["sample", nc.size_bins(WIDTH_NM)], of=OF, weight=None)
-    with np.errstate(invalid="ignore", divide="ignore"):  # empty bins, and deviations of one particle
+    with np.errstate(invalid="ignore", divide="ignore"):  # deviations of one particle
         return cells, totals(cells)
 
 
 def totals(cells):
     """Add up the micrographs of each bin."""
-    table = cells.table
-    lowest = int(table["size_bin"].min())
-    breadth = int(table["size_bin"].max()) - lowest + 1
-    number = table["sample"].cat.codes.to_numpy(np.int64) * breadth + table["size_bin"].to_numpy() - lowest
-    n = np.bincount(number, table["n"])
-    found = {"n": n}
+    sums = cells.table.groupby(["sample", "size_bin"], observed=True)[cells.recipe.sums].sum().reset_index()
+    made, n = sums[["sample", "size_bin", "n"]].rename(columns={"size_bin": "bin"}), sums["n"]
     for quantum in cells.recipe.quanta:
-        low, high = (np.bincount(number, table[f"{quantum.column}_{limb}"]) for limb in ("wq_low", "wq_high"))
-        mean = (high * 2.0**32 + low) / 1024 / n
-        low, high = (np.bincount(number, table[f"{quantum.column}_{limb}"]) for limb in ("wqq_low", "wqq_high"))
-        variance = (high * 2.0**32 + low) / 1024 / n - mean**2
-        found |= {f"{quantum.column}_mean": mean * quantum.step,
-                  f"{quantum.column}_sd": np.sqrt(variance * n / (n - 1)) * quantum.step}  # fmt: skip
-    held = np.flatnonzero(n)
-    samples = np.asarray(table["sample"].cat.categories)[held // breadth]
-    return pd.DataFrame(
-        {"sample": samples, "bin": held % breadth + lowest} | {name: all_[held] for name, all_ in found.items()}
-    )
+        first, second = (
+            (sums[f"{quantum.column}_{moment}_high"] * 2.0**32 + sums[f"{quantum.column}_{moment}_low"]) / sums["w"]
+            for moment in ("wq", "wqq")
+        )
+        made[f"{quantum.column}_mean"] = first * quantum.step
+        made[f"{quantum.column}_sd"] = np.sqrt((second - first**2) * n / (n - 1)) * quantum.step
+    return made
 
 
 def by_polars(folder):
