@@ -159,6 +159,7 @@ def test_few_particles_and_unknown_outlines_are_refused(crowded, envelope, micro
         pair_contamination(particles, micrographs, envelope, shape="hexagon")
 
 
+@pytest.mark.slow
 def test_particles_so_sparse_that_none_ever_meet_have_no_pairs(envelope, micrographs):
     sizes = np.linspace(4.01, 4.99, 120)
     rows = pd.DataFrame({"edge_length_nm": sizes, "area_nm2": sizes**2, "pixel_count": 1000, "eccentricity": 0.1,
