@@ -115,10 +115,15 @@ def test_any_outline_has_an_envelope():
 
 def test_equal_seeds_give_equal_envelopes_and_shapes_do_not_depend_on_each_other():
     coarse = Measuring(pixel_size_nm=0.2, edge_width_nm=0.53, estimator="paper")
-    alone, again = (null_envelope(coarse, shapes=shapes, copies=30) for shapes in (["disc"], ["disc", "square"]))
+    alone, again = (
+        null_envelope(coarse, shapes=shapes, between_nm=(2.4, 4.0), copies=30)
+        for shapes in (["disc"], ["disc", "square"])
+    )
     discs = again.table[again.table["shape"] == "disc"].reset_index(drop=True)
     pd.testing.assert_frame_equal(discs, alone.table)
-    assert not null_envelope(coarse, shapes=["disc"], copies=30, seed=1).table.equals(alone.table)
+    assert not null_envelope(coarse, shapes=["disc"], between_nm=(2.4, 4.0), copies=30, seed=1).table.equals(
+        alone.table
+    )
 
 
 @pytest.mark.parametrize(

@@ -157,3 +157,14 @@ def test_few_particles_and_unknown_outlines_are_refused(crowded, envelope, micro
         pair_contamination(particles.head(20), micrographs, envelope)
     with pytest.raises(InputError, match="hexagon"):
         pair_contamination(particles, micrographs, envelope, shape="hexagon")
+
+
+@pytest.mark.slow
+def test_particles_so_sparse_that_none_ever_meet_have_no_pairs(envelope, micrographs):
+    sizes = np.linspace(4.01, 4.99, 120)
+    rows = pd.DataFrame({"edge_length_nm": sizes, "area_nm2": sizes**2, "pixel_count": 1000, "eccentricity": 0.1,
+                         "solidity": 0.99, "circularity": 0.98, "touches_border": False, "sample": "A"})  # fmt: skip
+    found = pair_contamination(rows, micrographs.assign(height_px=10**6, width_px=10**6), envelope, clusters=10)
+    assert found.rates["n_merged"].tolist() == [0.0, 0.0]
+    assert len(found.table) == 10
+    assert (found.table["share"] == 0).all()
