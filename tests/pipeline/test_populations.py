@@ -99,6 +99,7 @@ def test_predictions_are_printed_with_the_better_model(analysed):
     assert table.loc["Co0.4", "edge length (nm), predicted"].startswith(f"{one['predicted']:.{decimals}f} [")
 
 
+@pytest.mark.slow
 def test_what_was_not_asked_for_is_not_there(analysed, population, tmp_path):
     particles, micrographs = population
     few = particles.groupby("micrograph", observed=True).head(10)
@@ -129,6 +130,7 @@ def test_a_study_without_conditions_keeps_its_statistics_and_says_what_is_missin
     assert not (tmp_path / "tables/synthesis_predictions.csv").exists()
 
 
+@pytest.mark.slow
 def test_one_sample_has_no_distances_and_no_slope(population, tmp_path):
     particles, micrographs = population
     one = particles[particles["sample"] == "Co0.4"]
