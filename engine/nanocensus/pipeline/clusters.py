@@ -83,17 +83,20 @@ def open_client(
         with _connect(section, section.scheduler) as connected:
             yield connected
     elif section.kind == "inline":
-        with _closing(_inline()) as cluster, _closing(distributed.Client(cluster)) as here:
+        with _closing(_inline()) as cluster, _closing(distributed.Client(cluster, set_as_default=False)) as here:
             yield here
     elif section.kind == "slurm":
         with (
             slurm_cluster(section, worker_environment(section.cores_per_worker)) as cluster,
-            distributed.Client(cluster) as batch,
+            distributed.Client(cluster, set_as_default=False) as batch,
         ):
             batch.wait_for_workers(1)  # it may be queued for long; the others join when they come
             yield batch
     else:
-        with _local_cluster(section, gpu) as cluster, _closing(distributed.Client(cluster)) as local:
+        with (
+            _local_cluster(section, gpu) as cluster,
+            _closing(distributed.Client(cluster, set_as_default=False)) as local,
+        ):
             local.wait_for_workers(len(cluster.worker_spec))
             yield local
 
@@ -118,7 +121,7 @@ def _connect(section: ClusterSection, address: str) -> distributed.Client:
             require_encryption=True,
         )
     try:
-        client = distributed.Client(address, timeout=CONNECT_TIMEOUT, security=security)
+        client = distributed.Client(address, timeout=CONNECT_TIMEOUT, security=security, set_as_default=False)
         try:
             client.wait_for_workers(1, timeout=CONNECT_TIMEOUT)
         except BaseException:

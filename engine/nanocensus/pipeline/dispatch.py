@@ -139,7 +139,7 @@ def _in_flight(
     """Give the number and result of each chosen call as it comes, with no more in flight than the window."""
     queue = iter(chosen)
     numbers: dict[distributed.Future[_Result], int] = {}
-    completed = distributed.as_completed([], raise_errors=False)
+    completed = distributed.as_completed([], loop=client.loop, raise_errors=False)
 
     def fill() -> None:
         while len(numbers) < _window(client) and not stopping():

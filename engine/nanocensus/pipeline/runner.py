@@ -84,7 +84,7 @@ def census(
         before = _index(job.out)
         manifest = take_in(sources, job, connected, on_progress, stopping)
         clock.lap("ingest")
-        distributed.wait(compiling)  # a failure shows, with its micrograph, when the first is measured
+        compiling.exception()  # waits; a failure shows, with its micrograph, when the first is measured
         clock.lap("compile")
         work = Work(job, connected, device, journal, on_progress, stopping)
         blocks = _plan(manifest.micrographs, chosen, compared, job)
