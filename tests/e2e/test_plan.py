@@ -32,10 +32,12 @@ def test_a_plan_is_that_of_the_accepted_particles_with_the_weights_of_the_job(fi
     assert plan["n"].tolist() == by_sample["n"].values.tolist()
 
 
-def test_a_study_on_the_workers_of_a_cluster_is_that_in_memory(finished):
+def test_a_study_on_the_workers_of_a_cluster_is_that_in_memory(finished, client):
     out, _ = finished
     particles, micrographs = nc.read_particles(out), nc.read_micrographs(out)
     options = {"of": ["circularity"], "group_sizes": [5, 10], "micrographs_per_group": [1, 2], "block": 1}
-    lazy, loaded = (nc.sampling_study(frame, micrographs, **options) for frame in (particles, particles.compute()))
+    with client.as_current():
+        lazy = nc.sampling_study(particles, micrographs, **options)
+    loaded = nc.sampling_study(particles.compute(scheduler="sync"), micrographs, **options)
     assert lazy.identical(loaded)
     assert (lazy["n_groups"].sel(group_size=5) > 1).all()

@@ -18,7 +18,7 @@ from nanocensus.store.manifest import OutputLock
 SPEC = SimulationSpec(shape=(96, 96), pixel_size_nm=0.1, mean_particles=4.0, mean_edge_length_nm=2.4)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def raw(tmp_path_factory):
     """Twelve micrographs, and four files that cannot be read: cut short, a bit flipped, empty, and a header that lies."""
     folder = tmp_path_factory.mktemp("scenes")
@@ -41,7 +41,7 @@ def raw(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def plan(tmp_path_factory):
     """Write the plan of what goes wrong; without arguments nothing does."""
     folder = tmp_path_factory.mktemp("plan")
@@ -59,7 +59,7 @@ def plan(tmp_path_factory):
     del os.environ["NANOCENSUS_FAULTS"]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def mortal(plan):
     """One worker that dies as planned, and is started again as any other."""
     preload = [str(Path(__file__).with_name("failpoints.py"))]
@@ -67,7 +67,7 @@ def mortal(plan):
         yield client
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def job_of(raw):
     """Give the job of an output folder."""
 
@@ -86,7 +86,7 @@ def job_of(raw):
     return job
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def run(mortal):
     """Do a job up to its particle table, on workers that die as planned."""
 
@@ -97,7 +97,7 @@ def run(mortal):
     return do
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def undisturbed(plan, run, job_of, tmp_path_factory):
     """A run in which all goes well."""
     plan()
