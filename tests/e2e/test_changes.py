@@ -66,6 +66,7 @@ def test_nothing_accepted_leaves_no_statistics_of_an_earlier_run(copied, job_of,
     assert not (copied / "tables/by_size.csv").exists()
 
 
+@pytest.mark.slow
 def test_files_that_are_gone_are_counted(copied, job_of, client, raw, tmp_path):
     table = pd.read_csv(raw / "micrographs.csv").iloc[1:]
     job = job_of(copied)

@@ -178,6 +178,7 @@ def times(out):
     }
 
 
+@pytest.mark.slow
 def test_the_same_results_give_the_same_page_and_nothing_else_changes(copied):
     before = times(copied)
     first, second = (nc.criteria_gallery(copied, samples=["Co0.8"], crops=1).read_bytes() for _ in range(2))
@@ -271,6 +272,7 @@ def test_the_command_tries_the_criteria_of_another_job(copied, job_of, tmp_path,
     assert "Area of at least 9 nm²" in text
 
 
+@pytest.mark.slow
 def test_a_run_follows_the_criteria_of_each_sample(copied, job_of, client):
     job = job_of(copied, criteria=OWN)
     assert nc.run(job, client).n_reused == 8

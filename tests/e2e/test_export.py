@@ -97,6 +97,7 @@ def test_an_unknown_kind_is_refused(tmp_path):
         export_run(tmp_path, tmp_path, ["docx"])
 
 
+@pytest.mark.slow
 def test_what_was_exported_gives_the_same_statistics_when_it_comes_back(out, exported, tmp_path):
     accepted = nc.apply_criteria(nc.read_particles(out), job_of_run(out).criteria).compute()
     accepted = accepted[accepted["failed_criteria"] == 0]

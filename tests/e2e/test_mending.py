@@ -24,6 +24,7 @@ def test_labels_and_maps_that_are_gone_are_made_again(copied, finished, job_of, 
     assert_equal_results(finished[0], copied)
 
 
+@pytest.mark.slow
 def test_a_part_that_was_changed_but_can_be_read_is_measured_again(
     copied, finished, job_of, client, assert_equal_results
 ):

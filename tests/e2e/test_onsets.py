@@ -152,6 +152,7 @@ def test_the_command_line_seeks_onsets_in_a_table(population, tmp_path):
     assert wrong.exit_code != 0
 
 
+@pytest.mark.slow
 def test_a_run_whose_data_carry_no_onset_says_so_and_the_next_one_leaves_nothing_of_it(copied):
     job = job_of_run(copied)
     section = OnsetsSection({"circularity": OnsetRanges((2.0, 6.0))}, replicates=99, remeasure=True)
