@@ -140,12 +140,14 @@ def sentence(row: Mapping[str, object]) -> str:
 
     Examples
     --------
+    >>> import re
     >>> row = dict(sample="Co0.4", descriptor="circularity", shape="disc", low_nm=4.0, high_nm=6.0, change=0.012,
     ...            envelope_change=0.013, excess=-0.001, excess_lower=-0.004, excess_upper=0.002, verdict="inside", refusal="")
-    >>> for part in sentence(row).split(": "):
+    >>> for part in re.split(": |; ", sentence(row)):
     ...     print(part)
     Co0.4
-    the rise of circularity from 4 to 6 nm (+0.0120) is no larger than that of constant discs measured the same way (+0.0130).
+    the rise of circularity from 4 to 6 nm (+0.0120) cannot be told from that of constant discs measured the same way (+0.0130)
+    the excess is -0.0010 [-0.0040, +0.0020].
     """
     named = _PLURALS.get(str(row["shape"]), f"outlines ({row['shape']})")
     what = f"{row['descriptor']} from {row['low_nm']:g} to {row['high_nm']:g} nm"
@@ -156,7 +158,8 @@ def sentence(row: Mapping[str, object]) -> str:
     interval = f"{row['excess']:+.4f} [{row['excess_lower']:+.4f}, {row['excess_upper']:+.4f}]"
     like = f"constant {named} measured the same way ({shape})"
     if row["verdict"] == INSIDE:
-        return f"{row['sample']}: the {trend} of {what} ({change}) is no larger than that of {like}."
+        alike = f"the {trend} of {what} ({change}) cannot be told from that of {like}"
+        return f"{row['sample']}: {alike}; the excess is {interval}."
     if row["verdict"] == BEYOND:
         return f"{row['sample']}: the {trend} of {what} ({change}) goes beyond that of {like} by {interval}."
     return f"{row['sample']}: {what} changes by {change}, against {like}: what is left is {interval}."
