@@ -75,14 +75,21 @@ def install():
     from nanocensus.pipeline import block
     from nanocensus.store import commit, micrographs
 
-    make_name, read = commit.partial_path, block.read_pixels
+    make_name, move_tree, read = commit.partial_path, micrographs.commit_tree, block.read_pixels
 
-    def partial_path(path):
-        reached("begun", path)
+    def need_space(path):
         full = plan().get("full")
         if full and full in str(path):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def partial_path(path):
+        reached("begun", path)
+        need_space(path)
         return make_name(path)
+
+    def commit_tree(partial, target):
+        need_space(target)  # the name of what is written beside the store does not say what it will be
+        move_tree(partial, target)
 
     def moving(move):
         def moved(self, target):
@@ -101,6 +108,7 @@ def install():
         return read(store, micrograph)
 
     commit.partial_path = micrographs.partial_path = partial_path
+    micrographs.commit_tree = commit_tree
     pathlib.Path.replace, pathlib.Path.rename = moving(pathlib.Path.replace), moving(pathlib.Path.rename)
     block.load_model, block.read_pixels = lambda place: ThresholdNetwork(), read_pixels
 
