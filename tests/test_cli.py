@@ -58,6 +58,12 @@ def test_a_users_mistake_is_answered_in_words_and_an_exit_code(call, tmp_path, t
     assert "Traceback" not in complaint
 
 
+def test_what_is_asked_of_tables_is_refused_for_a_run(call, tmp_path):
+    code, _, complaint = call("analyse", tmp_path, "--onset", "circularity=2.6:7.6", "--of", "solidity")
+    assert code == 2
+    assert "got --of, --onset" in " ".join(complaint.split())
+
+
 @pytest.mark.parametrize("command", ["status", "doctor", "report", "analyse", "evaluate"])
 def test_a_folder_without_results_is_named(call, tmp_path, command):
     code, _, complaint = call(command, tmp_path)

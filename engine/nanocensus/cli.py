@@ -325,6 +325,14 @@ def analyse(
             what, expected="the folder to write to, for a table", got="none", remedy="Say --out results-of-table."
         )
     if out is None:
+        of_tables = {"--from": tool, "--columns": columns, "--unit": unit, "--pixel-size-nm": pixel_size_nm, "--sample": sample,
+                     "--pattern": pattern, "--micrographs": micrographs, "--of": of, "--onset": onset}  # fmt: skip
+        if given := [name for name, value in of_tables.items() if value]:
+            raise InputError(
+                what, expected="for the results of a run nothing else: its job says what is asked", got=", ".join(given),
+                remedy="Change the job and run it again, which redoes the statistics alone; or, if this is a folder of "
+                "tables, say --out.",
+            )  # fmt: skip
         api.analyse(what)
         say(f"Tables: {Path(what) / 'tables'}")
         return

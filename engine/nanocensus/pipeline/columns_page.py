@@ -88,36 +88,21 @@ def evaluation_markdown() -> str:
     return "\n".join([_EVALUATION_HEAD, *sections, _FIGURES_HEAD, *figures, _CALIBRATION_ROW, ""])
 
 
-def onset_markdown() -> str:
-    """Write the page of the tables of onset sizes.
+def section_pages() -> dict[str, str]:
+    """Write the pages of the tables that sections of a job ask for, by the names of their files.
 
     Returns
     -------
-    str
+    dict of str to str
         Markdown, one newline at the end.
 
     Examples
     --------
-    >>> "| `estimate_nm` | float64 | nm |" in onset_markdown()
+    >>> "| `estimate_nm` | float64 | nm |" in section_pages()["onsets.md"]
     True
     """
-    return "\n".join([_ONSET_HEAD, *(_section(table) for table in ONSET_TABLES.values())])
-
-
-def populations_markdown() -> str:
-    """Write the page of the tables of synthesis models and further comparisons.
-
-    Returns
-    -------
-    str
-        Markdown, one newline at the end.
-
-    Examples
-    --------
-    >>> "| `q2` | float64 | 1 |" in populations_markdown()
-    True
-    """
-    return "\n".join([_POPULATIONS_HEAD, *(_section(table) for table in POPULATION_TABLES.values())])
+    held = {"onsets.md": (_ONSET_HEAD, ONSET_TABLES), "populations.md": (_POPULATIONS_HEAD, POPULATION_TABLES)}
+    return {name: "\n".join([head, *map(_section, tables.values())]) for name, (head, tables) in held.items()}
 
 
 def _section(table: Table) -> str:

@@ -127,12 +127,7 @@ def published(folder: Path, page: Path) -> dict[Path, str]:
     page : Path
         The page of docs that lists every column; those of evaluations, onsets and populations stand beside it.
     """
-    from nanocensus.pipeline.columns_page import (
-        columns_markdown,
-        evaluation_markdown,
-        onset_markdown,
-        populations_markdown,
-    )
+    from nanocensus.pipeline.columns_page import columns_markdown, evaluation_markdown, section_pages
     from nanocensus.pipeline.onset_columns import ONSET_TABLES
     from nanocensus.pipeline.population_columns import POPULATION_TABLES
 
@@ -141,7 +136,5 @@ def published(folder: Path, page: Path) -> dict[Path, str]:
     }
     contracts |= {"job": job_contract(), "store": store_contract(), "statistics": statistics_contract()}
     texts = {folder / f"{name}.json": dumps(contract) for name, contract in contracts.items()}
-    pages = {page: columns_markdown(list(TABLES.values())), page.with_name("evaluation.md"): evaluation_markdown(),
-             page.with_name("onsets.md"): onset_markdown(),
-             page.with_name("populations.md"): populations_markdown()}  # fmt: skip
-    return texts | pages
+    pages = {page: columns_markdown(list(TABLES.values())), page.with_name("evaluation.md"): evaluation_markdown()}
+    return texts | pages | {page.with_name(name): text for name, text in section_pages().items()}

@@ -10,6 +10,7 @@ from nanocensus.pipeline.null_envelope import OF, NullEnvelope
 from nanocensus.pipeline.ratios import Ratio, slope
 from nanocensus.statistics.clusters import Cluster, cluster_names
 from nanocensus.statistics.partitions import Particles
+from nanocensus.store.row_groups import check_columns
 
 SIZE = "edge_length_nm"
 INSIDE, BEYOND, AGAINST = "inside", "beyond", "against"
@@ -88,12 +89,7 @@ def excess_trends(
 
 def _inside(particles: Particles, columns: Sequence[str], between: tuple[float, float]) -> pd.DataFrame:
     wanted = list(dict.fromkeys(["sample", "micrograph", *columns]))
-    missing = [name for name in wanted if name not in particles.columns]
-    if missing:
-        raise TableError(
-            "particles", expected="the columns " + ", ".join(wanted), got="none named " + ", ".join(missing),
-            remedy="Rename or add the columns; docs/reference/columns.md lists them.",
-        )  # fmt: skip
+    check_columns(wanted, particles.columns)
     rows = particles[wanted]
     rows = rows[rows[SIZE].between(*between)]
     frame = rows if isinstance(rows, pd.DataFrame) else rows.compute()

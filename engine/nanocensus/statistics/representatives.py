@@ -6,13 +6,14 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float64, Int64
 
-from nanocensus.errors import StatisticsError, TableError
+from nanocensus.errors import StatisticsError
 from nanocensus.statistics.binning import DESCRIPTORS
 from nanocensus.statistics.partitions import Particles
 from nanocensus.statistics.quanta import Number, Quantum, quantum_of
 from nanocensus.statistics.recipe import place_in_bins
 from nanocensus.statistics.rows import numbers, rows_of
 from nanocensus.statistics.size_bins import SizeBins
+from nanocensus.store.row_groups import check_columns
 
 _PLACES = ["size_bin", "size_left", "size_right"]
 _NORMAL = 1.4826
@@ -70,12 +71,7 @@ def representatives(
         )  # fmt: skip
     sized = [] if bins is None else [bins.of]
     wanted = list(dict.fromkeys(["sample", "micrograph", "label", *of, *sized]))
-    missing = [name for name in wanted if name not in particles.columns]
-    if missing:
-        raise TableError(
-            "particles", expected="the columns " + ", ".join(wanted), got="none named " + ", ".join(missing),
-            remedy="Number the particles of each micrograph in a column label, and add the others.",
-        )  # fmt: skip
+    check_columns(wanted, particles.columns)
     frame = particles[wanted]
     names = frame["sample"].drop_duplicates()
     names = names if isinstance(names, pd.Series) else names.compute()
