@@ -137,9 +137,14 @@ def status(out: OutFolder) -> None:
         to_go = f", about {left / found.rate:,.0f} min for the {left:,} that are left" if left else ""
         say(f"{found.rate:,.1f} micrographs a minute in the last run{to_go}.")
     for name, reason in found.failures:
-        say(f"{name}: {reason}", "failed", "red")
+        say(_named(name, reason), "failed", "red")
     for name, reason in found.refusals:
-        say(f"{name}: {reason}", "refused", "yellow")
+        say(_named(name, reason), "refused", "yellow")
+
+
+def _named(name: str, reason: str) -> str:
+    """Put a file's name before a reason that does not hold it."""
+    return reason if name in reason else f"{name}: {reason}"
 
 
 @app.command()
@@ -181,7 +186,7 @@ def ingest(
     )
     say(f"{len(manifest.micrographs):,} micrographs, {len(manifest.refusals):,} files refused.")
     for row in manifest.refusals.to_dict("records"):
-        say(f"{row['name']}: {row['reason']}", "refused", "yellow")
+        say(_named(row["name"], row["reason"]), "refused", "yellow")
 
 
 @app.command()

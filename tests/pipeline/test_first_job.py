@@ -171,6 +171,19 @@ def test_conditions_are_words_with_numbers_that_differ(samples, words):
     assert all(set(each) == words for each in found.values())
 
 
+def test_a_folder_whose_name_holds_no_condition_hides_none(tmp_path):
+    save(tmp_path, "Co0.4_DW0.4/1.tif", "Co0.8_DW0.8/1.tif", "others/1.tif")
+    first = begin(tmp_path)
+    assert first.survey.conditions == {"Co0.4_DW0.4": {"Co": 0.4, "DW": 0.4}, "Co0.8_DW0.8": {"Co": 0.8, "DW": 0.8}, "others": {}}  # fmt: skip
+    assert [line.split(",")[-2:] for line in first.table.read_text().splitlines()] == [
+        ["Co", "DW"],
+        ["0.4", "0.4"],
+        ["0.8", "0.8"],
+        ["", ""],
+    ]
+    assert "The names of others say nothing of Co, DW" in first.survey.remarks[0]
+
+
 def test_a_folder_without_micrographs_is_refused(tmp_path):
     with pytest.raises(JobError, match="expected micrographs"):
         survey(tmp_path)

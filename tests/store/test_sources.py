@@ -47,6 +47,12 @@ def test_hidden_files_stores_and_other_kinds_are_passed_over_but_image_like_ones
     assert "1 files" in caplog.text
 
 
+@pytest.mark.parametrize("sign", [".lock", "micrographs.parquet"])
+def test_results_that_lie_among_the_micrographs_are_passed_over(tmp_path, sign):
+    root = tree(tmp_path / "raw", "A/1.tif", "results/thumbnails/1.npy", f"results/{sign}", "notes/1.npy")
+    assert [s.name for s in find_sources(root)] == ["A/1.tif", "notes/1.npy"]
+
+
 def test_a_folder_without_micrographs_or_no_folder_is_refused(tmp_path):
     with pytest.raises(JobError, match="got none"):
         find_sources(tree(tmp_path, "A/notes.txt"))

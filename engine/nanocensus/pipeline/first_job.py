@@ -60,6 +60,7 @@ def begin(folder: Path, *, replace: bool = False, on_progress: OnProgress = sile
 
 def table_text(found: Survey) -> str:
     """Give the micrographs.csv of a survey: a row a file, in the order of acquisition; columns without a cell left out."""
+    conditions = dict.fromkeys(word for each in found.conditions.values() for word in each)
     rows = [
         {
             "file": each.name,
@@ -69,6 +70,7 @@ def table_text(found: Survey) -> str:
             "session": each.session,
             "pixel_size_nm": "" if each.name in found.uncalibrated else None,
             "mask": each.mask,
+            **conditions,
             **found.conditions[each.sample],
         }
         for each in found.files

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from nanocensus.errors import ImageError, JobError
 from nanocensus.store.listing import KNOWN_COLUMNS, likely_meant
+from nanocensus.store.manifest import LOCK_FILE, MICROGRAPHS_FILE
 from nanocensus.store.ordering import natural_key
 from nanocensus.store.readers import IMAGE_SUFFIXES, READERS
 
@@ -20,7 +21,7 @@ _RESERVED_FIELDS = ("pixel_size_nm", "pixel_size_uncertainty", "mask", "model", 
 def image_files(root: Path) -> list[str]:
     """List the files under a folder that are images or look like one, in natural order.
 
-    Hidden files and folders and Zarr stores are passed over, as are links to folders inside.
+    Hidden files and folders, Zarr stores and results of runs are passed over, as are links to folders inside.
 
     Parameters
     ----------
@@ -44,6 +45,10 @@ def image_files(root: Path) -> list[str]:
     found, others = [], 0
     for folder, subfolders, files in os.walk(root):
         here = Path(folder)
+        if here != root and (LOCK_FILE in files or MICROGRAPHS_FILE in files):
+            logger.info("%s holds results of a run, which are passed over", here)
+            subfolders.clear()
+            continue
         subfolders[:] = [name for name in subfolders if not name.startswith(".") and not name.endswith(".zarr")]
         for name in subfolders:
             if (here / name).is_symlink():

@@ -97,7 +97,7 @@ def survey(root: Path, *, on_header: Callable[[int, int], None] = lambda done, t
 
     files = [each for each, _ in sorted(looked, key=place)]
     conditions = conditions_in(list(dict.fromkeys(each.sample for each in files)))
-    return Survey(files, conditions, [*_disagreements(files), *_left(left)])
+    return Survey(files, conditions, [*_disagreements(files), *_without_conditions(conditions), *_left(left)])
 
 
 def _is_mask(name: str) -> bool:
@@ -169,6 +169,8 @@ def _size(header: RecordedHeader) -> float | None:
 def conditions_in(samples: Sequence[str]) -> dict[str, dict[str, float | str]]:
     """Find the conditions that samples' names hide: a word with a number, in all of them, and not the same in all.
 
+    Samples whose names hold no such word at all (`others`, `calibration`) have no say in it.
+
     Parameters
     ----------
     samples : sequence of str
@@ -176,7 +178,7 @@ def conditions_in(samples: Sequence[str]) -> dict[str, dict[str, float | str]]:
     Returns
     -------
     dict of str to dict
-        By sample.
+        By sample; empty for those that name none.
 
     Examples
     --------
@@ -185,17 +187,27 @@ def conditions_in(samples: Sequence[str]) -> dict[str, dict[str, float | str]]:
     >>> conditions_in(["run1", "run2"])
     {'run1': {}, 'run2': {}}
     """
-    found = [dict(_CONDITION.findall(sample)) for sample in samples]
-    words = [
-        word
-        for word in (found[0] if found else {})
-        if word.casefold() not in _COUNTED
-        and likely_meant(word) is None
-        and all(word in each for each in found)
-        and len({float(each[word]) for each in found}) > 1
-    ]
+    named = {sample: held for sample in samples if (held := _words_with_numbers(sample))}
+    found = list(named.values())
+    shared = [word for word in (found[0] if found else {}) if all(word in each for each in found)]
+    words = [word for word in shared if len({float(each[word]) for each in found}) > 1]
     typed = typed_conditions([{word: each[word] for word in words} for each in found])
-    return dict(zip(samples, typed, strict=True))
+    return {key: {} for key in samples} | dict(zip(named, typed, strict=True))
+
+
+def _words_with_numbers(sample: str) -> dict[str, str]:
+    found = dict(_CONDITION.findall(sample))
+    return {
+        word: number for word, number in found.items() if word.casefold() not in _COUNTED and likely_meant(word) is None
+    }
+
+
+def _without_conditions(conditions: Mapping[str, Mapping[str, float | str]]) -> list[str]:
+    words = list(dict.fromkeys(word for each in conditions.values() for word in each))
+    without = [sample for sample, each in conditions.items() if words and not each]
+    if not without:
+        return []
+    return [f"The names of {', '.join(without)} say nothing of {', '.join(words)}: fill the columns if you know it."]
 
 
 def _disagreements(files: Sequence[Surveyed]) -> list[str]:
