@@ -41,7 +41,7 @@ def measure_labels(
     estimator: Estimator = "outline",
     criteria: Criteria = CRITERIA,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Measure the particles of a folder of label images; parameters, result and errors are those of `api.measure_labels`."""
+    """Measure the particles of a folder of label images; parameters, result and errors are those of `nc.measure_labels`."""
     found = find_sources(images or labels, pattern=pattern, table=table, pixel_size_nm=pixel_size_nm)
     sources = found if sample is None else [replace(source, sample=sample) for source in found]
     refuse_unknown_samples(criteria, (source.sample for source in sources))
