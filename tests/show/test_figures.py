@@ -194,6 +194,16 @@ def test_samples_that_are_not_asked_for_are_grey_lines_without_intervals():
     assert labels == ["Co0.4"]
 
 
+def test_the_legend_shows_the_open_marker_of_a_sample_whose_intervals_were_all_refused():
+    ds = by_size()
+    ds["lower"].loc[{"sample": "Co0.4"}] = np.nan
+    items = {
+        item.label.value: item.renderers for item in drawn(figures.size_resolved(ds, "circularity")).legend[0].items
+    }
+    assert list(items) == [str(name) for name in ds["sample"].values]
+    assert [renderer.glyph.fill_color for renderer in items["Co0.4"]] == ["white"]
+
+
 def test_a_dataset_without_one_estimate_makes_an_empty_figure():
     ds = by_size()
     ds["estimate"][:] = np.nan

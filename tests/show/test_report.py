@@ -234,7 +234,7 @@ def test_numbers_are_printed_with_their_intervals_and_units(page):
     assert "mean edge length (nm, assumed scale)" in text
     assert "90 % confidence interval" in text
     assert "40 particles measured out of 50 detected, on 3 micrographs of 3 samples" in text
-    assert "0.086 nm (assumed, not measured; 4 micrographs)" in text
+    assert "0.086 nm (assumed, not measured, 4 micrographs)" in text
 
 
 def test_everything_that_was_left_out_is_told(page):
@@ -250,7 +250,24 @@ def test_a_scale_that_was_given_is_not_called_assumed():
     small = {"pictures": (), "densities": {}, "size_resolved": None, "agreement": None, "criteria": (), "warnings": ()}
     text = Document(render_report(full_content(assumed=False, micrographs=micrographs, **small))).text
     assert "assumed" not in text
-    assert "0.086 nm (given by the user, relative standard uncertainty 1 %; 4 micrographs)" in text
+    assert "0.086 nm (given by the user, relative standard uncertainty 1 %, 4 micrographs)" in text
+
+
+def test_pixel_sizes_are_told_one_by_one_with_the_files_that_state_them():
+    sizes, sources = [0.1, 0.086, 0.08600000001, 0.086], ["MRC", "DigitalMicrograph", "DigitalMicrograph", "EMD"]
+    micrographs = index().assign(pixel_size_nm=sizes, pixel_size_source=sources, pixel_size_uncertainty=np.nan)
+    text = Document(render_report(ReportContent("t", SAMPLES, micrographs=micrographs))).text
+    assert (
+        "0.086 nm (from the files: DigitalMicrograph, 2 micrographs; from the files: EMD, 1 micrograph); "
+        "0.1 nm (from the files: MRC, 1 micrograph)"
+    ) in text
+
+
+def test_a_sample_without_particles_has_no_empty_figure_by_size():
+    ds = estimates(bins=4 + 0.2 * np.arange(4))
+    ds = ds.assign(estimate=ds["estimate"].where(ds["sample"] != SAMPLES[1]))
+    page = render_report(ReportContent("t", SAMPLES[:2], size_resolved=ds, assumed=False))
+    assert f"by size: {SAMPLES[0]}. Bars are" in Document(page).text
 
 
 def test_lengths_are_printed_with_the_share_of_the_scale_and_an_unknown_one_is_said_to_be():

@@ -121,7 +121,8 @@ def _by_size(content: ReportContent, styles: Mapping[str, SampleStyle]) -> Itera
     level = report_words.level_words(ds)
     # The mean size in a size bin says nothing.
     shown = [str(name) for name in ds["descriptor"].values if name != SIZE_COLUMN]
-    present = [name for name in content.samples if name in ds["sample"].values]
+    there = ds["estimate"].notnull().any([name for name in ds["estimate"].dims if name != "sample"])
+    present = [name for name in content.samples if name in ds["sample"].values and bool(there.sel(sample=name))]
     panels = [present[i : i + _SAMPLES_PER_PANEL] for i in range(0, len(present), _SAMPLES_PER_PANEL)]
     others = " Grey lines: the other samples." if len(panels) > 1 else ""
     for descriptor in shown:

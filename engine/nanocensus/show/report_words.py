@@ -110,17 +110,23 @@ def _flagged(micrographs: pd.DataFrame) -> str:
 
 
 def _calibration(micrographs: pd.DataFrame) -> list[str]:
-    known = micrographs.dropna(subset=["pixel_size_nm"])
-    sentences = []
-    for _, rows in known.groupby(["pixel_size_nm", "pixel_size_source"], sort=True):
-        size, source = float(rows["pixel_size_nm"].iloc[0]), str(rows["pixel_size_source"].iloc[0])
-        doubt = rows["pixel_size_uncertainty"].dropna()
-        more = f", relative standard uncertainty {100 * float(doubt.max()):.2g} %" if len(doubt) else ""
-        whose = "assumed, not measured" if source == PIXEL_SIZE_ASSUMED else _source_words(source)
-        if source.startswith(PIXEL_SIZE_LATTICE):
-            whose += f" instead of {float(rows['stated_pixel_size_nm'].iloc[0]):.5g} nm"
-        sentences.append(f"{size:.5g} nm ({whose}{more}; {counted(len(rows), 'micrograph')})")
-    return sentences
+    known = micrographs.dropna(subset=["pixel_size_nm"]).sort_values("pixel_size_nm", kind="stable")
+    written = known["pixel_size_nm"].map("{:.5g} nm".format)
+    return [
+        f"{size} ({'; '.join(_who_says(rows) for _, rows in same.groupby('pixel_size_source', sort=True))})"
+        for size, same in known.groupby(written, sort=False)
+    ]
+
+
+def _who_says(rows: pd.DataFrame) -> str:
+    """Say where the pixel size of micrographs of one source comes from, how sure it is, and how many they are."""
+    source = str(rows["pixel_size_source"].iloc[0])
+    doubt = rows["pixel_size_uncertainty"].dropna()
+    more = f", relative standard uncertainty {100 * float(doubt.max()):.2g} %" if len(doubt) else ""
+    whose = "assumed, not measured" if source == PIXEL_SIZE_ASSUMED else _source_words(source)
+    if source.startswith(PIXEL_SIZE_LATTICE):
+        whose += f" instead of {float(rows['stated_pixel_size_nm'].iloc[0]):.5g} nm"
+    return f"{whose}{more}, {counted(len(rows), 'micrograph')}"
 
 
 def _source_words(source: str) -> str:

@@ -144,10 +144,10 @@ def _sample_layers(rows: pd.DataFrame, name: str, style: SampleStyle) -> list[hv
     filled = hv.Points(shown[has_interval], ["x", "estimate"], details[1:], label=label).opts(
         backend="bokeh", fill_color=style.colour, hover_tooltips=_tooltips(refused=False), **common
     )
-    opened = hv.Points(shown[~has_interval], ["x", "estimate"], details[1:]).opts(
-        backend="bokeh", fill_color="white", hover_tooltips=_tooltips(refused=True), show_legend=False, **common
+    opened = hv.Points(shown[~has_interval], ["x", "estimate"], details[1:], label="" if len(known) else label).opts(
+        backend="bokeh", fill_color="white", hover_tooltips=_tooltips(refused=True), show_legend=known.empty, **common
     )
-    return [line, bars, filled, opened]
+    return [line, bars, filled, opened] if len(known) else [opened]  # a legend's entry needs a mark that is drawn
 
 
 def _grey_line(rows: pd.DataFrame) -> hv.Curve:
