@@ -38,7 +38,7 @@ def ours(folder):
 
 def totals(cells):
     """Add up the micrographs of each bin."""
-    sums = cells.table.groupby(["sample", "size_bin"], observed=True)[cells.recipe.sums].sum().reset_index()
+    sums = cells.totals()
     made, n = sums[["sample", "size_bin", "n"]].rename(columns={"size_bin": "bin"}), sums["n"]
     for quantum in cells.recipe.quanta:
         first, second = (

@@ -91,7 +91,7 @@ def bootstrap(
     values = np.full((*shape, replicates), np.nan)
     quanta = {quantum.column: quantum for quantum in cells.recipe.quanta}
     for number, (rows, sums) in enumerate(panels(cells, layout)):
-        drawn = draw_clusters(len(sums.sums), replicates, seed=seed, name=_name(layout.keys, number))
+        drawn = draw_clusters(sums.n_clusters, replicates, seed=seed, name=_name(layout.keys, number))
         for column, (name, asked) in enumerate(wanted.items()):
             for reduction, (made, resampled) in zip(asked, _of_column(sums, quanta[name], asked, drawn, level),
                                                     strict=True):  # fmt: skip

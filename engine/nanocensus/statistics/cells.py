@@ -5,8 +5,9 @@ cannot. The micrograph stays in the key, since it (or its group or session) is t
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +16,11 @@ from dask.delayed import Delayed, delayed
 
 from nanocensus.errors import StatisticsError, TableError
 from nanocensus.statistics import cell_store
-from nanocensus.statistics.cell_sums import CellSums, add_cells, as_block, as_table, joined
+from nanocensus.statistics.cell_sums import CellSums, add_cells
+from nanocensus.statistics.ordered_cells import OrderedCells, ordered
 from nanocensus.statistics.partitions import ParticleSource, compute, opened, over_partitions
 from nanocensus.statistics.quanta import Number, Quantum, quantum_of
 from nanocensus.statistics.recipe import Recipe, check_seen, sum_cells
-from nanocensus.statistics.rows import pairs_table
 from nanocensus.statistics.size_bins import OUTSIDE, Grid, SizeBins, size_bins
 from nanocensus.statistics.step_histograms import quantile_bins
 
@@ -30,9 +31,8 @@ __all__ = ["Cells", "SizeBins", "cells", "delayed_cells", "size_bins"]
 class Cells:
     """Additive sums per (sample, micrograph, size bin); make them with `cells`."""
 
-    table: pd.DataFrame
-    """One row a cell that holds particles, sorted: sample, micrograph, size_bin, then the integer sums
-    n, w (weights in quanta of 2^-10) and, per column, sum w q and sum w q^2 in two limbs each."""
+    sums: OrderedCells = field(repr=False)
+    """The sums of each cell that holds particles."""
     micrographs: pd.DataFrame
     """One row a micrograph, sorted, those without particles too: sample, micrograph, and what groups them."""
     by: tuple[str, ...]
@@ -42,21 +42,40 @@ class Cells:
     particles: tuple[ParticleSource, ...] = field(default=(), repr=False)
     """Where the particles came from, for the pass over values that quantiles need; not saved."""
 
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """One row a cell that holds particles, sorted: sample, micrograph, size_bin, then the integer sums.
+
+        These are n, w (weights in quanta of 2^-10) and, per column, sum w q and sum w q^2 in two limbs each. The table is
+        made when it is first asked for, and takes two to three times the memory of `sums`.
+        """
+        return self.sums.table(self.recipe.sums)
+
     @property
     def digest(self) -> str:
         """SHA-256 of the sums and their keys: equal particles give equal digests, however they came."""
-        state = hashlib.sha256(repr((self.by, self.recipe)).encode())
-        for frame in (self.table, self.micrographs):
-            for name in frame.columns:
-                column = frame[name].to_numpy()
-                whole = np.issubdtype(column.dtype, np.integer)
-                state.update(name.encode() + (column.tobytes() if whole else repr(column.tolist()).encode()))
-        return state.hexdigest()
+        facts = [(name, self.micrographs[name].tolist()) for name in self.micrographs.columns]
+        return hashlib.sha256(repr((self.by, self.recipe, self.sums.digest(), facts)).encode()).hexdigest()
 
     @property
     def n_outside(self) -> int:
         """Number of particles in no bin."""
-        return int(self.table.loc[self.table["size_bin"] == OUTSIDE, "n"].sum())
+        return int(self.sums.add_up(np.zeros(self.sums.names.count, np.int64), 1, self.sums.bin_range)[0, 0, 0])
+
+    def totals(self) -> pd.DataFrame:
+        """Add up the micrographs of each sample: one row a sample and bin that hold particles, sorted.
+
+        Returns
+        -------
+        DataFrame
+            sample, size_bin, and the integer sums as in `table`.
+        """
+        sample, samples = pd.factorize(self.sums.names.sample.to_pandas(), sort=True)
+        bins = self.sums.bin_range
+        sums = self.sums.add_up(sample, len(samples), bins)
+        at = np.nonzero(sums[0])
+        made = {"sample": pd.Series(samples[at[0]], dtype="str"), "size_bin": np.array([OUTSIDE, *bins])[at[1]]}
+        return pd.DataFrame(made | {name: values[at] for name, values in zip(self.recipe.sums, sums, strict=True)})
 
     def __add__(self, other: "Cells") -> "Cells":
         """Add the cells of other particles, of the same micrographs or others.
@@ -74,22 +93,34 @@ class Cells:
                 remedy="Build both with the same arguments of cells().",
             )  # fmt: skip
         both = pd.concat([self.micrographs, other.micrographs]).drop_duplicates()
-        whole = joined([as_block(one.table, self.recipe.sums) for one in (self, other)], len(self.recipe.quanta))
+        whole = ordered([*self.sums.runs(), *other.sums.runs()], len(self.recipe.quanta))
         # Half of the particles would give quantiles of that half: then rather none.
         frames = self.particles + other.particles if self.particles and other.particles else ()
-        table = as_table(whole, self.recipe.sums)
-        return replace(self, table=table, micrographs=_sorted_micrographs(both), particles=frames)
+        return replace(self, sums=whole, micrographs=_sorted_micrographs(both), particles=frames)
 
     def of_all_sizes(self) -> "Cells":
         """Add up the size bins, and what lies in none: the cells that were not cut by size, without another pass."""
-        whole = joined([as_block(self.table.assign(size_bin=0), self.recipe.sums)], len(self.recipe.quanta))
-        return replace(
-            self, table=as_table(whole, self.recipe.sums), recipe=replace(self.recipe, bins=None, bin_quantum=None)
-        )
+        recipe = replace(self.recipe, bins=None, bin_quantum=None)
+        return replace(self, sums=self.sums.rebinned(np.zeros_like), recipe=recipe)
+
+    def in_bins(self, bins: SizeBins, number: Callable[[np.ndarray], np.ndarray]) -> "Cells":
+        """Add up bins of the same column into wider ones.
+
+        Parameters
+        ----------
+        bins : SizeBins
+            The wider ones.
+        number : callable
+            Gives the numbers of the wider bins that bins (int32 array) are parts of; what lies outside stays there.
+        """
+        def wider(held: np.ndarray) -> np.ndarray:
+            return np.where(held == OUTSIDE, OUTSIDE, number(held))
+
+        return replace(self, sums=self.sums.rebinned(wider), recipe=replace(self.recipe, bins=bins))
 
     def save(self, path: Path) -> None:
         """Write them as a Zarr group (version 3), replacing what is there."""
-        cell_store.write(path, self.table, self.micrographs, self.by, self.recipe)
+        cell_store.write(path, self.sums, self.micrographs, self.by, self.recipe)
 
     @classmethod
     def open(cls, path: Path) -> "Cells":
@@ -192,10 +223,10 @@ def _grid(bins: SizeBins, quantum: Quantum) -> Grid:
 def finish(sums: CellSums, recipe: Recipe, micrographs: pd.DataFrame | None, by: tuple[str, ...]) -> Cells:
     """Make cells of their sums and their micrographs, once all particles have been seen."""
     check_seen(sums.seen, recipe)
-    whole = joined(sums.blocks, len(recipe.quanta))
-    pairs, table = pairs_table(whole.names), as_table(whole, recipe.sums)
+    whole = ordered(sums.blocks, len(recipe.quanta))
+    pairs = whole.names.frame()
     if micrographs is None:
-        return Cells(table, pairs, by, recipe)
+        return Cells(whole, pairs, by, recipe)
     known = pd.MultiIndex.from_frame(micrographs[["sample", "micrograph"]])
     strange = pairs[~pd.MultiIndex.from_frame(pairs).isin(known)]
     if len(strange):
@@ -205,7 +236,7 @@ def finish(sums: CellSums, recipe: Recipe, micrographs: pd.DataFrame | None, by:
             got=f"{len(strange)} other micrographs, first {first['micrograph']!r} of sample {first['sample']!r}",
             remedy="Give the micrographs table of the same run, or leave it out; of excluded ones, drop its column excluded.",
         )  # fmt: skip
-    return Cells(table, micrographs, by, recipe)
+    return Cells(whole, micrographs, by, recipe)
 
 
 def kept_micrographs(micrographs: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:

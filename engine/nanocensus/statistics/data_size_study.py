@@ -16,8 +16,9 @@ from jaxtyping import Float64, Int64
 from nanocensus.errors import StatisticsError, TableError
 from nanocensus.statistics._kernels import LIMB_BITS
 from nanocensus.statistics.binning import DESCRIPTORS
-from nanocensus.statistics.cell_sums import CellSums, add_cells, as_table, joined
+from nanocensus.statistics.cell_sums import CellSums, add_cells
 from nanocensus.statistics.cells import Cells, SizeBins, cells, size_bins
+from nanocensus.statistics.ordered_cells import ordered
 from nanocensus.statistics.panels import Layout, lay_out
 from nanocensus.statistics.partitions import ParticleSource, compute, over_partitions
 from nanocensus.statistics.permutation import PLACES, random_places
@@ -126,7 +127,7 @@ def _pieces_of(particles: ParticleSource, recipe: Recipe, seed: int) -> pd.DataF
     grid = recipe.bins.grid(recipe.bin_quantum) if recipe.bins and recipe.bin_quantum else None
     columns = [*recipe.columns, "label"]
     sums: CellSums = compute(over_partitions([particles], columns, _sum_pieces, add_cells, recipe, grid, seed))
-    return as_table(joined(sums.blocks, len(recipe.quanta)), recipe.sums)
+    return ordered(sums.blocks, len(recipe.quanta)).table(recipe.sums)
 
 
 def _sum_pieces(partition: pd.DataFrame | pa.Table, recipe: Recipe, grid: Grid | None, seed: int) -> CellSums:
@@ -139,7 +140,7 @@ def _sum_pieces(partition: pd.DataFrame | pa.Table, recipe: Recipe, grid: Grid |
         )  # fmt: skip
     piece = random_places(rows.codes, rows.pairs, labels.astype(np.int64), seed=seed) // (PLACES // _PIECES)
     sample, samples = pd.factorize(rows.pairs["sample"])
-    names = Names(samples.tolist(), pa.array([f"{number:03d}" for number in range(_PIECES)]))
+    names = Names(pa.array(samples, pa.string()), pa.array([f"{number:03d}" for number in range(_PIECES)]))
     return sum_rows(Rows((sample[rows.codes] * _PIECES + piece).astype(np.int32), names, rows.buffers), recipe, grid)
 
 

@@ -7,16 +7,14 @@ import xarray as xr
 
 from nanocensus.errors import StatisticsError
 from nanocensus.schema import FORMAT_VERSION, WEIGHT_QUANTUM
-from nanocensus.statistics.cell_sums import pair_rows
 from nanocensus.statistics.cells import Cells
 from nanocensus.statistics.clusters import Cluster
 from nanocensus.statistics.intervals import FEWEST_CLUSTERS, FEWEST_PARTICLES, Estimates
-from nanocensus.statistics.panels import Layout, cluster_sums, lay_out, panels
+from nanocensus.statistics.panels import Layout, cluster_sums, lay_out, panels, totals
 from nanocensus.statistics.partitions import ParticleSource
 from nanocensus.statistics.quantile_intervals import find_quantiles
 from nanocensus.statistics.recipe import Recipe
 from nanocensus.statistics.reductions import QuantileReduction, Reduction
-from nanocensus.statistics.size_bins import OUTSIDE
 
 _MEASURES = ("estimate", "standard_error", "degrees_of_freedom", "lower", "upper")
 _NOT_ASKED = "not asked for"
@@ -150,16 +148,13 @@ def _count(cells: Cells, layout: Layout) -> dict[str, np.ndarray]:
     particles = [sums["n"] for _, sums in panels(cells, layout)]
     whole = [np.repeat(np.bincount(index.panel, minlength=index.n_panels), index.n_bins),
              np.repeat(layout.n_clusters, index.n_bins)]  # fmt: skip
-    outside = cells.table[cells.table["size_bin"] == OUTSIDE]
-    pair = pair_rows(outside, index.pairs)
-    n_outside = np.zeros(index.n_panels, np.int64)
-    np.add.at(n_outside, index.panel[pair], outside["n"].to_numpy())
+    n = totals(cells, layout)[0]
     return {
-        "n": np.concatenate([n.sum(0) for n in particles]),
+        "n": n[:, 1:].ravel(),
         "n_micrographs": whole[0],
         "n_clusters": whole[1],
-        "n_occupied_clusters": np.concatenate([(n > 0).sum(0) for n in particles]),
-        "n_outside": n_outside,
+        "n_occupied_clusters": np.concatenate([(own > 0).sum(0) for own in particles]),
+        "n_outside": n[:, 0],
     }
 
 

@@ -10,7 +10,6 @@ from jaxtyping import Int64
 from nanocensus.errors import StatisticsError
 from nanocensus.schema import WEIGHT_QUANTUM
 from nanocensus.statistics._kernels import LIMB_BITS
-from nanocensus.statistics.cell_sums import pair_rows
 from nanocensus.statistics.cells import Cells
 from nanocensus.statistics.clusters import (
     CORRELATED,
@@ -25,7 +24,6 @@ from nanocensus.statistics.clusters import (
 from nanocensus.statistics.intervals import ClusterSums, Moments
 from nanocensus.statistics.quanta import Quantum
 from nanocensus.statistics.recipe import MOMENTS, Recipe
-from nanocensus.statistics.size_bins import OUTSIDE
 from nanocensus.statistics.step_histograms import CellIndex, as_weight
 
 
@@ -49,14 +47,19 @@ class Layout:
 
 @dataclass(frozen=True, eq=False)
 class PanelSums:
-    """The integer sums of one combination of keys: (cluster, bin, sum), and their names."""
+    """The integer sums of one combination of keys: (sum, cluster, bin), and their names."""
 
-    sums: Int64[np.ndarray, "cluster bin sum"]
+    sums: Int64[np.ndarray, "sum cluster bin"]
     names: list[str]
+
+    @property
+    def n_clusters(self) -> int:
+        """Number of clusters, those without particles too."""
+        return self.sums.shape[1]
 
     def __getitem__(self, name: str) -> Int64[np.ndarray, "cluster bin"]:
         """Give one sum by its name."""
-        return self.sums[:, :, self.names.index(name)]
+        return self.sums[self.names.index(name)]
 
 
 def lay_out(cells: Cells, cluster: Cluster, columns: Sequence[str] = ()) -> Layout:
@@ -139,31 +142,29 @@ def _bins(cells: Cells) -> Int64[np.ndarray, " bin"]:
         return np.zeros(1, np.int64)
     if bins.edges is not None:
         return np.arange(len(bins.edges) - 1)
-    held = cells.table["size_bin"].to_numpy()
-    held = held[held != OUTSIDE]
-    return np.arange(held.min(), held.max() + 1) if len(held) else np.empty(0, np.int64)
+    return np.array(cells.sums.bin_range, np.int64)
 
 
 def panels(cells: Cells, layout: Layout) -> Iterator[tuple[slice, PanelSums]]:
     """Give the integer sums per cluster of one combination of keys after the other."""
-    index, names = layout.index, cells.recipe.sums
-    table = cells.table[cells.table["size_bin"] != OUTSIDE]
-    pair = pair_rows(table, index.pairs)
-    panel = index.panel[pair]
-    order = np.argsort(panel, kind="stable")
-    borders = np.searchsorted(panel[order], np.arange(index.n_panels + 1))
-    values = table[names].to_numpy(np.int64)
-    bins = table["size_bin"].to_numpy() - index.first_bin
-    for number in range(index.n_panels):
-        mine = order[borders[number] : borders[number + 1]]
-        sums = np.zeros((int(layout.n_clusters[number]), index.n_bins, len(names)), np.int64)
-        np.add.at(sums, (index.cluster[pair[mine]], bins[mine]), values[mine])
-        yield slice(number * index.n_bins, (number + 1) * index.n_bins), PanelSums(sums, names)
+    index = layout.index
+    panel, cluster = (of[_pairs(cells, layout)] for of in (index.panel, index.cluster))
+    bins = range(index.first_bin, index.first_bin + index.n_bins)
+    for number, n_clusters in enumerate(layout.n_clusters.tolist()):
+        sums = cells.sums.add_up(np.where(panel == number, cluster, -1), n_clusters, bins)
+        yield slice(number * index.n_bins, (number + 1) * index.n_bins), PanelSums(sums[..., 1:], cells.recipe.sums)
 
 
-def total_weights(cells: Cells, layout: Layout) -> Int64[np.ndarray, " cell"]:
-    """Give the total weight of every cell, all clusters together, in quanta."""
-    return np.concatenate([sums["w"].sum(0) for _, sums in panels(cells, layout)])
+def totals(cells: Cells, layout: Layout) -> Int64[np.ndarray, "sum panel bin"]:
+    """Give the integer sums of every combination of keys, all clusters together: of no bin, then of each."""
+    index = layout.index
+    bins = range(index.first_bin, index.first_bin + index.n_bins)
+    return cells.sums.add_up(index.panel[_pairs(cells, layout)], index.n_panels, bins)
+
+
+def _pairs(cells: Cells, layout: Layout) -> Int64[np.ndarray, " micrograph"]:
+    """Give the place of each micrograph with particles among all."""
+    return layout.index.pairs.get_indexer(pd.MultiIndex.from_frame(cells.sums.names.frame())).astype(np.int64)
 
 
 def cluster_sums(panel: PanelSums, recipe: Recipe, column: str) -> ClusterSums:

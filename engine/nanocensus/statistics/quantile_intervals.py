@@ -10,7 +10,7 @@ from nanocensus.errors import StatisticsError
 from nanocensus.schema import WEIGHT_QUANTUM
 from nanocensus.statistics.cells import Cells
 from nanocensus.statistics.intervals import Estimates, PerCell, woodruff
-from nanocensus.statistics.panels import Layout, PanelSums, total_weights
+from nanocensus.statistics.panels import Layout, PanelSums, totals
 from nanocensus.statistics.partitions import ParticleSource, compute
 from nanocensus.statistics.recipe import Recipe
 from nanocensus.statistics.reductions import QuantileReduction, Reduction
@@ -68,7 +68,7 @@ def find_quantiles(cells: Cells, layout: Layout, reductions: Mapping[str, Sequen
     quanta = [quantum for quantum in recipe.quanta if quantum.column in names]
     grid = _grid(recipe)
     made = compute(step_histograms(frames, recipe, grid, index, quanta))
-    held = total_weights(cells, layout)
+    held = totals(cells, layout)[1, :, 1:].ravel()
     if any(not np.array_equal(histogram.totals, held) for histogram in made):
         raise StatisticsError(
             "particles", expected="those that the cells were summed from", got="other weights in the cells",

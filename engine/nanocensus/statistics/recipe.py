@@ -11,7 +11,7 @@ from jaxtyping import Int32, Int64
 from nanocensus.errors import StatisticsError, TableError
 from nanocensus.schema import LARGEST_WEIGHT, PARTICLES, WEIGHT_QUANTUM
 from nanocensus.statistics import _kernels
-from nanocensus.statistics.cell_sums import Block, CellSums, Seen, add_equal, bins_of, cell_keys, pairs_of
+from nanocensus.statistics.cell_sums import EXACT, Block, CellSums, Seen, carry, limbs_of, narrow
 from nanocensus.statistics.quanta import Quantum
 from nanocensus.statistics.rows import Rows, rows_of
 from nanocensus.statistics.size_bins import OUTSIDE, Grid, SizeBins
@@ -20,7 +20,7 @@ UNIT_WEIGHT = 2**_kernels.UNIT_BITS
 MOMENTS = ("wq_low", "wq_high", "wqq_low", "wqq_high")
 """The four sums of a column: w q and w q^2, each split at 32 bits so that nothing overflows."""
 SLICE_ROWS = 2**14
-"""Rows summed at once: what they need stays in the cache, and their sums fit into 64 bits."""
+"""Rows summed at once: what they need stays in the cache."""
 
 
 @dataclass(frozen=True)
@@ -66,46 +66,56 @@ def sum_rows(rows: Rows, recipe: Recipe, grid: Grid | None) -> CellSums:
     seen = look(rows, recipe.ranges)
     if complaints(seen, recipe.ranges) or not len(rows):
         return CellSums((), seen)
-    keys, sums = _sum_slices(rows, recipe, grid)
-    used = np.zeros(len(rows.names), bool)
-    used[pairs_of(keys)] = True
-    numbers = np.cumsum(used) - 1
-    names = rows.names.of(np.flatnonzero(used))
-    return CellSums((Block(names, cell_keys(numbers[pairs_of(keys)], bins_of(keys)), sums),), seen)
+    codes, borders, bins, sums = _sum_runs(rows, recipe, grid, seen)
+    return CellSums((Block(rows.names.of(codes), borders, bins, tuple(map(narrow, sums))),), seen)
 
 
-def sum_codes(rows: Rows, n_codes: int, recipe: Recipe) -> Int64[np.ndarray, "code sum"]:
+def sum_codes(rows: Rows, n_codes: int, recipe: Recipe, seen: Mapping[str, Seen]) -> Int64[np.ndarray, "code sum"]:
     """Give the recipe's sums of the rows of each code, without bins."""
-    keys, cells = _sum_slices(rows, recipe, None)
-    found, sums = add_equal([keys], [cells], len(recipe.quanta))
-    made = np.zeros((n_codes, len(recipe.sums)), np.int64)
-    made[pairs_of(found)] = sums
-    return made
+    made = np.zeros((len(recipe.sums), n_codes), np.int64)
+    if len(rows):
+        codes, _, _, sums = _sum_runs(rows, recipe, None, seen)
+        for total, values in zip(made, limbs_of(sums, len(sums)), strict=True):
+            _kernels.add_at(codes, values, total)
+        carry(made)
+    return made.T
 
 
-def _sum_slices(
-    rows: Rows, recipe: Recipe, grid: Grid | None
-) -> tuple[Int64[np.ndarray, " cell"], Int64[np.ndarray, "cell sum"]]:
-    """Give keys and sums of cells, the same cell perhaps several times."""
+def _sum_runs(
+    rows: Rows, recipe: Recipe, grid: Grid | None, seen: Mapping[str, Seen]
+) -> tuple[Int64[np.ndarray, " run"], Int64[np.ndarray, " border"], Int32[np.ndarray, " cell"], list[np.ndarray]]:
+    """Give runs of rows of one code, their cells, and the sums of `Block`."""
     rows = rows.together()
     weights = np.empty(0, np.int64) if recipe.weight is None else integer_weights(rows, recipe.weight)
-    width = 1 + 2 * len(recipe.quanta) if recipe.weight is None else len(recipe.sums)
-    bins = np.array([0]) if grid is None else np.arange(len(grid.edges) - 1) + grid.first
-    numbers = np.concatenate([[OUTSIDE], bins]) - OUTSIDE
-    scratch = np.zeros((len(numbers), width), np.int64)
+    width = (1 if recipe.weight is None else 2) + 2 * len(recipe.quanta)
+    most = _most_rows(recipe, seen)
+    numbers = np.concatenate([[0] if grid is None else np.arange(len(grid.edges) - 1) + grid.first, [OUTSIDE]])
+    scratch, run, written = np.zeros((len(numbers), width), np.int64), np.zeros(4, np.int64), np.zeros(2, np.int64)
     quanta, places = np.empty((len(recipe.quanta), SLICE_ROWS), np.int32), np.empty(SLICE_ROWS, np.int32)
-    keys, sums = np.empty(2 * SLICE_ROWS, np.int64), np.empty((2 * SLICE_ROWS, width), np.int64)
-    n = 0
+    room = 2 * SLICE_ROWS + len(numbers)
+    runs, cells, sums = np.empty((room, 2), np.int64), np.empty(room, np.int32), np.empty((room, width), np.int64)
     for start in range(0, len(rows), SLICE_ROWS):
-        here = slice(start, start + SLICE_ROWS)
+        here = slice(start, min(start + SLICE_ROWS, len(rows)))
         codes = rows.codes[here]
         _place(rows, recipe.bin_quantum, grid, here, places[: len(codes)])
         for column, quantum in enumerate(recipe.quanta):
             _kernels.quantise(rows.buffers[quantum.column][here], quantum.inverse, quanta[column])
-        if n + SLICE_ROWS > len(keys):
-            keys, sums = (np.concatenate([part, np.empty_like(part)]) for part in (keys, sums))
-        n = _kernels.sum_runs(codes, places, quanta, weights[here], numbers, scratch, keys, sums, n)
-    return keys[:n].copy(), sums[:n].copy()
+        # A slice closes no more runs and cells than it has rows, and those of the run that was open.
+        if written.max() + SLICE_ROWS + len(numbers) > len(cells):
+            runs, cells, sums = (np.concatenate([part, np.empty_like(part)]) for part in (runs, cells, sums))
+        _kernels.sum_runs(codes, places, quanta, weights[here], most, here.stop == len(rows), scratch, run, written,
+                          runs, cells, sums)  # fmt: skip
+    n_runs, n_cells = written.tolist()
+    borders = np.append(runs[:n_runs, 1], n_cells)
+    return runs[:n_runs, 0], borders, numbers[cells[:n_cells]].astype(np.int32), list(sums[:n_cells].T)
+
+
+def _most_rows(recipe: Recipe, seen: Mapping[str, Seen]) -> int:
+    """Give the number of rows whose sums of w q^2 are exact in 64 bits."""
+    largest = [max(abs(seen[quantum.column].lowest), seen[quantum.column].highest) * quantum.inverse + 1
+               for quantum in recipe.quanta]  # fmt: skip
+    weight = 1.0 if recipe.weight is None else seen[recipe.weight].highest / WEIGHT_QUANTUM + 1
+    return max(int(EXACT / (weight * max(largest, default=1.0) ** 2)), 1)
 
 
 def _place(
