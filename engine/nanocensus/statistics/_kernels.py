@@ -11,6 +11,8 @@ LIMB_BITS = 32
 UNIT_BITS = 10
 """A particle of weight 1 counts 2^10 quanta."""
 _LOW = 2**LIMB_BITS - 1
+_COMPARED = 64
+"""Rows whose codes are compared at once."""
 
 
 @numba.njit(nogil=True, cache=True)
@@ -53,25 +55,22 @@ def sum_runs(  # pragma: no cover  (compiled)
     `runs` gets the code and the first cell of each run, `cells` the place and `sums` the sums of each cell, behind as
     many runs and cells as `written` says, which is kept.
     """
-    weighted = len(weights) > 0
     start = 0
     while start < len(codes):
         if run[1] and (codes[start] != run[0] or run[1] >= most):
             _close(scratch, run, written, runs, cells, sums)
         if not run[1]:
             run[0], run[2], run[3] = codes[start], places[start], places[start]
-        stop, end = start, min(len(codes), start + most - run[1])
-        while stop < end and codes[stop] == run[0]:
-            stop += 1
-        lowest, highest = run[2], run[3]
-        for row in range(start, stop):
-            lowest, highest = min(lowest, places[row]), max(highest, places[row])
-            scratch[np.uint32(places[row] + 1), 0] += 1
-        if weighted:
-            _add_weighted(places, quanta, weights, start, stop, scratch)
+        stop = _run_end(codes, start, min(len(codes), start + most - run[1]))
+        own = places[start:stop]
+        lowest, highest = own[0], own[0]
+        for row in range(len(own)):
+            lowest, highest = min(lowest, own[row]), max(highest, own[row])
+        if len(weights):
+            _add_weighted(own, quanta[:, start:stop], weights[start:stop], scratch)
         else:
-            _add(places, quanta, start, stop, scratch)
-        run[1], run[2], run[3] = run[1] + stop - start, lowest, highest
+            _add(own, quanta[:, start:stop], scratch)
+        run[1], run[2], run[3] = run[1] + stop - start, min(run[2], lowest), max(run[3], highest)
         start = stop
     if last and run[1]:
         _close(scratch, run, written, runs, cells, sums)
@@ -83,51 +82,76 @@ def _close(  # pragma: no cover  (compiled)
     scratch: np.ndarray, run: np.ndarray, written: np.ndarray, runs: np.ndarray, cells: np.ndarray, sums: np.ndarray
 ) -> None:
     """Write the cells of the open run, and make room for the next."""
-    at = written[1]
-    runs[written[0], 0], runs[written[0], 1] = run[0], at
+    first = stop = written[1]
+    runs[written[0], 0], runs[written[0], 1] = run[0], first
     for place in range(run[2], run[3] + 1):
-        if scratch[place + 1, 0]:
-            cells[at] = place
-            for column in range(scratch.shape[1]):
-                sums[at, column] = scratch[place + 1, column]
-                scratch[place + 1, column] = 0
-            at += 1
-    written[0], written[1], run[1] = written[0] + 1, at, 0
+        cells[stop] = place
+        stop += scratch[np.uint32(place + 1), 0] > 0
+    for column in range(scratch.shape[1]):
+        for cell in range(first, stop):
+            sums[column, cell] = scratch[np.uint32(cells[cell] + 1), column]
+    scratch[run[2] + 1 : run[3] + 2] = 0
+    written[0], written[1], run[1] = written[0] + 1, stop, 0
 
 
 @numba.njit(nogil=True, cache=True, inline="always")
 @no_type_check
-def _add(  # pragma: no cover  (compiled)
-    places: np.ndarray, quanta: np.ndarray, start: int, stop: int, scratch: np.ndarray
-) -> None:
-    """Add q and q^2 of every column; two columns at once share the way to their cell."""
-    n_columns = quanta.shape[0]
-    for column in range(0, n_columns - 1, 2):
-        for row in range(start, stop):
+def _run_end(codes: np.ndarray, start: int, end: int) -> int:  # pragma: no cover  (compiled)
+    """Give the first row after `start` of another code, `end` at most."""
+    stop = start
+    while stop + _COMPARED <= end:
+        ahead, differs = codes[stop : stop + _COMPARED], 0
+        for row in range(_COMPARED):
+            differs |= ahead[row] ^ codes[start]
+        if differs:
+            break
+        stop += _COMPARED
+    while stop < end and codes[stop] == codes[start]:
+        stop += 1
+    return stop
+
+
+@numba.njit(nogil=True, cache=True, inline="always")
+@no_type_check
+def _add(places: np.ndarray, quanta: np.ndarray, scratch: np.ndarray) -> None:  # pragma: no cover  (compiled)
+    """Count rows, and add q and q^2 of every column; three columns at once share the way to their cell."""
+    n_columns = len(quanta)
+    for column in range(0, n_columns - 2, 3):
+        to, count = 1 + 2 * column, column == 0
+        for row in range(len(places)):
             cell = scratch[np.uint32(places[row] + 1)]
-            q, other = np.int64(quanta[column, row]), np.int64(quanta[column + 1, row])
+            q = np.int64(quanta[column, row])
+            second, third = np.int64(quanta[column + 1, row]), np.int64(quanta[column + 2, row])
+            cell[0] += count
+            cell[to] += q
+            cell[to + 1] += q * q
+            cell[to + 2] += second
+            cell[to + 3] += second * second
+            cell[to + 4] += third
+            cell[to + 5] += third * third
+    for column in range(n_columns - n_columns % 3, n_columns):
+        for row in range(len(places)):
+            cell = scratch[np.uint32(places[row] + 1)]
+            q = np.int64(quanta[column, row])
             cell[1 + 2 * column] += q
             cell[2 + 2 * column] += q * q
-            cell[3 + 2 * column] += other
-            cell[4 + 2 * column] += other * other
-    if n_columns % 2:
-        for row in range(start, stop):
-            cell = scratch[np.uint32(places[row] + 1)]
-            q = np.int64(quanta[n_columns - 1, row])
-            cell[2 * n_columns - 1] += q
-            cell[2 * n_columns] += q * q
+    if n_columns < 3:
+        for row in range(len(places)):
+            scratch[np.uint32(places[row] + 1), 0] += 1
 
 
 @numba.njit(nogil=True, cache=True, inline="always")
 @no_type_check
 def _add_weighted(  # pragma: no cover  (compiled)
-    places: np.ndarray, quanta: np.ndarray, weights: np.ndarray, start: int, stop: int, scratch: np.ndarray
+    places: np.ndarray, quanta: np.ndarray, weights: np.ndarray, scratch: np.ndarray
 ) -> None:
-    """Add the weight, and w q and w q^2 of every column."""
-    for row in range(start, stop):
-        scratch[np.uint32(places[row] + 1), 1] += weights[row]
-    for column in range(quanta.shape[0]):
-        for row in range(start, stop):
+    """Count rows, and add the weight, and w q and w q^2 of every column."""
+    for row in range(len(places)):
+        cell = scratch[np.uint32(places[row] + 1)]
+        cell[0] += 1
+        cell[1] += weights[row]
+    for column in range(len(quanta)):
+        for row in range(len(places)):
             cell = scratch[np.uint32(places[row] + 1)]
             first = weights[row] * quanta[column, row]
             cell[2 + 2 * column] += first

@@ -92,22 +92,20 @@ def _sum_runs(
     numbers = np.concatenate([[0] if grid is None else np.arange(len(grid.edges) - 1) + grid.first, [OUTSIDE]])
     scratch, run, written = np.zeros((len(numbers), width), np.int64), np.zeros(4, np.int64), np.zeros(2, np.int64)
     quanta, places = np.empty((len(recipe.quanta), SLICE_ROWS), np.int32), np.empty(SLICE_ROWS, np.int32)
-    room = 2 * SLICE_ROWS + len(numbers)
-    runs, cells, sums = np.empty((room, 2), np.int64), np.empty(room, np.int32), np.empty((room, width), np.int64)
+    most_cells = len(rows) + 1  # a cell a row, at most, and one that is tried; what is not written takes no memory
+    runs, cells = np.empty((most_cells, 2), np.int64), np.empty(most_cells, np.int32)
+    sums = np.empty((width, most_cells), np.int64)
     for start in range(0, len(rows), SLICE_ROWS):
         here = slice(start, min(start + SLICE_ROWS, len(rows)))
         codes = rows.codes[here]
         _place(rows, recipe.bin_quantum, grid, here, places[: len(codes)])
         for column, quantum in enumerate(recipe.quanta):
             _kernels.quantise(rows.buffers[quantum.column][here], quantum.inverse, quanta[column])
-        # A slice closes no more runs and cells than it has rows, and those of the run that was open.
-        if written.max() + SLICE_ROWS + len(numbers) > len(cells):
-            runs, cells, sums = (np.concatenate([part, np.empty_like(part)]) for part in (runs, cells, sums))
         _kernels.sum_runs(codes, places, quanta, weights[here], most, here.stop == len(rows), scratch, run, written,
                           runs, cells, sums)  # fmt: skip
     n_runs, n_cells = written.tolist()
     borders = np.append(runs[:n_runs, 1], n_cells)
-    return runs[:n_runs, 0], borders, numbers[cells[:n_cells]].astype(np.int32), list(sums[:n_cells].T)
+    return runs[:n_runs, 0], borders, numbers[cells[:n_cells]].astype(np.int32), list(sums[:, :n_cells])
 
 
 def _most_rows(recipe: Recipe, seen: Mapping[str, Seen]) -> int:
@@ -179,7 +177,8 @@ def integer_weights(rows: Rows, weight: str | None) -> Int64[np.ndarray, " row"]
 
 def look(rows: Rows, ranges: Mapping[str, tuple[float, float]]) -> dict[str, Seen]:
     """Give missing values, lowest and highest value of each column, and rows without identity as "micrograph"."""
-    seen = {"micrograph": Seen(int((rows.codes < 0).sum()), np.inf, -np.inf)}
+    missing = np.count_nonzero(rows.codes < 0) if rows.codes.min(initial=0) < 0 else 0
+    seen = {"micrograph": Seen(missing, np.inf, -np.inf)}
     for column in ranges:
         there = values = rows.buffers[column]
         if np.isnan(values.min(initial=np.inf)):

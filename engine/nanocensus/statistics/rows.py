@@ -159,7 +159,8 @@ def _one(column: pa.ChunkedArray) -> pa.Array:
 def _codes(partition: pd.DataFrame | pa.Table) -> tuple[Int32[np.ndarray, " row"], Names]:
     (sample, samples), (micrograph, micrographs) = (_texts(partition[name]) for name in _IDENTITIES)
     if len(samples) == 1:
-        codes = micrograph if sample.min(initial=0) >= 0 else np.where(sample < 0, np.int32(-1), micrograph)
+        whole = sample.strides == (0,) or sample.min(initial=0) >= 0
+        codes = micrograph if whole else np.where(sample < 0, np.int32(-1), micrograph)
         return codes, Names(samples, micrographs)
     both = sample.astype(np.int64) * len(micrographs) + micrograph
     codes, found = pd.factorize(np.where((sample < 0) | (micrograph < 0), -1, both))
