@@ -43,6 +43,14 @@ def locate(quanta: np.ndarray, edges: np.ndarray, places: np.ndarray) -> None:  
 
 @numba.njit(nogil=True, cache=True)
 @no_type_check
+def step_into(places: np.ndarray, count: int, along: np.ndarray) -> None:  # pragma: no cover  (compiled)
+    """Turn places in some bins into places in their product with `count` others, in which each row is at `along`, or -1."""
+    for row in range(len(places)):
+        places[row] = places[row] * count + along[row] if places[row] >= 0 and along[row] >= 0 else -1
+
+
+@numba.njit(nogil=True, cache=True)
+@no_type_check
 def sum_runs(  # pragma: no cover  (compiled)
     codes: np.ndarray, places: np.ndarray, quanta: np.ndarray, weights: np.ndarray, most: int, last: bool,
     scratch: np.ndarray, run: np.ndarray, written: np.ndarray, runs: np.ndarray, cells: np.ndarray, sums: np.ndarray

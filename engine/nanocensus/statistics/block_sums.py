@@ -90,7 +90,7 @@ def block_sums(particles: ParticleSource, micrographs: pd.DataFrame | None = Non
     """
     check_seed(seed)
     columns = tuple(quantum_of(column, scale) for column in dict.fromkeys(of))
-    recipe = Recipe(columns, None, _LABEL, None)
+    recipe = Recipe(columns, (), None, also=(_LABEL,))
     kept = None if micrographs is None else kept_micrographs(micrographs, ["sample"])
     made: _Parts = compute(over_partitions([particles], recipe.columns, _sum_blocks, _add, recipe, block, seed))
     check_seen(made.seen, recipe)
@@ -102,7 +102,7 @@ def block_sums(particles: ParticleSource, micrographs: pd.DataFrame | None = Non
         )  # fmt: skip
     table = add_rows([made.sequential.drop(columns="block").assign(size_bin=0)], KEYS)
     sums = CellSums((of_table(table, recipe.sums),), made.seen)
-    cells = finish(sums, Recipe(columns, None, None, None), kept, ("sample",))
+    cells = finish(sums, Recipe(columns, (), None), kept, ("sample",))
     known = cells.micrographs[["sample", "micrograph"]].iloc[acquisition_order(cells.micrographs)]
     order = pd.MultiIndex.from_frame(known)
     rank = order.get_indexer(pd.MultiIndex.from_frame(made.sequential[["sample", "micrograph"]]))
@@ -158,7 +158,9 @@ def _sum_blocks(partition: pd.DataFrame | pa.Table, recipe: Recipe, block: int, 
     return _Parts(_with_sums(own, rows, cells, recipe, seen), _with_sums(drawn, rows, at, recipe, seen), seen)
 
 
-def _with_sums(keys: pd.DataFrame, rows: Rows, cells: np.ndarray, recipe: Recipe, seen: dict[str, Seen]) -> pd.DataFrame:
+def _with_sums(
+    keys: pd.DataFrame, rows: Rows, cells: np.ndarray, recipe: Recipe, seen: dict[str, Seen]
+) -> pd.DataFrame:
     sums = sum_codes(Rows(cells.astype(np.int32), NO_NAMES, rows.buffers), len(keys), recipe, seen)
     return pd.concat([keys, pd.DataFrame(sums, columns=recipe.sums)], axis=1)
 

@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import xarray as xr
 
+from nanocensus.statistics.bin_numbers import Axis
 from nanocensus.statistics.cell_sums import Block
 from nanocensus.statistics.dataset_store import open_dataset, save_dataset
 from nanocensus.statistics.names import Pairs
@@ -43,8 +44,9 @@ def write(path: Path, sums: OrderedCells, micrographs: pd.DataFrame, by: tuple[s
         "micrographs": list(micrographs.columns),
         "texts": texts,
         "quanta": [asdict(quantum) for quantum in recipe.quanta],
-        "bins": asdict(recipe.bins) if recipe.bins else None,
-        "bin_quantum": asdict(recipe.bin_quantum) if recipe.bin_quantum else None,
+        "axes": [
+            {"bins": asdict(axis.bins), "quantum": asdict(axis.quantum), "name": axis.name} for axis in recipe.axes
+        ],
         "weight": recipe.weight,
     }
     save_dataset(xr.Dataset(arrays, attrs=attributes), path, kind=_KIND)
@@ -63,11 +65,8 @@ def read(path: Path) -> tuple[OrderedCells, pd.DataFrame, tuple[str, ...], Recip
         else:
             columns[name] = pd.Series(values)
     micrographs = pd.DataFrame(columns)
-    bins = facts["bins"]
-    if bins is not None:
-        bins = SizeBins(**(bins | {"edges": None if bins["edges"] is None else tuple(bins["edges"])}))
-    size = None if facts["bin_quantum"] is None else Quantum(**facts["bin_quantum"])
-    recipe = Recipe(tuple(Quantum(**quantum) for quantum in facts["quanta"]), bins, size, facts["weight"])
+    axes = tuple(Axis(_bins(axis["bins"]), Quantum(**axis["quantum"]), axis["name"]) for axis in facts["axes"])
+    recipe = Recipe(tuple(Quantum(**quantum) for quantum in facts["quanta"]), axes, facts["weight"])
     row = stored["row"].to_numpy()
     starts = np.flatnonzero(np.diff(row, prepend=-1))
     texts = micrographs[["sample", "micrograph"]].iloc[row[starts]]
@@ -76,3 +75,7 @@ def read(path: Path) -> tuple[OrderedCells, pd.DataFrame, tuple[str, ...], Recip
     bins = stored["size_bin"].to_numpy().astype(np.int32)
     block = Block(names, np.append(starts, len(row)), bins, sums, in_limbs=True)
     return ordered([block], len(recipe.quanta)), micrographs, tuple(facts["by"]), recipe
+
+
+def _bins(told: dict[str, Any]) -> SizeBins:
+    return SizeBins(**(told | {"edges": None if told["edges"] is None else tuple(told["edges"])}))

@@ -16,12 +16,13 @@ from dask.delayed import Delayed, delayed
 
 from nanocensus.errors import StatisticsError, TableError
 from nanocensus.statistics import cell_store
+from nanocensus.statistics.bin_numbers import Axis, Numbering, numbered_through
 from nanocensus.statistics.cell_sums import CellSums, add_cells
 from nanocensus.statistics.ordered_cells import OrderedCells, ordered
 from nanocensus.statistics.partitions import ParticleSource, compute, opened, over_partitions
-from nanocensus.statistics.quanta import Number, Quantum, quantum_of
+from nanocensus.statistics.quanta import Number, quantum_of
 from nanocensus.statistics.recipe import Recipe, check_seen, sum_cells
-from nanocensus.statistics.size_bins import OUTSIDE, Grid, SizeBins, size_bins
+from nanocensus.statistics.size_bins import OUTSIDE, SizeBins, size_bins
 from nanocensus.statistics.step_histograms import quantile_bins
 
 __all__ = ["Cells", "SizeBins", "cells", "delayed_cells", "size_bins"]
@@ -47,9 +48,15 @@ class Cells:
         """One row a cell that holds particles, sorted: sample, micrograph, size_bin, then the integer sums.
 
         These are n, w (weights in quanta of 2^-10) and, per column, sum w q and sum w q^2 in two limbs each. The table is
-        made when it is first asked for, and takes two to three times the memory of `sums`.
+        made when it is first asked for, and takes two to three times the memory of `sums`. Of a second column that is
+        binned, the bins are called by its name (circularity_bin).
         """
-        return self.sums.table(self.recipe.sums)
+        made, axes = self.sums.table(self.recipe.sums), self.recipe.axes
+        parts = numbered_through(axes).apart(made["size_bin"].to_numpy())
+        for axis, part in zip(axes[1:], parts[1:], strict=True):
+            made["size_bin"] = parts[0]
+            made.insert(3, f"{axis.name}_bin", part)
+        return made
 
     @property
     def digest(self) -> str:
@@ -100,7 +107,7 @@ class Cells:
 
     def of_all_sizes(self) -> "Cells":
         """Add up the size bins, and what lies in none: the cells that were not cut by size, without another pass."""
-        recipe = replace(self.recipe, bins=None, bin_quantum=None)
+        recipe = replace(self.recipe, axes=())
         return replace(self, sums=self.sums.rebinned(np.zeros_like), recipe=recipe)
 
     def in_bins(self, bins: SizeBins, number: Callable[[np.ndarray], np.ndarray]) -> "Cells":
@@ -113,10 +120,12 @@ class Cells:
         number : callable
             Gives the numbers of the wider bins that bins (int32 array) are parts of; what lies outside stays there.
         """
+
         def wider(held: np.ndarray) -> np.ndarray:
             return np.where(held == OUTSIDE, OUTSIDE, number(held))
 
-        return replace(self, sums=self.sums.rebinned(wider), recipe=replace(self.recipe, bins=bins))
+        axes = tuple(axis._replace(bins=bins) for axis in self.recipe.axes)
+        return replace(self, sums=self.sums.rebinned(wider), recipe=replace(self.recipe, axes=axes))
 
     def save(self, path: Path) -> None:
         """Write them as a Zarr group (version 3), replacing what is there."""
@@ -150,7 +159,8 @@ def cells(particles: ParticleSource, micrographs: pd.DataFrame | None = None, *,
         `status` those that are "done" count, also those without particles, and of one with `excluded` those that are
         not. Without the table, the micrographs are those of the particles.
     by : sequence of str or SizeBins
-        Keys of the results: "sample", "session", a condition (columns of `micrographs`), and at most one SizeBins.
+        Keys of the results: "sample", "session", a condition (columns of `micrographs`), and one SizeBins, or two of
+        different columns.
     of : sequence of str
         Columns whose moments are kept.
     weight : str or None
@@ -189,10 +199,11 @@ def delayed_cells(particles: ParticleSource, micrographs: pd.DataFrame | None = 
     Parameters and errors are those of `cells`; errors in values are raised when the graph is computed.
     """
     bins = [key for key in by if isinstance(key, SizeBins)]
-    if len(bins) > 1:
+    if len(bins) > 2 or len({one.of for one in bins}) < len(bins):
         raise StatisticsError(
-            "by", expected="at most one SizeBins", got=str(len(bins)), remedy="Bin one column at a time."
-        )
+            "by", expected="at most two SizeBins, of different columns", got=", ".join(one.of for one in bins),
+            remedy="Bin two columns at a time.",
+        )  # fmt: skip
     keys = tuple(key for key in by if isinstance(key, str))
     kept = None if micrographs is None else kept_micrographs(micrographs, keys)
     if kept is None and set(keys) - {"sample", "micrograph"}:
@@ -200,24 +211,25 @@ def delayed_cells(particles: ParticleSource, micrographs: pd.DataFrame | None = 
             "by", expected="sample or micrograph, where there is no table of micrographs", got=", ".join(keys),
             remedy="Give the table of micrographs that holds these columns.",
         )  # fmt: skip
-    size = quantum_of(bins[0].of, scale) if bins else None
+    names = ["size", *(one.of for one in bins[1:])]
+    axes = tuple(Axis(one, quantum_of(one.of, scale), name) for one, name in zip(bins, names, strict=False))
     columns = tuple(quantum_of(column, scale) for column in dict.fromkeys(of))
-    recipe = Recipe(columns, bins[0] if bins else None, size, weight)
+    recipe = Recipe(columns, axes, weight)
     final: Recipe | Delayed = recipe
-    grid: Grid | Delayed | None = None
-    if recipe.bins and recipe.bins.quantiles:
-        found = quantile_bins([particles], recipe)
-        final = delayed(replace, pure=False)(recipe, bins=found)
-        grid = delayed(_grid, pure=False)(found, size)
-    elif recipe.bins and size:
-        grid = recipe.bins.grid(size)
-    sums = over_partitions([particles], recipe.columns, sum_cells, add_cells, recipe, grid)
+    numbering: Numbering | Delayed
+    if any(axis.bins.quantiles for axis in axes):
+        found = [quantile_bins([particles], axis, recipe) if axis.bins.quantiles else axis for axis in axes]
+        final = delayed(_with_axes, pure=False)(recipe, found)
+        numbering = delayed(numbered_through, pure=False)(found)
+    else:
+        numbering = numbered_through(axes)
+    sums = over_partitions([particles], recipe.columns, sum_cells, add_cells, recipe, numbering)
     made: Delayed = delayed(finish, pure=False)(sums, final, kept, keys)
     return made
 
 
-def _grid(bins: SizeBins, quantum: Quantum) -> Grid:
-    return bins.grid(quantum)
+def _with_axes(recipe: Recipe, axes: Sequence[Axis]) -> Recipe:
+    return replace(recipe, axes=tuple(axes))
 
 
 def finish(sums: CellSums, recipe: Recipe, micrographs: pd.DataFrame | None, by: tuple[str, ...]) -> Cells:

@@ -5,7 +5,7 @@ Blocks are not copied to be put in order. What reads cells adds them up run by r
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 
@@ -80,6 +80,11 @@ class OrderedCells:
     def runs(self) -> list[Block]:
         """Give the blocks without what was added up in others."""
         return [_chosen(block, own >= 0) for block, own in zip(self.blocks, self.numbers, strict=True)]
+
+    def renumbered(self, number: Callable[[Int32[np.ndarray, " cell"]], Int[np.ndarray, " cell"]]) -> "OrderedCells":
+        """Give the same cells, whose bins have other numbers in the same order."""
+        blocks = (block._replace(bins=number(block.bins).astype(np.int32)) for block in self.blocks)
+        return replace(self, blocks=tuple(blocks))
 
     def rebinned(self, number: Callable[[Int32[np.ndarray, " cell"]], Int[np.ndarray, " cell"]]) -> "OrderedCells":
         """Give the cells of other bins, several of which may become one, by the numbers of theirs."""
