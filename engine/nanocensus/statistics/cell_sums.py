@@ -17,8 +17,8 @@ from nanocensus.statistics.size_bins import OUTSIDE
 
 _MOST_REPEATED = 1.5
 """Runs a micrograph, above which they are added up."""
-_SMALL = 2**17
-"""Cells up to which blocks are put into one; larger ones are not copied."""
+_SMALL = 2**13
+"""Cells up to which blocks are put into one; larger ones are not copied, what each costs is little beside its cells."""
 EXACT = 2**62
 """What sums of w q^2 stay below while they are single integers; |sum w q| is never larger, since q is whole."""
 
@@ -158,9 +158,9 @@ def together(blocks: Sequence[Block]) -> Block:
 
 
 def narrow(values: Int[np.ndarray, " cell"]) -> Int[np.ndarray, " cell"]:
-    """Hold integers in 32 bits where all fit."""
+    """Copy integers, into 32 bits where all fit."""
     fit = not len(values) or -(2**31) <= values.min() <= values.max() < 2**31
-    return values.astype(np.int32) if fit else values
+    return values.astype(np.int32 if fit else np.int64)
 
 
 def add_seen(parts: Sequence[dict[str, Seen]]) -> dict[str, Seen]:

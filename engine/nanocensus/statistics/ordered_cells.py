@@ -167,7 +167,7 @@ def ordered(blocks: Sequence[Block], n_columns: int) -> OrderedCells:
     borders = np.cumsum([len(block.names.sample) for block in blocks])
     numbers = np.split(number, borders)[: len(blocks)]
     repeated = np.bincount(number) > 1
-    parts = [_chosen(block, repeated[own]) for block, own in zip(blocks, numbers, strict=True)]
+    parts = [_chosen(block, repeated[own]) for block, own in zip(blocks, numbers, strict=True) if repeated[own].any()]
     numbers = [np.where(repeated[own], -1, own) for own in numbers]
     kept = [place for place, own in enumerate(numbers) if (own >= 0).any()]
     made, places = [blocks[place] for place in kept], [numbers[place] for place in kept]
@@ -186,7 +186,7 @@ def _chosen(block: Block, runs: Bool[np.ndarray, " run"]) -> Block:
     """Give some runs of a block."""
     if runs.all():
         return block
-    cells, lengths = np.repeat(runs, block.lengths), block.lengths[runs]
+    cells, lengths = np.flatnonzero(np.repeat(runs, block.lengths)), block.lengths[runs]
     return block._replace(
         names=block.names.take(np.flatnonzero(runs)), borders=np.cumsum([0, *lengths]), bins=block.bins[cells],
         sums=tuple(values[cells] for values in block.sums),
