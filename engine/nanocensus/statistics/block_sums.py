@@ -17,7 +17,8 @@ from nanocensus.errors import TableError
 from nanocensus.schema import WEIGHT_QUANTUM
 from nanocensus.statistics._kernels import LIMB_BITS
 from nanocensus.statistics.cell_sums import CellSums, Seen, add_seen
-from nanocensus.statistics.cells import Cells, finish, kept_micrographs
+from nanocensus.statistics.cells import Cells, finish
+from nanocensus.statistics.known_micrographs import kept_micrographs
 from nanocensus.statistics.ordered_cells import KEYS, of_table
 from nanocensus.statistics.partitions import ParticleSource, add_rows, compute, over_partitions
 from nanocensus.statistics.permutation import PLACES, random_places
@@ -158,7 +159,9 @@ def _sum_blocks(partition: pd.DataFrame | pa.Table, recipe: Recipe, block: int, 
     return _Parts(_with_sums(own, rows, cells, recipe, seen), _with_sums(drawn, rows, at, recipe, seen), seen)
 
 
-def _with_sums(keys: pd.DataFrame, rows: Rows, cells: np.ndarray, recipe: Recipe, seen: dict[str, Seen]) -> pd.DataFrame:
+def _with_sums(
+    keys: pd.DataFrame, rows: Rows, cells: np.ndarray, recipe: Recipe, seen: dict[str, Seen]
+) -> pd.DataFrame:
     sums = sum_codes(Rows(cells.astype(np.int32), NO_NAMES, rows.buffers), len(keys), recipe, seen)
     return pd.concat([keys, pd.DataFrame(sums, columns=recipe.sums)], axis=1)
 
