@@ -17,7 +17,8 @@ from nanocensus.errors import TableError
 from nanocensus.schema import WEIGHT_QUANTUM
 from nanocensus.statistics._kernels import LIMB_BITS
 from nanocensus.statistics.cell_sums import CellSums, Seen, add_seen
-from nanocensus.statistics.cells import Cells, finish, kept_micrographs
+from nanocensus.statistics.cells import Cells, finish
+from nanocensus.statistics.known_micrographs import kept_micrographs
 from nanocensus.statistics.ordered_cells import KEYS, of_table
 from nanocensus.statistics.partitions import ParticleSource, add_rows, compute, over_partitions
 from nanocensus.statistics.permutation import PLACES, random_places

@@ -64,7 +64,7 @@ def add_cells(parts: Sequence[CellSums]) -> CellSums:
     blocks = [block for part in parts for block in part.blocks]
     if len(blocks) > 1:
         names = one_after_another([block.names for block in blocks])
-        repeated = names.count > _MOST_REPEATED * count_different(names)
+        repeated = names.n > _MOST_REPEATED * count_different(names)
         blocks = [added(blocks)] if repeated else list(_small_together(blocks))
     return CellSums(tuple(blocks), add_seen([part.seen for part in parts]))
 
@@ -93,7 +93,7 @@ def added(blocks: Sequence[Block]) -> Block:
         start += len(part.bins)
     if limbs:
         carry(sums)
-    borders = np.searchsorted(found >> LIMB_BITS, np.arange(names.count + 1))
+    borders = np.searchsorted(found >> LIMB_BITS, np.arange(names.n + 1))
     kept = tuple(sums) if limbs else tuple(map(narrow, sums))
     return Block(names, borders, ((found & (2**LIMB_BITS - 1)) + OUTSIDE).astype(np.int32), kept, limbs)
 

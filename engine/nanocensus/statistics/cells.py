@@ -18,6 +18,7 @@ from nanocensus.errors import StatisticsError, TableError
 from nanocensus.statistics import cell_store
 from nanocensus.statistics.bin_numbers import Axis, Numbering, numbered_through
 from nanocensus.statistics.cell_sums import CellSums, add_cells
+from nanocensus.statistics.known_micrographs import kept_micrographs, sorted_micrographs
 from nanocensus.statistics.ordered_cells import OrderedCells, ordered
 from nanocensus.statistics.partitions import ParticleSource, compute, opened, over_partitions
 from nanocensus.statistics.quanta import Number, quantum_of
@@ -67,7 +68,7 @@ class Cells:
     @property
     def n_outside(self) -> int:
         """Number of particles in no bin."""
-        return int(self.sums.add_up(np.zeros(self.sums.names.count, np.int64), 1, self.sums.bin_range)[0, 0, 0])
+        return int(self.sums.add_up(np.zeros(self.sums.names.n, np.int64), 1, self.sums.bin_range)[0, 0, 0])
 
     def totals(self) -> pd.DataFrame:
         """Add up the micrographs of each sample: one row a sample and bin that hold particles, sorted.
@@ -103,7 +104,7 @@ class Cells:
         whole = ordered([*self.sums.runs(), *other.sums.runs()], len(self.recipe.quanta))
         # Half of the particles would give quantiles of that half: then rather none.
         frames = self.particles + other.particles if self.particles and other.particles else ()
-        return replace(self, sums=whole, micrographs=_sorted_micrographs(both), particles=frames)
+        return replace(self, sums=whole, micrographs=sorted_micrographs(both), particles=frames)
 
     def of_all_sizes(self) -> "Cells":
         """Add up the size bins, and what lies in none: the cells that were not cut by size, without another pass."""
@@ -249,44 +250,3 @@ def finish(sums: CellSums, recipe: Recipe, micrographs: pd.DataFrame | None, by:
             remedy="Give the micrographs table of the same run, or leave it out; of excluded ones, drop its column excluded.",
         )  # fmt: skip
     return Cells(whole, micrographs, by, recipe)
-
-
-def kept_micrographs(micrographs: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
-    """Give the rows and columns of a table of micrographs that statistics need."""
-    optional = [name for name in ("group", "session", "order") if name in micrographs.columns]
-    wanted = list(dict.fromkeys(["sample", "micrograph", *optional, *keys]))
-    missing = [name for name in wanted if name not in micrographs.columns]
-    if missing:
-        raise TableError(
-            "micrographs", expected="the columns " + ", ".join(wanted), got="none named " + ", ".join(missing),
-            remedy="Group by columns of the micrographs table: " + ", ".join(map(str, micrographs.columns)) + ".",
-        )  # fmt: skip
-    rows = micrographs[micrographs["status"] == "done"] if "status" in micrographs.columns else micrographs
-    if "excluded" in rows.columns:
-        rows = rows[~rows["excluded"].eq(True).fillna(False).astype(bool)]  # null where no rule was applied
-    rows = rows[wanted]
-    unset = [name for name in ("sample", "micrograph", *keys) if rows[name].isna().any()]
-    if unset:
-        raise TableError(
-            f"column {unset[0]!r} of micrographs", expected="a value for every micrograph",
-            got=f"{int(rows[unset[0]].isna().sum())} without one", remedy="Fill it in, or group by something else.",
-        )  # fmt: skip
-    plain = {name: _plain(rows[name]) for name in wanted} | {name: rows[name].astype("str") for name in wanted[:2]}
-    return _sorted_micrographs(pd.DataFrame(plain))
-
-
-def _plain(column: pd.Series) -> pd.Series:
-    """Give a column as numpy's numbers or as text, whatever library holds it: the two that can be saved."""
-    if not pd.api.types.is_numeric_dtype(column):
-        return column.astype("str")
-    return column if isinstance(column.dtype, np.dtype) else column.astype(np.float64)
-
-
-def _sorted_micrographs(rows: pd.DataFrame) -> pd.DataFrame:
-    twice = rows[rows.duplicated(["sample", "micrograph"])]
-    if len(twice):
-        raise TableError(
-            "micrographs", expected="one row a micrograph", got=f"another row of {twice.iloc[0]['micrograph']!r}",
-            remedy="Remove the duplicate.",
-        )  # fmt: skip
-    return rows.sort_values(["sample", "micrograph"], ignore_index=True)

@@ -17,7 +17,7 @@ class Pairs(NamedTuple):
     micrograph: pa.StringArray
 
     @property
-    def count(self) -> int:
+    def n(self) -> int:
         """Number of pairs."""
         return len(self.sample)
 
@@ -75,4 +75,4 @@ def _ranked(texts: pa.StringArray) -> tuple[Int64[np.ndarray, " text"], pa.Strin
 
 
 def _as_int(indices: pa.Int32Array) -> Int64[np.ndarray, " text"]:
-    return indices.to_numpy().astype(np.int64)
+    return np.asarray(indices.to_numpy(), np.int64)

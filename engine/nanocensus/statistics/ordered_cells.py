@@ -37,7 +37,7 @@ class OrderedCells:
     @cached_property
     def lengths(self) -> Int64[np.ndarray, " micrograph"]:
         """Number of cells of each micrograph."""
-        made = np.zeros(self.names.count, np.int64)
+        made = np.zeros(self.names.n, np.int64)
         for block, own in zip(self.blocks, self.numbers, strict=True):
             made[own[own >= 0]] = block.lengths[own >= 0]
         return made
@@ -105,7 +105,7 @@ class OrderedCells:
         """Give the SHA-256 of keys and sums."""
         state = hashlib.sha256(repr([texts.to_pylist() for texts in self.names]).encode())
         for column in (self.lengths, self.bins.astype(np.int64), *self.columns()):
-            state.update(column)
+            state.update(column.tobytes())
         return state.hexdigest()
 
     def add_up(
@@ -164,7 +164,7 @@ def ordered(blocks: Sequence[Block], n_columns: int) -> OrderedCells:
         Number of columns whose sums are held.
     """
     names, number = numbered(one_after_another([block.names for block in blocks]))
-    borders = np.cumsum([len(block.names.sample) for block in blocks])
+    borders = np.cumsum([block.names.n for block in blocks])
     numbers = np.split(number, borders)[: len(blocks)]
     repeated = np.bincount(number) > 1
     parts = [_chosen(block, repeated[own]) for block, own in zip(blocks, numbers, strict=True) if repeated[own].any()]

@@ -67,11 +67,11 @@ class PanelSums:
     @property
     def n_clusters(self) -> int:
         """Number of clusters, those without particles too."""
-        return self.sums.shape[1]
+        return len(self.sums[0])
 
     def __getitem__(self, name: str) -> Int64[np.ndarray, "cluster bin"]:
         """Give one sum by its name."""
-        return self.sums[self.names.index(name)]
+        return np.asarray(self.sums[self.names.index(name)])
 
 
 def lay_out(cells: Cells, cluster: Cluster, columns: Sequence[str] = ()) -> Layout:

@@ -181,7 +181,7 @@ def integer_weights(rows: Rows, weight: str | None) -> Int64[np.ndarray, " row"]
 
 def look(rows: Rows, ranges: Mapping[str, tuple[float, float]]) -> dict[str, Seen]:
     """Give missing values, lowest and highest value of each column, and rows without identity as "micrograph"."""
-    missing = np.count_nonzero(rows.codes < 0) if rows.codes.min(initial=0) < 0 else 0
+    missing = int((rows.codes < 0).sum()) if rows.codes.min(initial=0) < 0 else 0
     seen = {"micrograph": Seen(missing, np.inf, -np.inf)}
     for column in ranges:
         there = values = rows.buffers[column]
