@@ -116,8 +116,8 @@ def lay_out(cells: Cells, cluster: Cluster, columns: Sequence[str] = ()) -> Layo
     numbering, axes = numbered_through(cells.recipe.axes), _axes(cells)
     pairs = pd.MultiIndex.from_frame(micrographs[["sample", "micrograph"]])
     index = CellIndex(pairs, panel, whole - first[panel], n_panels, numbering.product(axes))
-    first = int(index.bins[0]) if index.n_bins else 0
-    sums, numbers = cells.sums, range(first, first + index.n_bins)
+    lowest = int(index.bins[0]) if index.n_bins else 0
+    sums, numbers = cells.sums, range(lowest, lowest + index.n_bins)
     if len(axes) > 1:  # numbers of a product have gaps
         sums, numbers = cells.sums.renumbered(lambda held: _or_outside(index.place(held))), range(index.n_bins)
     return Layout(keys, index, count.to_numpy(np.int64), axes, sums, numbers, facts)
