@@ -235,11 +235,6 @@ def test_cells_of_different_recipes_do_not_add():
         WHOLE + other
 
 
-def test_two_size_bins_are_refused():
-    with pytest.raises(StatisticsError, match="at most one"):
-        cells(draw_particles(1), by=[size_bins(0.2), size_bins(0.1)], of=OF)
-
-
 def refuse_to_compute(*_, **__):
     raise AssertionError("computed while the graph was built")
 

@@ -8,6 +8,7 @@ MODULES = [
     "size_bins",
     "partitions",
     "rows",
+    "names",
     "cells",
     "reductions",
     "clusters",

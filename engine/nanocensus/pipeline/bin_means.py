@@ -1,19 +1,15 @@
 """Means of descriptors in the 0.2 nm bins of the paper, from the fine cells that onsets are found in."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
-from nanocensus.statistics.cell_sums import KEYS
 from nanocensus.statistics.cells import Cells, size_bins
 from nanocensus.statistics.clusters import Cluster
 from nanocensus.statistics.estimation import estimate
 from nanocensus.statistics.panels import cluster_sums, lay_out, panels
-from nanocensus.statistics.partitions import add_rows
 from nanocensus.statistics.reductions import mean
-from nanocensus.statistics.size_bins import OUTSIDE
 
 FINE_IN_WIDE = 2
 WIDE_NM = 0.2
@@ -22,10 +18,7 @@ BIN_KEYS = ["descriptor", "sample", "bin"]
 
 def in_wide_bins(made: Cells) -> Cells:
     """Add up pairs of bins of 0.1 nm."""
-    fine = made.table["size_bin"].to_numpy()
-    wide = np.where(fine == OUTSIDE, OUTSIDE, fine // FINE_IN_WIDE)
-    table = add_rows([made.table.assign(size_bin=wide)], KEYS)
-    return replace(made, table=table, recipe=replace(made.recipe, bins=size_bins(WIDE_NM)))
+    return made.in_bins(size_bins(WIDE_NM), lambda fine: fine // FINE_IN_WIDE)
 
 
 def bin_means(made: Cells, descriptors: Sequence[str]) -> "pd.Series[float]":

@@ -27,11 +27,12 @@ from nanocensus.measure.fourfold import (
     roughness,
 )
 from nanocensus.measure.outline_density import outline_density
+from nanocensus.statistics.bin_numbers import place_in_bins
 from nanocensus.statistics.meanshape import AMPLITUDE, FOUR_FOLD_SHARE, MEAN_RADIUS, NULL_AMPLITUDE, RADII
 from nanocensus.statistics.outline_intervals import ANGLES
 from nanocensus.statistics.philox import Purpose, name_word, random_words
 from nanocensus.statistics.quanta import Quantum
-from nanocensus.statistics.recipe import integer_weights, place_in_bins
+from nanocensus.statistics.recipe import integer_weights
 from nanocensus.statistics.rows import rows_of
 from nanocensus.statistics.size_bins import Grid
 

@@ -9,6 +9,7 @@ from nanocensus.show.distribution_figures import histogram, violins
 from nanocensus.show.envelope_figures import null_envelope
 from nanocensus.show.micrograph_figures import micrograph
 from nanocensus.show.onset_figures import onset
+from nanocensus.show.plane_figures import plane
 from nanocensus.show.sampling_figures import data_size, group_scatter
 from nanocensus.show.shape_figures import mean_shapes
 from nanocensus.show.size_figures import size_resolved
@@ -29,6 +30,7 @@ __all__ = [
     "micrograph",
     "null_envelope",
     "onset",
+    "plane",
     "predictions",
     "rejections",
     "sample_styles",

@@ -16,8 +16,10 @@ from jaxtyping import Float64, Int64
 from nanocensus.errors import TableError
 from nanocensus.schema import WEIGHT_QUANTUM
 from nanocensus.statistics._kernels import LIMB_BITS
-from nanocensus.statistics.cell_sums import KEYS, CellSums, Seen, add_seen, as_block
-from nanocensus.statistics.cells import Cells, finish, kept_micrographs
+from nanocensus.statistics.cell_sums import CellSums, Seen, add_seen
+from nanocensus.statistics.cells import Cells, finish
+from nanocensus.statistics.known_micrographs import kept_micrographs
+from nanocensus.statistics.ordered_cells import KEYS, of_table
 from nanocensus.statistics.partitions import ParticleSource, add_rows, compute, over_partitions
 from nanocensus.statistics.permutation import PLACES, random_places
 from nanocensus.statistics.philox import check_seed
@@ -89,7 +91,7 @@ def block_sums(particles: ParticleSource, micrographs: pd.DataFrame | None = Non
     """
     check_seed(seed)
     columns = tuple(quantum_of(column, scale) for column in dict.fromkeys(of))
-    recipe = Recipe(columns, None, _LABEL, None)
+    recipe = Recipe(columns, (), None, also=(_LABEL,))
     kept = None if micrographs is None else kept_micrographs(micrographs, ["sample"])
     made: _Parts = compute(over_partitions([particles], recipe.columns, _sum_blocks, _add, recipe, block, seed))
     check_seen(made.seen, recipe)
@@ -100,8 +102,8 @@ def block_sums(particles: ParticleSource, micrographs: pd.DataFrame | None = Non
             got=f"equal ones in micrograph {crowded.iloc[0]['micrograph']!r}", remedy="Number the particles.",
         )  # fmt: skip
     table = add_rows([made.sequential.drop(columns="block").assign(size_bin=0)], KEYS)
-    sums = CellSums((as_block(table, recipe.sums),), made.seen)
-    cells = finish(sums, Recipe(columns, None, None, None), kept, ("sample",))
+    sums = CellSums((of_table(table, recipe.sums),), made.seen)
+    cells = finish(sums, Recipe(columns, (), None), kept, ("sample",))
     known = cells.micrographs[["sample", "micrograph"]].iloc[acquisition_order(cells.micrographs)]
     order = pd.MultiIndex.from_frame(known)
     rank = order.get_indexer(pd.MultiIndex.from_frame(made.sequential[["sample", "micrograph"]]))
@@ -154,11 +156,13 @@ def _sum_blocks(partition: pd.DataFrame | pa.Table, recipe: Recipe, block: int, 
     places = random_places(rows.codes, rows.pairs, labels, seed=seed)
     at, found = pd.factorize(sample[rows.codes] * PLACES + places)
     drawn = pd.DataFrame({"sample": pd.Series(samples[found // PLACES], dtype="str"), "block": found % PLACES})
-    return _Parts(_with_sums(own, rows, cells, recipe), _with_sums(drawn, rows, at, recipe), seen)
+    return _Parts(_with_sums(own, rows, cells, recipe, seen), _with_sums(drawn, rows, at, recipe, seen), seen)
 
 
-def _with_sums(keys: pd.DataFrame, rows: Rows, cells: np.ndarray, recipe: Recipe) -> pd.DataFrame:
-    sums = sum_codes(Rows(cells.astype(np.int32), NO_NAMES, rows.buffers), len(keys), recipe)
+def _with_sums(
+    keys: pd.DataFrame, rows: Rows, cells: np.ndarray, recipe: Recipe, seen: dict[str, Seen]
+) -> pd.DataFrame:
+    sums = sum_codes(Rows(cells.astype(np.int32), NO_NAMES, rows.buffers), len(keys), recipe, seen)
     return pd.concat([keys, pd.DataFrame(sums, columns=recipe.sums)], axis=1)
 
 

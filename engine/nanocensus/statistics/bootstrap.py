@@ -15,7 +15,7 @@ from nanocensus.statistics.panels import PanelSums, lay_out, panels
 from nanocensus.statistics.philox import check_seed, name_word
 from nanocensus.statistics.quanta import Number, Quantum
 from nanocensus.statistics.reductions import MomentReduction, Reduction
-from nanocensus.statistics.resampling import centre, draw_clusters, replicate, replicate_errors
+from nanocensus.statistics.resampling import centre, draw_clusters, replicate, replicate_errors, replicate_products
 
 FEWEST_CLUSTERS = 20
 """With particles, for an interval from the replicates: with fewer it covers too seldom (docs/explanation/intervals.md)."""
@@ -91,7 +91,7 @@ def bootstrap(
     values = np.full((*shape, replicates), np.nan)
     quanta = {quantum.column: quantum for quantum in cells.recipe.quanta}
     for number, (rows, sums) in enumerate(panels(cells, layout)):
-        drawn = draw_clusters(len(sums.sums), replicates, seed=seed, name=_name(layout.keys, number))
+        drawn = draw_clusters(sums.n_clusters, replicates, seed=seed, name=_name(layout.keys, number))
         for column, (name, asked) in enumerate(wanted.items()):
             for reduction, (made, resampled) in zip(asked, _of_column(sums, quanta[name], asked, drawn, level),
                                                     strict=True):  # fmt: skip
@@ -139,12 +139,13 @@ def _of_column(
     made = replicate(sums, n, drawn, quantum)
     once = np.ones((len(n), 1))
     whole = replicate(sums, n, once, quantum)
+    of_whole, of_made = replicate_products(sums, once), replicate_products(sums, drawn)
     results = []
     for one in asked:
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
             value, values = one.value(whole.moments), one.value(made.moments)
-            error = replicate_errors(sums, whole, one.slopes(whole.moments), once, quantum.step)
-            errors = replicate_errors(sums, made, one.slopes(made.moments), drawn, quantum.step)
+            error = replicate_errors(of_whole, whole, one.slopes(whole.moments), once, quantum.step)
+            errors = replicate_errors(of_made, made, one.slopes(made.moments), drawn, quantum.step)
             low, high = _studentised(value, error, values, errors, one.spread, level)
             spread = _spread(values)
         reasons = _refusals(n, values, low + high)

@@ -6,10 +6,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import xarray as xr
 
-from nanocensus.statistics.cell_sums import Block, as_table, cell_keys, joined, pair_rows
+from nanocensus.statistics.bin_numbers import Axis
+from nanocensus.statistics.cell_sums import Block
 from nanocensus.statistics.dataset_store import open_dataset, save_dataset
+from nanocensus.statistics.names import Pairs
+from nanocensus.statistics.ordered_cells import OrderedCells, ordered
 from nanocensus.statistics.quanta import Quantum
 from nanocensus.statistics.recipe import Recipe
 from nanocensus.statistics.size_bins import SizeBins
@@ -17,14 +21,16 @@ from nanocensus.statistics.size_bins import SizeBins
 _KIND = "cells"
 
 
-def write(path: Path, table: pd.DataFrame, micrographs: pd.DataFrame, by: tuple[str, ...], recipe: Recipe) -> None:
+def write(path: Path, sums: OrderedCells, micrographs: pd.DataFrame, by: tuple[str, ...], recipe: Recipe) -> None:
     """Write cells: arrays of one number a cell along "cell", and of one value a micrograph along "index".
 
     A cell names its micrograph by its row among the micrographs, so identities are stored once.
     """
     pairs = pd.MultiIndex.from_frame(micrographs[["sample", "micrograph"]])
-    arrays: dict[str, tuple[str, np.ndarray]] = {"row": ("cell", pair_rows(table, pairs))}
-    arrays |= {name: ("cell", table[name].to_numpy(np.int64)) for name in ("size_bin", *recipe.sums)}
+    row = pairs.get_indexer(pd.MultiIndex.from_frame(sums.names.frame())).astype(np.int64)
+    arrays: dict[str, tuple[str, np.ndarray]] = {"row": ("cell", np.repeat(row, sums.lengths))}
+    arrays |= {"size_bin": ("cell", sums.bins.astype(np.int64))}
+    arrays |= {name: ("cell", values) for name, values in zip(recipe.sums, sums.columns(), strict=True)}
     texts = [name for name in micrographs.columns if not pd.api.types.is_numeric_dtype(micrographs[name])]
     for name in micrographs.columns:
         column = micrographs[name]
@@ -38,15 +44,16 @@ def write(path: Path, table: pd.DataFrame, micrographs: pd.DataFrame, by: tuple[
         "micrographs": list(micrographs.columns),
         "texts": texts,
         "quanta": [asdict(quantum) for quantum in recipe.quanta],
-        "bins": asdict(recipe.bins) if recipe.bins else None,
-        "bin_quantum": asdict(recipe.bin_quantum) if recipe.bin_quantum else None,
+        "axes": [
+            {"bins": asdict(axis.bins), "quantum": asdict(axis.quantum), "name": axis.name} for axis in recipe.axes
+        ],
         "weight": recipe.weight,
     }
     save_dataset(xr.Dataset(arrays, attrs=attributes), path, kind=_KIND)
 
 
-def read(path: Path) -> tuple[pd.DataFrame, pd.DataFrame, tuple[str, ...], Recipe]:
-    """Read what `write` wrote: table, micrographs, keys and recipe."""
+def read(path: Path) -> tuple[OrderedCells, pd.DataFrame, tuple[str, ...], Recipe]:
+    """Read what `write` wrote: sums, micrographs, keys and recipe."""
     stored = open_dataset(path, kind=_KIND)
     facts: dict[str, Any] = stored.attrs
     columns = {}
@@ -58,13 +65,17 @@ def read(path: Path) -> tuple[pd.DataFrame, pd.DataFrame, tuple[str, ...], Recip
         else:
             columns[name] = pd.Series(values)
     micrographs = pd.DataFrame(columns)
-    bins = facts["bins"]
-    if bins is not None:
-        bins = SizeBins(**(bins | {"edges": None if bins["edges"] is None else tuple(bins["edges"])}))
-    size = None if facts["bin_quantum"] is None else Quantum(**facts["bin_quantum"])
-    recipe = Recipe(tuple(Quantum(**quantum) for quantum in facts["quanta"]), bins, size, facts["weight"])
-    names = list(zip(micrographs["sample"], micrographs["micrograph"], strict=True))
-    keys = cell_keys(stored["row"].to_numpy(), stored["size_bin"].to_numpy())
-    sums = np.stack([stored[name].to_numpy() for name in recipe.sums], axis=1)
-    table = as_table(joined([Block(names, keys, sums)], len(recipe.quanta)), recipe.sums)
-    return table, micrographs, tuple(facts["by"]), recipe
+    axes = tuple(Axis(_bins(axis["bins"]), Quantum(**axis["quantum"]), axis["name"]) for axis in facts["axes"])
+    recipe = Recipe(tuple(Quantum(**quantum) for quantum in facts["quanta"]), axes, facts["weight"])
+    row = stored["row"].to_numpy()
+    starts = np.flatnonzero(np.diff(row, prepend=-1))
+    texts = micrographs[["sample", "micrograph"]].iloc[row[starts]]
+    names = Pairs(*(pa.array(texts[name], pa.string()) for name in texts.columns))
+    sums = tuple(stored[name].to_numpy() for name in recipe.sums)
+    bins = stored["size_bin"].to_numpy().astype(np.int32)
+    block = Block(names, np.append(starts, len(row)), bins, sums, in_limbs=True)
+    return ordered([block], len(recipe.quanta)), micrographs, tuple(facts["by"]), recipe
+
+
+def _bins(told: dict[str, Any]) -> SizeBins:
+    return SizeBins(**(told | {"edges": None if told["edges"] is None else tuple(told["edges"])}))

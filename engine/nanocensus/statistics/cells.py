@@ -5,8 +5,9 @@ cannot. The micrograph stays in the key, since it (or its group or session) is t
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +16,14 @@ from dask.delayed import Delayed, delayed
 
 from nanocensus.errors import StatisticsError, TableError
 from nanocensus.statistics import cell_store
-from nanocensus.statistics.cell_sums import CellSums, add_cells, as_block, as_table, joined
+from nanocensus.statistics.bin_numbers import Axis, Numbering, numbered_through
+from nanocensus.statistics.cell_sums import CellSums, add_cells
+from nanocensus.statistics.known_micrographs import kept_micrographs, sorted_micrographs
+from nanocensus.statistics.ordered_cells import OrderedCells, ordered
 from nanocensus.statistics.partitions import ParticleSource, compute, opened, over_partitions
-from nanocensus.statistics.quanta import Number, Quantum, quantum_of
+from nanocensus.statistics.quanta import Number, quantum_of
 from nanocensus.statistics.recipe import Recipe, check_seen, sum_cells
-from nanocensus.statistics.rows import pairs_table
-from nanocensus.statistics.size_bins import OUTSIDE, Grid, SizeBins, size_bins
+from nanocensus.statistics.size_bins import OUTSIDE, SizeBins, size_bins
 from nanocensus.statistics.step_histograms import quantile_bins
 
 __all__ = ["Cells", "SizeBins", "cells", "delayed_cells", "size_bins"]
@@ -30,9 +33,8 @@ __all__ = ["Cells", "SizeBins", "cells", "delayed_cells", "size_bins"]
 class Cells:
     """Additive sums per (sample, micrograph, size bin); make them with `cells`."""
 
-    table: pd.DataFrame
-    """One row a cell that holds particles, sorted: sample, micrograph, size_bin, then the integer sums
-    n, w (weights in quanta of 2^-10) and, per column, sum w q and sum w q^2 in two limbs each."""
+    sums: OrderedCells = field(repr=False)
+    """The sums of each cell that holds particles."""
     micrographs: pd.DataFrame
     """One row a micrograph, sorted, those without particles too: sample, micrograph, and what groups them."""
     by: tuple[str, ...]
@@ -42,21 +44,46 @@ class Cells:
     particles: tuple[ParticleSource, ...] = field(default=(), repr=False)
     """Where the particles came from, for the pass over values that quantiles need; not saved."""
 
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """One row a cell that holds particles, sorted: sample, micrograph, size_bin, then the integer sums.
+
+        These are n, w (weights in quanta of 2^-10) and, per column, sum w q and sum w q^2 in two limbs each. The table is
+        made when it is first asked for, and takes two to three times the memory of `sums`. Of a second column that is
+        binned, the bins are called by its name (circularity_bin).
+        """
+        made, axes = self.sums.table(self.recipe.sums), self.recipe.axes
+        parts = numbered_through(axes).apart(made["size_bin"].to_numpy())
+        for axis, part in zip(axes[1:], parts[1:], strict=True):
+            made["size_bin"] = parts[0]
+            made.insert(3, f"{axis.name}_bin", part)
+        return made
+
     @property
     def digest(self) -> str:
         """SHA-256 of the sums and their keys: equal particles give equal digests, however they came."""
-        state = hashlib.sha256(repr((self.by, self.recipe)).encode())
-        for frame in (self.table, self.micrographs):
-            for name in frame.columns:
-                column = frame[name].to_numpy()
-                whole = np.issubdtype(column.dtype, np.integer)
-                state.update(name.encode() + (column.tobytes() if whole else repr(column.tolist()).encode()))
-        return state.hexdigest()
+        facts = [(name, self.micrographs[name].tolist()) for name in self.micrographs.columns]
+        return hashlib.sha256(repr((self.by, self.recipe, self.sums.digest(), facts)).encode()).hexdigest()
 
     @property
     def n_outside(self) -> int:
         """Number of particles in no bin."""
-        return int(self.table.loc[self.table["size_bin"] == OUTSIDE, "n"].sum())
+        return int(self.sums.add_up(np.zeros(self.sums.names.n, np.int64), 1, self.sums.bin_range)[0, 0, 0])
+
+    def totals(self) -> pd.DataFrame:
+        """Add up the micrographs of each sample: one row a sample and bin that hold particles, sorted.
+
+        Returns
+        -------
+        DataFrame
+            sample, size_bin, and the integer sums as in `table`.
+        """
+        sample, samples = pd.factorize(self.sums.names.sample.to_pandas(), sort=True)
+        bins = self.sums.bin_range
+        sums = self.sums.add_up(sample, len(samples), bins)
+        at = np.nonzero(sums[0])
+        made = {"sample": pd.Series(samples[at[0]], dtype="str"), "size_bin": np.array([OUTSIDE, *bins])[at[1]]}
+        return pd.DataFrame(made | {name: values[at] for name, values in zip(self.recipe.sums, sums, strict=True)})
 
     def __add__(self, other: "Cells") -> "Cells":
         """Add the cells of other particles, of the same micrographs or others.
@@ -74,22 +101,36 @@ class Cells:
                 remedy="Build both with the same arguments of cells().",
             )  # fmt: skip
         both = pd.concat([self.micrographs, other.micrographs]).drop_duplicates()
-        whole = joined([as_block(one.table, self.recipe.sums) for one in (self, other)], len(self.recipe.quanta))
+        whole = ordered([*self.sums.runs(), *other.sums.runs()], len(self.recipe.quanta))
         # Half of the particles would give quantiles of that half: then rather none.
         frames = self.particles + other.particles if self.particles and other.particles else ()
-        table = as_table(whole, self.recipe.sums)
-        return replace(self, table=table, micrographs=_sorted_micrographs(both), particles=frames)
+        return replace(self, sums=whole, micrographs=sorted_micrographs(both), particles=frames)
 
     def of_all_sizes(self) -> "Cells":
         """Add up the size bins, and what lies in none: the cells that were not cut by size, without another pass."""
-        whole = joined([as_block(self.table.assign(size_bin=0), self.recipe.sums)], len(self.recipe.quanta))
-        return replace(
-            self, table=as_table(whole, self.recipe.sums), recipe=replace(self.recipe, bins=None, bin_quantum=None)
-        )
+        recipe = replace(self.recipe, axes=())
+        return replace(self, sums=self.sums.rebinned(np.zeros_like), recipe=recipe)
+
+    def in_bins(self, bins: SizeBins, number: Callable[[np.ndarray], np.ndarray]) -> "Cells":
+        """Add up bins of the same column into wider ones.
+
+        Parameters
+        ----------
+        bins : SizeBins
+            The wider ones.
+        number : callable
+            Gives the numbers of the wider bins that bins (int32 array) are parts of; what lies outside stays there.
+        """
+
+        def wider(held: np.ndarray) -> np.ndarray:
+            return np.where(held == OUTSIDE, OUTSIDE, number(held))
+
+        axes = tuple(axis._replace(bins=bins) for axis in self.recipe.axes)
+        return replace(self, sums=self.sums.rebinned(wider), recipe=replace(self.recipe, axes=axes))
 
     def save(self, path: Path) -> None:
         """Write them as a Zarr group (version 3), replacing what is there."""
-        cell_store.write(path, self.table, self.micrographs, self.by, self.recipe)
+        cell_store.write(path, self.sums, self.micrographs, self.by, self.recipe)
 
     @classmethod
     def open(cls, path: Path) -> "Cells":
@@ -119,7 +160,8 @@ def cells(particles: ParticleSource, micrographs: pd.DataFrame | None = None, *,
         `status` those that are "done" count, also those without particles, and of one with `excluded` those that are
         not. Without the table, the micrographs are those of the particles.
     by : sequence of str or SizeBins
-        Keys of the results: "sample", "session", a condition (columns of `micrographs`), and at most one SizeBins.
+        Keys of the results: "sample", "session", a condition (columns of `micrographs`), and one SizeBins, or two of
+        different columns.
     of : sequence of str
         Columns whose moments are kept.
     weight : str or None
@@ -158,10 +200,11 @@ def delayed_cells(particles: ParticleSource, micrographs: pd.DataFrame | None = 
     Parameters and errors are those of `cells`; errors in values are raised when the graph is computed.
     """
     bins = [key for key in by if isinstance(key, SizeBins)]
-    if len(bins) > 1:
+    if len(bins) > 2 or len({one.of for one in bins}) < len(bins):
         raise StatisticsError(
-            "by", expected="at most one SizeBins", got=str(len(bins)), remedy="Bin one column at a time."
-        )
+            "by", expected="at most two SizeBins, of different columns", got=", ".join(one.of for one in bins),
+            remedy="Bin two columns at a time.",
+        )  # fmt: skip
     keys = tuple(key for key in by if isinstance(key, str))
     kept = None if micrographs is None else kept_micrographs(micrographs, keys)
     if kept is None and set(keys) - {"sample", "micrograph"}:
@@ -169,33 +212,34 @@ def delayed_cells(particles: ParticleSource, micrographs: pd.DataFrame | None = 
             "by", expected="sample or micrograph, where there is no table of micrographs", got=", ".join(keys),
             remedy="Give the table of micrographs that holds these columns.",
         )  # fmt: skip
-    size = quantum_of(bins[0].of, scale) if bins else None
+    names = ["size", *(one.of for one in bins[1:])]
+    axes = tuple(Axis(one, quantum_of(one.of, scale), name) for one, name in zip(bins, names, strict=False))
     columns = tuple(quantum_of(column, scale) for column in dict.fromkeys(of))
-    recipe = Recipe(columns, bins[0] if bins else None, size, weight)
+    recipe = Recipe(columns, axes, weight)
     final: Recipe | Delayed = recipe
-    grid: Grid | Delayed | None = None
-    if recipe.bins and recipe.bins.quantiles:
-        found = quantile_bins([particles], recipe)
-        final = delayed(replace, pure=False)(recipe, bins=found)
-        grid = delayed(_grid, pure=False)(found, size)
-    elif recipe.bins and size:
-        grid = recipe.bins.grid(size)
-    sums = over_partitions([particles], recipe.columns, sum_cells, add_cells, recipe, grid)
+    numbering: Numbering | Delayed
+    if any(axis.bins.quantiles for axis in axes):
+        found = [quantile_bins([particles], axis, recipe) if axis.bins.quantiles else axis for axis in axes]
+        final = delayed(_with_axes, pure=False)(recipe, found)
+        numbering = delayed(numbered_through, pure=False)(found)
+    else:
+        numbering = numbered_through(axes)
+    sums = over_partitions([particles], recipe.columns, sum_cells, add_cells, recipe, numbering)
     made: Delayed = delayed(finish, pure=False)(sums, final, kept, keys)
     return made
 
 
-def _grid(bins: SizeBins, quantum: Quantum) -> Grid:
-    return bins.grid(quantum)
+def _with_axes(recipe: Recipe, axes: Sequence[Axis]) -> Recipe:
+    return replace(recipe, axes=tuple(axes))
 
 
 def finish(sums: CellSums, recipe: Recipe, micrographs: pd.DataFrame | None, by: tuple[str, ...]) -> Cells:
     """Make cells of their sums and their micrographs, once all particles have been seen."""
     check_seen(sums.seen, recipe)
-    whole = joined(sums.blocks, len(recipe.quanta))
-    pairs, table = pairs_table(whole.names), as_table(whole, recipe.sums)
+    whole = ordered(sums.blocks, len(recipe.quanta))
+    pairs = whole.names.frame()
     if micrographs is None:
-        return Cells(table, pairs, by, recipe)
+        return Cells(whole, pairs, by, recipe)
     known = pd.MultiIndex.from_frame(micrographs[["sample", "micrograph"]])
     strange = pairs[~pd.MultiIndex.from_frame(pairs).isin(known)]
     if len(strange):
@@ -205,45 +249,4 @@ def finish(sums: CellSums, recipe: Recipe, micrographs: pd.DataFrame | None, by:
             got=f"{len(strange)} other micrographs, first {first['micrograph']!r} of sample {first['sample']!r}",
             remedy="Give the micrographs table of the same run, or leave it out; of excluded ones, drop its column excluded.",
         )  # fmt: skip
-    return Cells(table, micrographs, by, recipe)
-
-
-def kept_micrographs(micrographs: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
-    """Give the rows and columns of a table of micrographs that statistics need."""
-    optional = [name for name in ("group", "session", "order") if name in micrographs.columns]
-    wanted = list(dict.fromkeys(["sample", "micrograph", *optional, *keys]))
-    missing = [name for name in wanted if name not in micrographs.columns]
-    if missing:
-        raise TableError(
-            "micrographs", expected="the columns " + ", ".join(wanted), got="none named " + ", ".join(missing),
-            remedy="Group by columns of the micrographs table: " + ", ".join(map(str, micrographs.columns)) + ".",
-        )  # fmt: skip
-    rows = micrographs[micrographs["status"] == "done"] if "status" in micrographs.columns else micrographs
-    if "excluded" in rows.columns:
-        rows = rows[~rows["excluded"].eq(True).fillna(False).astype(bool)]  # null where no rule was applied
-    rows = rows[wanted]
-    unset = [name for name in ("sample", "micrograph", *keys) if rows[name].isna().any()]
-    if unset:
-        raise TableError(
-            f"column {unset[0]!r} of micrographs", expected="a value for every micrograph",
-            got=f"{int(rows[unset[0]].isna().sum())} without one", remedy="Fill it in, or group by something else.",
-        )  # fmt: skip
-    plain = {name: _plain(rows[name]) for name in wanted} | {name: rows[name].astype("str") for name in wanted[:2]}
-    return _sorted_micrographs(pd.DataFrame(plain))
-
-
-def _plain(column: pd.Series) -> pd.Series:
-    """Give a column as numpy's numbers or as text, whatever library holds it: the two that can be saved."""
-    if not pd.api.types.is_numeric_dtype(column):
-        return column.astype("str")
-    return column if isinstance(column.dtype, np.dtype) else column.astype(np.float64)
-
-
-def _sorted_micrographs(rows: pd.DataFrame) -> pd.DataFrame:
-    twice = rows[rows.duplicated(["sample", "micrograph"])]
-    if len(twice):
-        raise TableError(
-            "micrographs", expected="one row a micrograph", got=f"another row of {twice.iloc[0]['micrograph']!r}",
-            remedy="Remove the duplicate.",
-        )  # fmt: skip
-    return rows.sort_values(["sample", "micrograph"], ignore_index=True)
+    return Cells(whole, micrographs, by, recipe)

@@ -15,9 +15,11 @@ from jaxtyping import Float64, Int64
 
 from nanocensus.errors import StatisticsError, TableError
 from nanocensus.statistics._kernels import LIMB_BITS
+from nanocensus.statistics.bin_numbers import Numbering, numbered_through
 from nanocensus.statistics.binning import DESCRIPTORS
-from nanocensus.statistics.cell_sums import CellSums, add_cells, as_table, joined
+from nanocensus.statistics.cell_sums import CellSums, add_cells
 from nanocensus.statistics.cells import Cells, SizeBins, cells, size_bins
+from nanocensus.statistics.ordered_cells import ordered
 from nanocensus.statistics.panels import Layout, lay_out
 from nanocensus.statistics.partitions import ParticleSource, compute, over_partitions
 from nanocensus.statistics.permutation import PLACES, random_places
@@ -25,7 +27,7 @@ from nanocensus.statistics.philox import Purpose, check_seed, name_word, random_
 from nanocensus.statistics.quanta import Number
 from nanocensus.statistics.recipe import Recipe, sum_rows
 from nanocensus.statistics.rows import Names, Rows, rows_of
-from nanocensus.statistics.size_bins import OUTSIDE, Grid
+from nanocensus.statistics.size_bins import OUTSIDE
 
 MICROGRAPHS_DRAWN = (1, 2, 5, 10, 20, 50)
 DRAWN = ("micrographs", "particles")
@@ -123,13 +125,12 @@ def data_size_study(
 
 def _pieces_of(particles: ParticleSource, recipe: Recipe, seed: int) -> pd.DataFrame:
     """Sum the particles by piece of the random order, where cells have the micrograph."""
-    grid = recipe.bins.grid(recipe.bin_quantum) if recipe.bins and recipe.bin_quantum else None
-    columns = [*recipe.columns, "label"]
-    sums: CellSums = compute(over_partitions([particles], columns, _sum_pieces, add_cells, recipe, grid, seed))
-    return as_table(joined(sums.blocks, len(recipe.quanta)), recipe.sums)
+    numbering, columns = numbered_through(recipe.axes), [*recipe.columns, "label"]
+    sums: CellSums = compute(over_partitions([particles], columns, _sum_pieces, add_cells, recipe, numbering, seed))
+    return ordered(sums.blocks, len(recipe.quanta)).table(recipe.sums)
 
 
-def _sum_pieces(partition: pd.DataFrame | pa.Table, recipe: Recipe, grid: Grid | None, seed: int) -> CellSums:
+def _sum_pieces(partition: pd.DataFrame | pa.Table, recipe: Recipe, numbering: Numbering, seed: int) -> CellSums:
     rows = rows_of(partition)
     labels = rows["label"]
     if not np.isfinite(labels).all():
@@ -139,8 +140,9 @@ def _sum_pieces(partition: pd.DataFrame | pa.Table, recipe: Recipe, grid: Grid |
         )  # fmt: skip
     piece = random_places(rows.codes, rows.pairs, labels.astype(np.int64), seed=seed) // (PLACES // _PIECES)
     sample, samples = pd.factorize(rows.pairs["sample"])
-    names = Names(samples.tolist(), pa.array([f"{number:03d}" for number in range(_PIECES)]))
-    return sum_rows(Rows((sample[rows.codes] * _PIECES + piece).astype(np.int32), names, rows.buffers), recipe, grid)
+    names = Names(pa.array(samples, pa.string()), pa.array([f"{number:03d}" for number in range(_PIECES)]))
+    of_pieces = Rows((sample[rows.codes] * _PIECES + piece).astype(np.int32), names, rows.buffers)
+    return sum_rows(of_pieces, recipe, numbering)
 
 
 def _units(table: pd.DataFrame, sample: str, names: Sequence[str], recipe: Recipe, bins: np.ndarray) -> _Units:

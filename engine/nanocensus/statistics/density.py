@@ -69,7 +69,7 @@ def densities(particles: ParticleSource, column: str, *, weight: str | None = "b
     (0.9, 0.9)
     """
     quantum = quantum_of(column, scale)
-    recipe = Recipe((quantum,), None, None, weight)
+    recipe = Recipe((quantum,), (), weight)
     table, seen = compute(over_partitions([particles], recipe.columns, _count, _add, recipe))
     check_seen(seen, recipe)
     if table.empty or points < 16:

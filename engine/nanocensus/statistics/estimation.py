@@ -7,16 +7,14 @@ import xarray as xr
 
 from nanocensus.errors import StatisticsError
 from nanocensus.schema import FORMAT_VERSION, WEIGHT_QUANTUM
-from nanocensus.statistics.cell_sums import pair_rows
 from nanocensus.statistics.cells import Cells
 from nanocensus.statistics.clusters import Cluster
 from nanocensus.statistics.intervals import FEWEST_CLUSTERS, FEWEST_PARTICLES, Estimates
-from nanocensus.statistics.panels import Layout, cluster_sums, lay_out, panels
+from nanocensus.statistics.panels import Layout, cluster_sums, lay_out, panels, totals
 from nanocensus.statistics.partitions import ParticleSource
 from nanocensus.statistics.quantile_intervals import find_quantiles
 from nanocensus.statistics.recipe import Recipe
 from nanocensus.statistics.reductions import QuantileReduction, Reduction
-from nanocensus.statistics.size_bins import OUTSIDE
 
 _MEASURES = ("estimate", "standard_error", "degrees_of_freedom", "lower", "upper")
 _NOT_ASKED = "not asked for"
@@ -55,7 +53,8 @@ def estimate(
     xr.Dataset
         `estimate`, `standard_error`, `degrees_of_freedom` (*keys, descriptor, statistic), with `lower`, `upper` and
         `refusal` as coordinates; `n` (particles), `n_micrographs` and `n_clusters` (of the keys, also those without
-        particles in the cell) and `n_occupied_clusters` (*keys); `n_outside` (keys but size_bin): particles in no bin.
+        particles in the cell) and `n_occupied_clusters` (*keys); `n_outside` (keys but bins): particles in no bin. Bins of a second column make another dimension, called by it
+        (`circularity_bin`, `circularity_left`, `circularity_right`).
 
     Raises
     ------
@@ -120,10 +119,9 @@ def check_asked(recipe: Recipe, reductions: Mapping[str, Sequence[Reduction]], l
 def as_dataset(cells: Cells, layout: Layout, reductions: Mapping[str, Sequence[Reduction]], statistics: list[str],
                 found: dict[str, np.ndarray], refusal: np.ndarray, facts: dict[str, object]) -> xr.Dataset:  # fmt: skip
     """Label arrays (cell, column, statistic) by the keys, and add what is known of the cells."""
-    recipe, index, outer = cells.recipe, layout.index, tuple(layout.keys)
-    binned = recipe.bins is not None
-    keys = (*outer, *(("size_bin",) if binned else ()))
-    shape = (*layout.shape, *((index.n_bins,) if binned else ()))
+    recipe, outer = cells.recipe, tuple(layout.keys)
+    keys = (*outer, *(f"{axis.name}_bin" for axis in recipe.axes))
+    shape = (*layout.shape, *map(len, layout.axes))
     whole = (*keys, "descriptor", "statistic")
     counted = _count(cells, layout)
     coords = dict(layout.keys)
@@ -135,10 +133,10 @@ def as_dataset(cells: Cells, layout: Layout, reductions: Mapping[str, Sequence[R
     made = xr.Dataset(variables, coords=coords).assign_coords(
         descriptor=np.array(list(reductions), object), statistic=np.array(statistics, object)
     )
-    if recipe.bins is not None:
-        bounds = recipe.bins.bounds(layout.bins)
-        made = made.assign_coords(size_bin=bounds.centre, size_left=("size_bin", bounds.left),
-                                  size_right=("size_bin", bounds.right))  # fmt: skip
+    for axis, numbers in zip(recipe.axes, layout.axes, strict=True):
+        bounds, along = axis.bins.bounds(numbers), f"{axis.name}_bin"
+        ends = {f"{axis.name}_left": (along, bounds.left), f"{axis.name}_right": (along, bounds.right)}
+        made = made.assign_coords({along: bounds.centre, **ends})
     units = {quantum.column: quantum.unit for quantum in recipe.quanta}
     made = made.assign_coords(unit=("descriptor", np.array([units[name] for name in reductions], object)))
     made = made.set_coords(["lower", "upper", "refusal"])
@@ -150,16 +148,13 @@ def _count(cells: Cells, layout: Layout) -> dict[str, np.ndarray]:
     particles = [sums["n"] for _, sums in panels(cells, layout)]
     whole = [np.repeat(np.bincount(index.panel, minlength=index.n_panels), index.n_bins),
              np.repeat(layout.n_clusters, index.n_bins)]  # fmt: skip
-    outside = cells.table[cells.table["size_bin"] == OUTSIDE]
-    pair = pair_rows(outside, index.pairs)
-    n_outside = np.zeros(index.n_panels, np.int64)
-    np.add.at(n_outside, index.panel[pair], outside["n"].to_numpy())
+    n = totals(cells, layout)[0]
     return {
-        "n": np.concatenate([n.sum(0) for n in particles]),
+        "n": n[:, 1:].ravel(),
         "n_micrographs": whole[0],
         "n_clusters": whole[1],
-        "n_occupied_clusters": np.concatenate([(n > 0).sum(0) for n in particles]),
-        "n_outside": n_outside,
+        "n_occupied_clusters": np.concatenate([(own > 0).sum(0) for own in particles]),
+        "n_outside": n[:, 0],
     }
 
 
@@ -174,7 +169,7 @@ def _facts(recipe: Recipe, reductions: Mapping[str, Sequence[Reduction]]) -> dic
         "fewest_particles": FEWEST_PARTICLES,
         "fewest_clusters": FEWEST_CLUSTERS,
     }
-    if recipe.bins is not None:
-        told = {"of": recipe.bins.of, "width_nm": recipe.bins.width_nm, "quantiles": recipe.bins.quantiles}
-        facts["size_bins"] = {name: value for name, value in told.items() if value is not None}
+    for axis in recipe.axes:
+        told = {"of": axis.bins.of, "width_nm": axis.bins.width_nm, "quantiles": axis.bins.quantiles}
+        facts[f"{axis.name}_bins"] = {name: value for name, value in told.items() if value is not None}
     return facts

@@ -98,7 +98,7 @@ def mean_shapes(
     results: list[CellShape] = []
     for number, (_, sums) in enumerate(panels(made, layout)):
         sample = str(layout.keys["sample"][number])
-        drawn = draw_clusters(len(sums.sums), replicates, seed=seed, name=name_word("sample " + sample))
+        drawn = draw_clusters(sums.n_clusters, replicates, seed=seed, name=name_word("sample " + sample))
         columns = {name: cluster_sums(sums, made.recipe, name) for name in SCALE}
         for place, bin_number in enumerate(layout.bins):
             sums_here = OfClusters(

@@ -10,7 +10,7 @@ from jaxtyping import Int64
 from nanocensus.errors import StatisticsError
 from nanocensus.schema import WEIGHT_QUANTUM
 from nanocensus.statistics._kernels import LIMB_BITS
-from nanocensus.statistics.cell_sums import pair_rows
+from nanocensus.statistics.bin_numbers import numbered_through
 from nanocensus.statistics.cells import Cells
 from nanocensus.statistics.clusters import (
     CORRELATED,
@@ -23,6 +23,7 @@ from nanocensus.statistics.clusters import (
     unit_of_neighbours,
 )
 from nanocensus.statistics.intervals import ClusterSums, Moments
+from nanocensus.statistics.ordered_cells import OrderedCells
 from nanocensus.statistics.quanta import Quantum
 from nanocensus.statistics.recipe import MOMENTS, Recipe
 from nanocensus.statistics.size_bins import OUTSIDE
@@ -37,7 +38,11 @@ class Layout:
     """Values of each key, besides the size bin, in order."""
     index: CellIndex
     n_clusters: Int64[np.ndarray, " panel"]
-    bins: Int64[np.ndarray, " bin"]
+    axes: tuple[Int64[np.ndarray, " _"], ...]
+    """Numbers of the bins along each column that is binned."""
+    sums: OrderedCells
+    numbers: range
+    """What the bins of the index are called in the sums."""
     facts: dict[str, object] = field(default_factory=dict)
     """Which unit the clusters are, and why, for the record."""
 
@@ -46,17 +51,27 @@ class Layout:
         """Number of values of each key."""
         return tuple(len(values) for values in self.keys.values())
 
+    @property
+    def bins(self) -> Int64[np.ndarray, " bin"]:
+        """Numbers of the bins."""
+        return self.index.bins
+
 
 @dataclass(frozen=True, eq=False)
 class PanelSums:
-    """The integer sums of one combination of keys: (cluster, bin, sum), and their names."""
+    """The integer sums of one combination of keys: (sum, cluster, bin), and their names."""
 
-    sums: Int64[np.ndarray, "cluster bin sum"]
+    sums: Int64[np.ndarray, "sum cluster bin"]
     names: list[str]
+
+    @property
+    def n_clusters(self) -> int:
+        """Number of clusters, those without particles too."""
+        return len(self.sums[0])
 
     def __getitem__(self, name: str) -> Int64[np.ndarray, "cluster bin"]:
         """Give one sum by its name."""
-        return self.sums[:, :, self.names.index(name)]
+        return np.asarray(self.sums[self.names.index(name)])
 
 
 def lay_out(cells: Cells, cluster: Cluster, columns: Sequence[str] = ()) -> Layout:
@@ -98,11 +113,14 @@ def lay_out(cells: Cells, cluster: Cluster, columns: Sequence[str] = ()) -> Layo
     first = np.full(n_panels, len(named), np.int64)
     np.minimum.at(first, panel, whole)
     count = named.drop_duplicates().groupby("panel").size().reindex(range(n_panels), fill_value=0)
-    bins = _bins(cells)
+    numbering, axes = numbered_through(cells.recipe.axes), _axes(cells)
     pairs = pd.MultiIndex.from_frame(micrographs[["sample", "micrograph"]])
-    first_bin = int(bins[0]) if len(bins) else 0
-    index = CellIndex(pairs, panel, whole - first[panel], n_panels, first_bin, len(bins))
-    return Layout(keys, index, count.to_numpy(np.int64), bins, facts)
+    index = CellIndex(pairs, panel, whole - first[panel], n_panels, numbering.product(axes))
+    lowest = int(index.bins[0]) if index.n_bins else 0
+    sums, numbers = cells.sums, range(lowest, lowest + index.n_bins)
+    if len(axes) > 1:  # numbers of a product have gaps
+        sums, numbers = cells.sums.renumbered(lambda held: _or_outside(index.place(held))), range(index.n_bins)
+    return Layout(keys, index, count.to_numpy(np.int64), axes, sums, numbers, facts)
 
 
 def _settle(cells: Cells, cluster: Cluster, columns: Sequence[str]) -> tuple[Cluster, dict[str, object]]:
@@ -132,38 +150,39 @@ def _neighbours(cells: Cells, column: str) -> float:
     return correlation_of_neighbours(cells.micrographs, np.concatenate(means)[place])
 
 
-def _bins(cells: Cells) -> Int64[np.ndarray, " bin"]:
-    """Give the numbers of the result's bins: all given ones, or those from the lowest to the highest that is occupied."""
-    bins = cells.recipe.bins
-    if bins is None:
-        return np.zeros(1, np.int64)
-    if bins.edges is not None:
-        return np.arange(len(bins.edges) - 1)
-    held = cells.table["size_bin"].to_numpy()
-    held = held[held != OUTSIDE]
-    return np.arange(held.min(), held.max() + 1) if len(held) else np.empty(0, np.int64)
+def _axes(cells: Cells) -> tuple[Int64[np.ndarray, " _"], ...]:
+    """Give the numbers of bins along each axis: all given ones, or those from the lowest to the highest that is occupied."""
+    axes = cells.recipe.axes
+    held = (cells.sums.bin_range,) if len(axes) == 1 else numbered_through(axes).ranges(cells.sums.bins)
+    given = [axis.bins.edges for axis in axes]
+    return tuple(
+        np.array(own, np.int64) if edges is None else np.arange(len(edges) - 1)
+        for own, edges in zip(held, given, strict=False)
+    )
+
+
+def _or_outside(places: Int64[np.ndarray, " cell"]) -> Int64[np.ndarray, " cell"]:
+    return np.where(places < 0, OUTSIDE, places)
 
 
 def panels(cells: Cells, layout: Layout) -> Iterator[tuple[slice, PanelSums]]:
     """Give the integer sums per cluster of one combination of keys after the other."""
-    index, names = layout.index, cells.recipe.sums
-    table = cells.table[cells.table["size_bin"] != OUTSIDE]
-    pair = pair_rows(table, index.pairs)
-    panel = index.panel[pair]
-    order = np.argsort(panel, kind="stable")
-    borders = np.searchsorted(panel[order], np.arange(index.n_panels + 1))
-    values = table[names].to_numpy(np.int64)
-    bins = table["size_bin"].to_numpy() - index.first_bin
-    for number in range(index.n_panels):
-        mine = order[borders[number] : borders[number + 1]]
-        sums = np.zeros((int(layout.n_clusters[number]), index.n_bins, len(names)), np.int64)
-        np.add.at(sums, (index.cluster[pair[mine]], bins[mine]), values[mine])
-        yield slice(number * index.n_bins, (number + 1) * index.n_bins), PanelSums(sums, names)
+    index = layout.index
+    panel, cluster = (of[_pairs(layout)] for of in (index.panel, index.cluster))
+    for number, n_clusters in enumerate(layout.n_clusters.tolist()):
+        sums = layout.sums.add_up(np.where(panel == number, cluster, -1), n_clusters, layout.numbers)
+        yield slice(number * index.n_bins, (number + 1) * index.n_bins), PanelSums(sums[..., 1:], cells.recipe.sums)
 
 
-def total_weights(cells: Cells, layout: Layout) -> Int64[np.ndarray, " cell"]:
-    """Give the total weight of every cell, all clusters together, in quanta."""
-    return np.concatenate([sums["w"].sum(0) for _, sums in panels(cells, layout)])
+def totals(cells: Cells, layout: Layout) -> Int64[np.ndarray, "sum panel bin"]:
+    """Give the integer sums of every combination of keys, all clusters together: of no bin, then of each."""
+    index = layout.index
+    return layout.sums.add_up(index.panel[_pairs(layout)], index.n_panels, layout.numbers)
+
+
+def _pairs(layout: Layout) -> Int64[np.ndarray, " micrograph"]:
+    """Give the place of each micrograph with particles among all."""
+    return layout.index.pairs.get_indexer(pd.MultiIndex.from_frame(layout.sums.names.frame())).astype(np.int64)
 
 
 def cluster_sums(panel: PanelSums, recipe: Recipe, column: str) -> ClusterSums:

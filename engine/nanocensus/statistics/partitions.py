@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import dask.dataframe as dd
@@ -59,8 +60,8 @@ def over_partitions(
     for source in sources:
         check_columns(wanted, source.columns)
     shared = [argument if isinstance(argument, Delayed) else delayed(argument, pure=False) for argument in arguments]
-    visit = delayed(_visit, pure=False)
-    parts = [visit(piece, wanted, chunk, combine, *shared) for source in sources for piece in _pieces(source, wanted)]
+    visit = delayed(partial(_visit, columns=wanted, chunk=chunk, combine=combine), pure=False)
+    parts = [visit(piece, *shared) for source in sources for piece in _pieces(source, wanted)]
     return tree_of_sums(parts, combine)
 
 
@@ -106,14 +107,15 @@ def as_frame(particles: ParticleSource) -> Particles:
 
 def _pieces(source: Particles | ParquetParticles, columns: Sequence[str]) -> list[Any]:
     if isinstance(source, ParquetParticles):
-        return list(source.pieces) or [pd.DataFrame(columns=list(columns))]
+        # Dask need not look for other tasks in them.
+        return [delayed(piece, traverse=False) for piece in source.pieces] or [pd.DataFrame(columns=list(columns))]
     if isinstance(source, pd.DataFrame):
         return [delayed(source[columns], pure=False)]
     return list(source[columns].to_delayed())
 
 
-def _visit(piece: pd.DataFrame | RowGroups, columns: Sequence[str], chunk: Callable[..., Part],
-           combine: Callable[[Sequence[Part]], Part], *arguments: object) -> Part:  # fmt: skip
+def _visit(piece: pd.DataFrame | RowGroups, *arguments: object, columns: Sequence[str], chunk: Callable[..., Part],
+           combine: Callable[[Sequence[Part]], Part]) -> Part:  # fmt: skip
     """Take the part of one piece, adding up those of its batches."""
     if isinstance(piece, pd.DataFrame):
         return chunk(piece, *arguments)

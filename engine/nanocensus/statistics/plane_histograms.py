@@ -62,7 +62,7 @@ def plane_histograms(made: Cells, particles: ParticleSource, of: tuple[str, str]
     layout = lay_out(made, cluster, of)
     axes = [_axis(made, cluster, column) for column in of]
     quanta = tuple(quantum for name in of for quantum in made.recipe.quanta if quantum.column == name)
-    recipe = Recipe(quanta, None, None, made.recipe.weight)
+    recipe = Recipe(quanta, (), made.recipe.weight)
     counted = compute(over_partitions([particles], recipe.columns, _count, _add, recipe, axes))
     check_seen(counted.seen, recipe)
     table = counted.table

@@ -8,13 +8,12 @@ import pandas as pd
 
 from nanocensus.errors import StatisticsError
 from nanocensus.schema import WEIGHT_QUANTUM
+from nanocensus.statistics.bin_numbers import numbered_through
 from nanocensus.statistics.cells import Cells
 from nanocensus.statistics.intervals import Estimates, PerCell, woodruff
-from nanocensus.statistics.panels import Layout, PanelSums, total_weights
+from nanocensus.statistics.panels import Layout, PanelSums, totals
 from nanocensus.statistics.partitions import ParticleSource, compute
-from nanocensus.statistics.recipe import Recipe
 from nanocensus.statistics.reductions import QuantileReduction, Reduction
-from nanocensus.statistics.size_bins import Grid
 from nanocensus.statistics.step_histograms import StepHistogram, as_weight, step_histograms, weights_below
 
 
@@ -66,9 +65,9 @@ def find_quantiles(cells: Cells, layout: Layout, reductions: Mapping[str, Sequen
     recipe, index = cells.recipe, layout.index
     names = list(dict.fromkeys(name for name, _ in wanted))
     quanta = [quantum for quantum in recipe.quanta if quantum.column in names]
-    grid = _grid(recipe)
-    made = compute(step_histograms(frames, recipe, grid, index, quanta))
-    held = total_weights(cells, layout)
+    numbering = numbered_through(recipe.axes)
+    made = compute(step_histograms(frames, recipe, numbering, index, quanta))
+    held = totals(cells, layout)[1, :, 1:].ravel()
     if any(not np.array_equal(histogram.totals, held) for histogram in made):
         raise StatisticsError(
             "particles", expected="those that the cells were summed from", got="other weights in the cells",
@@ -77,10 +76,6 @@ def find_quantiles(cells: Cells, layout: Layout, reductions: Mapping[str, Sequen
     histograms = {histogram.quantum.column: histogram for histogram in made}
     positions = {(name, p): histograms[name].positions(np.full(index.n_cells, p)) for name, p in wanted}
     pivots = [(histograms[name], positions[name, p]) for name, p in wanted]
-    rows = compute(weights_below(frames, recipe, grid, index, pivots))
+    rows = compute(weights_below(frames, recipe, numbering, index, pivots))
     below = {question: rows[rows["question"] == number] for number, question in enumerate(wanted)}
     return Quantiles(histograms, positions, below, level)
-
-
-def _grid(recipe: Recipe) -> Grid | None:
-    return recipe.bins.grid(recipe.bin_quantum) if recipe.bins and recipe.bin_quantum else None

@@ -11,16 +11,17 @@ from jaxtyping import Int32, Int64
 from nanocensus.errors import StatisticsError, TableError
 from nanocensus.schema import LARGEST_WEIGHT, PARTICLES, WEIGHT_QUANTUM
 from nanocensus.statistics import _kernels
-from nanocensus.statistics.cell_sums import Block, CellSums, Seen, add_equal, bins_of, cell_keys, pairs_of
+from nanocensus.statistics.bin_numbers import NO_BINS, Axis, Numbering
+from nanocensus.statistics.cell_sums import EXACT, Block, CellSums, Seen, carry, limbs_of, narrow
 from nanocensus.statistics.quanta import Quantum
 from nanocensus.statistics.rows import Rows, rows_of
-from nanocensus.statistics.size_bins import OUTSIDE, Grid, SizeBins
+from nanocensus.statistics.size_bins import OUTSIDE, SizeBins
 
 UNIT_WEIGHT = 2**_kernels.UNIT_BITS
 MOMENTS = ("wq_low", "wq_high", "wqq_low", "wqq_high")
 """The four sums of a column: w q and w q^2, each split at 32 bits so that nothing overflows."""
 SLICE_ROWS = 2**14
-"""Rows summed at once: what they need stays in the cache, and their sums fit into 64 bits."""
+"""Rows summed at once: what they need stays in the cache."""
 
 
 @dataclass(frozen=True)
@@ -29,16 +30,38 @@ class Recipe:
 
     quanta: tuple[Quantum, ...]
     """The columns whose moments are kept."""
-    bins: SizeBins | None
-    bin_quantum: Quantum | None
+    axes: tuple[Axis, ...]
+    """The columns that are binned, two at most."""
     weight: str | None
+    also: tuple[Quantum, ...] = ()
+    """Columns that are read and checked besides."""
+
+    @property
+    def bins(self) -> SizeBins | None:
+        """The bins of the one column that is binned, None if none is.
+
+        Raises
+        ------
+        StatisticsError
+            If two are: what asks knows bins of one column only.
+        """
+        if len(self.axes) > 1:
+            raise StatisticsError(
+                "cells", expected="bins of one column at most",
+                got="bins of " + " and ".join(axis.bins.of for axis in self.axes),
+                remedy="Build cells with one SizeBins for this; nc.estimate takes two.",
+            )  # fmt: skip
+        return self.axes[0].bins if self.axes else None
 
     @property
     def columns(self) -> list[str]:
         """Columns of the particles that are read."""
-        sizes = [self.bin_quantum.column] if self.bin_quantum else []
         weights = [self.weight] if self.weight else []
-        return ["sample", "micrograph", *(quantum.column for quantum in self.quanta), *sizes, *weights]
+        return ["sample", "micrograph", *(quantum.column for quantum in self._read), *weights]
+
+    @property
+    def _read(self) -> tuple[Quantum, ...]:
+        return (*self.quanta, *(axis.quantum for axis in self.axes), *self.also)
 
     @property
     def sums(self) -> list[str]:
@@ -48,76 +71,72 @@ class Recipe:
     @property
     def ranges(self) -> dict[str, tuple[float, float]]:
         """The values that each column of numbers may have."""
-        quanta = (*self.quanta, *([self.bin_quantum] if self.bin_quantum else []))
-        allowed = {quantum.column: (quantum.minimum, quantum.maximum) for quantum in quanta}
+        allowed = {quantum.column: (quantum.minimum, quantum.maximum) for quantum in self._read}
         if self.weight:
             least = PARTICLES[self.weight].minimum if self.weight in PARTICLES else None
             allowed[self.weight] = (least or 0.0, LARGEST_WEIGHT)
         return allowed
 
 
-def sum_cells(partition: pd.DataFrame | pa.Table, recipe: Recipe, grid: Grid | None) -> CellSums:
+def sum_cells(partition: pd.DataFrame | pa.Table, recipe: Recipe, numbering: Numbering) -> CellSums:
     """Sum one partition. Where a value cannot be counted, there are no cells and `seen` says why."""
-    return sum_rows(rows_of(partition), recipe, grid)
+    return sum_rows(rows_of(partition), recipe, numbering)
 
 
-def sum_rows(rows: Rows, recipe: Recipe, grid: Grid | None) -> CellSums:
+def sum_rows(rows: Rows, recipe: Recipe, numbering: Numbering) -> CellSums:
     """Sum rows of particles, as `sum_cells`."""
     seen = look(rows, recipe.ranges)
     if complaints(seen, recipe.ranges) or not len(rows):
         return CellSums((), seen)
-    keys, sums = _sum_slices(rows, recipe, grid)
-    used = np.zeros(len(rows.names), bool)
-    used[pairs_of(keys)] = True
-    numbers = np.cumsum(used) - 1
-    names = rows.names.of(np.flatnonzero(used))
-    return CellSums((Block(names, cell_keys(numbers[pairs_of(keys)], bins_of(keys)), sums),), seen)
+    codes, borders, bins, sums = _sum_runs(rows, recipe, numbering, seen)
+    return CellSums((Block(rows.names.of(codes), borders, bins, tuple(map(narrow, sums))),), seen)
 
 
-def sum_codes(rows: Rows, n_codes: int, recipe: Recipe) -> Int64[np.ndarray, "code sum"]:
+def sum_codes(rows: Rows, n_codes: int, recipe: Recipe, seen: Mapping[str, Seen]) -> Int64[np.ndarray, "code sum"]:
     """Give the recipe's sums of the rows of each code, without bins."""
-    keys, cells = _sum_slices(rows, recipe, None)
-    found, sums = add_equal([keys], [cells], len(recipe.quanta))
-    made = np.zeros((n_codes, len(recipe.sums)), np.int64)
-    made[pairs_of(found)] = sums
-    return made
+    made = np.zeros((len(recipe.sums), n_codes), np.int64)
+    if len(rows):
+        codes, _, _, sums = _sum_runs(rows, recipe, NO_BINS, seen)
+        for total, values in zip(made, limbs_of(sums, len(sums)), strict=True):
+            _kernels.add_at(codes, values, total)
+        carry(made)
+    return made.T
 
 
-def _sum_slices(
-    rows: Rows, recipe: Recipe, grid: Grid | None
-) -> tuple[Int64[np.ndarray, " cell"], Int64[np.ndarray, "cell sum"]]:
-    """Give keys and sums of cells, the same cell perhaps several times."""
+def _sum_runs(
+    rows: Rows, recipe: Recipe, numbering: Numbering, seen: Mapping[str, Seen]
+) -> tuple[Int64[np.ndarray, " run"], Int64[np.ndarray, " border"], Int32[np.ndarray, " cell"], list[np.ndarray]]:
+    """Give runs of rows of one code, their cells, and the sums of `Block`."""
     rows = rows.together()
     weights = np.empty(0, np.int64) if recipe.weight is None else integer_weights(rows, recipe.weight)
-    width = 1 + 2 * len(recipe.quanta) if recipe.weight is None else len(recipe.sums)
-    bins = np.array([0]) if grid is None else np.arange(len(grid.edges) - 1) + grid.first
-    numbers = np.concatenate([[OUTSIDE], bins]) - OUTSIDE
-    scratch = np.zeros((len(numbers), width), np.int64)
+    width = (1 if recipe.weight is None else 2) + 2 * len(recipe.quanta)
+    most = _most_rows(recipe, seen)
+    window = numbering.window(seen)
+    numbers = np.append(window.numbers, OUTSIDE)
+    scratch, run, written = np.zeros((len(numbers), width), np.int64), np.zeros(4, np.int64), np.zeros(2, np.int64)
     quanta, places = np.empty((len(recipe.quanta), SLICE_ROWS), np.int32), np.empty(SLICE_ROWS, np.int32)
-    keys, sums = np.empty(2 * SLICE_ROWS, np.int64), np.empty((2 * SLICE_ROWS, width), np.int64)
-    n = 0
+    most_cells = len(rows) + 1  # a cell a row, at most, and one that is tried; what is not written takes no memory
+    runs, cells = np.empty((most_cells, 2), np.int64), np.empty(most_cells, np.int32)
+    sums = np.empty((width, most_cells), np.int64)
     for start in range(0, len(rows), SLICE_ROWS):
-        here = slice(start, start + SLICE_ROWS)
+        here = slice(start, min(start + SLICE_ROWS, len(rows)))
         codes = rows.codes[here]
-        _place(rows, recipe.bin_quantum, grid, here, places[: len(codes)])
+        window.place(rows, here, places[: len(codes)])
         for column, quantum in enumerate(recipe.quanta):
             _kernels.quantise(rows.buffers[quantum.column][here], quantum.inverse, quanta[column])
-        if n + SLICE_ROWS > len(keys):
-            keys, sums = (np.concatenate([part, np.empty_like(part)]) for part in (keys, sums))
-        n = _kernels.sum_runs(codes, places, quanta, weights[here], numbers, scratch, keys, sums, n)
-    return keys[:n].copy(), sums[:n].copy()
+        _kernels.sum_runs(codes, places, quanta, weights[here], most, here.stop == len(rows), scratch, run, written,
+                          runs, cells, sums)  # fmt: skip
+    n_runs, n_cells = written.tolist()
+    borders = np.append(runs[:n_runs, 1], n_cells)
+    return runs[:n_runs, 0], borders, numbers[cells[:n_cells]].astype(np.int32), list(sums[:, :n_cells])
 
 
-def _place(
-    rows: Rows, quantum: Quantum | None, grid: Grid | None, here: slice, places: Int32[np.ndarray, " row"]
-) -> None:
-    """Write the index into the grid's bins of some rows, -1 where they lie in none; 0 without a grid."""
-    if grid is None or quantum is None:
-        places[:] = 0
-    else:
-        quanta = np.empty(len(places), np.int32)
-        _kernels.quantise(rows.buffers[quantum.column][here], quantum.inverse, quanta)
-        _kernels.locate(quanta, grid.edges, places)
+def _most_rows(recipe: Recipe, seen: Mapping[str, Seen]) -> int:
+    """Give the number of rows whose sums of w q^2 are exact in 64 bits."""
+    largest = [max(abs(seen[quantum.column].lowest), seen[quantum.column].highest) * quantum.inverse + 1
+               for quantum in recipe.quanta]  # fmt: skip
+    weight = 1.0 if recipe.weight is None else seen[recipe.weight].highest / WEIGHT_QUANTUM + 1
+    return max(int(EXACT / (weight * max(largest, default=1.0) ** 2)), 1)
 
 
 def check_seen(seen: Mapping[str, Seen], recipe: Recipe) -> None:
@@ -153,13 +172,6 @@ def check_seen(seen: Mapping[str, Seen], recipe: Recipe) -> None:
     )  # fmt: skip
 
 
-def place_in_bins(rows: Rows, quantum: Quantum | None, grid: Grid | None) -> Int32[np.ndarray, " row"]:
-    """Give each particle's index into the grid's bins, -1 where it lies in none; all 0 without a grid."""
-    places = np.empty(len(rows), np.int32)
-    _place(rows, quantum, grid, slice(None), places)
-    return places
-
-
 def integer_weights(rows: Rows, weight: str | None) -> Int64[np.ndarray, " row"]:
     """Give each particle's weight in quanta."""
     if weight is None:
@@ -169,7 +181,8 @@ def integer_weights(rows: Rows, weight: str | None) -> Int64[np.ndarray, " row"]
 
 def look(rows: Rows, ranges: Mapping[str, tuple[float, float]]) -> dict[str, Seen]:
     """Give missing values, lowest and highest value of each column, and rows without identity as "micrograph"."""
-    seen = {"micrograph": Seen(int((rows.codes < 0).sum()), np.inf, -np.inf)}
+    missing = int((rows.codes < 0).sum()) if rows.codes.min(initial=0) < 0 else 0
+    seen = {"micrograph": Seen(missing, np.inf, -np.inf)}
     for column in ranges:
         there = values = rows.buffers[column]
         if np.isnan(values.min(initial=np.inf)):

@@ -7,10 +7,10 @@ import pandas as pd
 from jaxtyping import Float64, Int64
 
 from nanocensus.errors import StatisticsError
+from nanocensus.statistics.bin_numbers import place_in_bins
 from nanocensus.statistics.binning import DESCRIPTORS
 from nanocensus.statistics.partitions import Particles
 from nanocensus.statistics.quanta import Number, Quantum, quantum_of
-from nanocensus.statistics.recipe import place_in_bins
 from nanocensus.statistics.rows import numbers, rows_of
 from nanocensus.statistics.size_bins import SizeBins
 from nanocensus.store.row_groups import check_columns

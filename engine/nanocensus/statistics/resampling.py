@@ -15,6 +15,7 @@ from nanocensus.statistics.recipe import MOMENTS
 _EXACT_BITS = 53
 """Integers of fewer bits, and their sums and products, are exact in float64, in whatever order they are added."""
 _WORDS = 4  # of one counter
+_PAIRS = [(0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2)]
 
 
 def draw_clusters(count: int, replicates: int, *, seed: int, name: int) -> Float64[np.ndarray, "cluster replicate"]:
@@ -141,16 +142,23 @@ def replicate(
     return Replicates(moments, weight, mean, variance)
 
 
+def replicate_products(
+    sums: CentredSums, drawn: Float64[np.ndarray, "cluster replicate"]
+) -> Float64[np.ndarray, "pair bin replicate"]:
+    """Add up the products of two of a cluster's weight, first and second sum, each with each, in every replicate."""
+    parts = [part.astype(np.float64) for part in (sums.weight, sums.first, sums.second)]
+    return np.stack([np.ascontiguousarray((parts[i] * parts[j]).T) @ drawn for i, j in _PAIRS])
+
+
 def replicate_errors(
-    sums: CentredSums, made: Replicates, slopes: tuple[np.ndarray, np.ndarray],
+    products: Float64[np.ndarray, "pair bin replicate"], made: Replicates, slopes: tuple[np.ndarray, np.ndarray],
     drawn: Float64[np.ndarray, "cluster replicate"], step: float,
 ) -> Float64[np.ndarray, "bin replicate"]:  # fmt: skip
     """Give the linearised standard error that each replicate would report of a function of mean and variance.
 
     A cluster's residual is a w + b first + c second with a, b, c of the replicate, so the sum of its squares needs the
-    six sums of products alone.
+    six sums of `replicate_products` alone, whatever the function.
     """
-    parts = [part.astype(np.float64) for part in (sums.weight, sums.first, sums.second)]
     of_mean, of_variance = slopes[0] * step, slopes[1] * step**2
     factors = [
         of_variance * (made.mean**2 - made.variance) - of_mean * made.mean,
@@ -158,9 +166,7 @@ def replicate_errors(
         of_variance,
     ]
     square = np.zeros_like(made.weight)
-    for i in range(3):
-        for j in range(i, 3):
-            product = np.ascontiguousarray((parts[i] * parts[j]).T) @ drawn
-            square += product * factors[i] * factors[j] * (1 if i == j else 2)
+    for product, (i, j) in zip(products, _PAIRS, strict=True):
+        square += product * factors[i] * factors[j] * (1 if i == j else 2)
     # Scaled to as many clusters as there are, the squares grow by J / (J - 1) and the square of the total by its square.
     return np.asarray(np.sqrt(np.maximum(square, 0.0) * (drawn.sum(0) / len(drawn))) / made.weight)

@@ -11,9 +11,8 @@ import pyarrow as pa
 from jaxtyping import Bool, Float, Float64, Int, Int32, Int64
 
 from nanocensus.errors import TableError
+from nanocensus.statistics.names import Pairs
 
-Name = tuple[str, str]
-"""A sample and a micrograph of it."""
 _MOST_RUNS = 4
 """Runs of equal codes a code, up to which rows are not sorted."""
 _IDENTITIES = ("sample", "micrograph")
@@ -23,7 +22,7 @@ _IDENTITIES = ("sample", "micrograph")
 class Names:
     """Sample and micrograph of each code, made when asked for: the dictionary of a file has more than those of some rows."""
 
-    samples: list[str]
+    samples: pa.StringArray
     micrographs: pa.StringArray
     found: Int64[np.ndarray, " code"] | None = None
     """Number of each code's sample times the number of micrographs, plus that of its micrograph; else it is the code."""
@@ -32,12 +31,11 @@ class Names:
         """Give the number of codes."""
         return len(self.samples) * len(self.micrographs) if self.found is None else len(self.found)
 
-    def of(self, codes: Int[np.ndarray, " code"]) -> list[Name]:
+    def of(self, codes: Int[np.ndarray, " code"]) -> Pairs:
         """Give the sample and micrograph of some codes."""
         pairs = codes if self.found is None else self.found[codes]
         sample, micrograph = np.divmod(pairs, max(len(self.micrographs), 1))
-        texts = self.micrographs.take(pa.array(micrograph)).to_pylist()
-        return [(self.samples[at], text) for at, text in zip(sample.tolist(), texts, strict=True)]
+        return Pairs(self.samples.take(pa.array(sample)), self.micrographs.take(pa.array(micrograph)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +60,7 @@ class Rows:
     @cached_property
     def pairs(self) -> pd.DataFrame:
         """The names as columns, sample and micrograph."""
-        return pairs_table(self.names.of(np.arange(len(self.names))))
+        return self.names.of(np.arange(len(self.names))).frame()
 
     def together(self) -> "Rows":
         """Bring the rows of each code together, unless most of them are."""
@@ -78,7 +76,7 @@ class Rows:
         return Rows(self.codes[kept], self.names, {name: values[kept] for name, values in self.buffers.items()})
 
 
-NO_NAMES = Names([], pa.array([], pa.string()))
+NO_NAMES = Names(pa.array([], pa.string()), pa.array([], pa.string()))
 
 
 def rows_of(partition: pd.DataFrame | pa.Table) -> Rows:
@@ -92,8 +90,8 @@ def rows_of(partition: pd.DataFrame | pa.Table) -> Rows:
     Examples
     --------
     >>> rows = rows_of(pa.table({"sample": ["A", "A"], "micrograph": ["x", "y"], "solidity": [1, None]}))
-    >>> rows.names.of(rows.codes), rows["solidity"].tolist()
-    ([('A', 'x'), ('A', 'y')], [1.0, nan])
+    >>> rows.names.of(rows.codes).micrograph.to_pylist(), rows["solidity"].tolist()
+    (['x', 'y'], [1.0, nan])
     """
     if isinstance(partition, pd.DataFrame):
         columns = [str(name) for name in partition.columns]
@@ -117,13 +115,7 @@ def number_pairs(frame: pd.DataFrame) -> tuple[Int32[np.ndarray, " row"], pd.Dat
         Columns sample and micrograph (text); row i is pair i.
     """
     codes, names = _codes(frame)
-    return codes, pairs_table(names.of(np.arange(len(names))))
-
-
-def pairs_table(names: list[Name]) -> pd.DataFrame:
-    """Lay out names as columns of text, sample and micrograph."""
-    columns = zip(*names, strict=True) if names else ((), ())
-    return pd.DataFrame({name: list(texts) for name, texts in zip(_IDENTITIES, columns, strict=True)}, dtype="str")
+    return codes, names.of(np.arange(len(names))).frame()
 
 
 def numbers(column: pd.Series) -> Float64[np.ndarray, " row"]:
@@ -167,13 +159,14 @@ def _one(column: pa.ChunkedArray) -> pa.Array:
 def _codes(partition: pd.DataFrame | pa.Table) -> tuple[Int32[np.ndarray, " row"], Names]:
     (sample, samples), (micrograph, micrographs) = (_texts(partition[name]) for name in _IDENTITIES)
     if len(samples) == 1:
-        codes = micrograph if sample.min(initial=0) >= 0 else np.where(sample < 0, np.int32(-1), micrograph)
-        return codes, Names(samples.to_pylist(), micrographs)
+        whole = sample.strides == (0,) or sample.min(initial=0) >= 0
+        codes = micrograph if whole else np.where(sample < 0, np.int32(-1), micrograph)
+        return codes, Names(samples, micrographs)
     both = sample.astype(np.int64) * len(micrographs) + micrograph
     codes, found = pd.factorize(np.where((sample < 0) | (micrograph < 0), -1, both))
     known = found >= 0
     numbers = np.where(known, np.cumsum(known) - 1, -1).astype(np.int32)
-    return numbers[codes], Names(samples.to_pylist(), micrographs, found[known])
+    return numbers[codes], Names(samples, micrographs, found[known])
 
 
 def _texts(column: pd.Series | pa.ChunkedArray) -> tuple[Int32[np.ndarray, " row"], pa.StringArray]:

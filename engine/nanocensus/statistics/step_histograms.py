@@ -11,14 +11,14 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 from dask.delayed import Delayed, delayed
-from jaxtyping import Float64, Int64
+from jaxtyping import Float64, Int, Int64
 
 from nanocensus.schema import WEIGHT_QUANTUM
+from nanocensus.statistics.bin_numbers import Axis, Numbering
 from nanocensus.statistics.partitions import ParticleSource, add_rows, over_partitions
 from nanocensus.statistics.quanta import Quantum
-from nanocensus.statistics.recipe import Recipe, integer_weights, place_in_bins
+from nanocensus.statistics.recipe import Recipe, integer_weights
 from nanocensus.statistics.rows import Rows, rows_of
-from nanocensus.statistics.size_bins import Grid, SizeBins
 
 _SAME = 1e-9
 """Relative difference at which a share of the weight is taken to end exactly between two steps."""
@@ -35,13 +35,25 @@ class CellIndex:
     cluster: Int64[np.ndarray, " pair"]
     """Number of its cluster within the panel."""
     n_panels: int
-    first_bin: int
-    n_bins: int
+    bins: Int64[np.ndarray, " bin"]
+    """Numbers of the bins, increasing."""
+
+    @property
+    def n_bins(self) -> int:
+        """Number of bins, empty ones too."""
+        return len(self.bins)
 
     @property
     def n_cells(self) -> int:
         """Number of cells, empty ones too."""
         return self.n_panels * self.n_bins
+
+    def place(self, numbers: Int[np.ndarray, " row"]) -> Int64[np.ndarray, " row"]:
+        """Give the place of each number among those of the bins, -1 of others."""
+        if not self.n_bins:
+            return np.full(len(numbers), -1)
+        at = np.minimum(np.searchsorted(self.bins, numbers), self.n_bins - 1)
+        return np.where(self.bins[at] == numbers, at, -1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,16 +125,16 @@ def position(steps: Int64[np.ndarray, " row"], cumulative: Int64[np.ndarray, " r
     return float(steps[row] + (target - below) / (cumulative[row] - below))
 
 
-def step_histograms(frames: Sequence[ParticleSource], recipe: Recipe, grid: Grid | None, index: CellIndex,
+def step_histograms(frames: Sequence[ParticleSource], recipe: Recipe, numbering: Numbering, index: CellIndex,
                     quanta: Sequence[Quantum]) -> Delayed:  # fmt: skip
     """Build the graph of the histograms of some columns, one a column; nothing is computed."""
     columns = [*_read(recipe), *(quantum.column for quantum in quanta)]
-    rows = over_partitions(frames, columns, _count_steps, _add_steps, recipe, grid, index, tuple(quanta))
+    rows = over_partitions(frames, columns, _count_steps, _add_steps, recipe, numbering, index, tuple(quanta))
     made: Delayed = delayed(_as_histograms, pure=False)(rows, tuple(quanta), index.n_cells)
     return made
 
 
-def weights_below(frames: Sequence[ParticleSource], recipe: Recipe, grid: Grid | None, index: CellIndex,
+def weights_below(frames: Sequence[ParticleSource], recipe: Recipe, numbering: Numbering, index: CellIndex,
                   pivots: Sequence[tuple[StepHistogram, Float64[np.ndarray, " cell"]]]) -> Delayed:  # fmt: skip
     """Build the graph of how much of each cluster lies below a position in each cell.
 
@@ -139,17 +151,14 @@ def weights_below(frames: Sequence[ParticleSource], recipe: Recipe, grid: Grid |
     """
     columns = [*_read(recipe), *(histogram.quantum.column for histogram, _ in pivots)]
     questions = tuple((histogram.quantum, histogram.shift, np.floor(at)) for histogram, at in pivots)
-    return over_partitions(frames, columns, _count_below, _add_below, recipe, grid, index, questions)
+    return over_partitions(frames, columns, _count_below, _add_below, recipe, numbering, index, questions)
 
 
-def quantile_bins(frames: Sequence[ParticleSource], recipe: Recipe) -> Delayed:
-    """Build the graph that finds the edges of quantile bins; nothing is computed."""
-    quantum = recipe.bin_quantum
-    if recipe.bins is None or quantum is None:
-        raise TypeError("a recipe without bins has no quantile bins")
-    columns = [quantum.column, *([recipe.weight] if recipe.weight else [])]
-    rows = over_partitions(frames, columns, _count_values, _add_values, quantum, recipe)
-    placed: Delayed = delayed(_place_edges, pure=False)(rows, recipe.bins, quantum.step)
+def quantile_bins(frames: Sequence[ParticleSource], axis: Axis, recipe: Recipe) -> Delayed:
+    """Build the graph that finds the edges of an axis of quantile bins; nothing is computed."""
+    columns = [axis.quantum.column, *([recipe.weight] if recipe.weight else [])]
+    rows = over_partitions(frames, columns, _count_values, _add_values, axis.quantum, recipe)
+    placed: Delayed = delayed(_place_edges, pure=False)(rows, axis)
     return placed
 
 
@@ -166,31 +175,30 @@ def _add_values(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return add_rows(tables, ["step"])
 
 
-def _place_edges(rows: pd.DataFrame, bins: SizeBins, step: float) -> SizeBins:
-    return bins.at_quantiles(rows["step"].to_numpy(), rows["w"].to_numpy(), step)
+def _place_edges(rows: pd.DataFrame, axis: Axis) -> Axis:
+    found = axis.bins.at_quantiles(rows["step"].to_numpy(), rows["w"].to_numpy(), axis.quantum.step)
+    return axis._replace(bins=found)
 
 
 def _read(recipe: Recipe) -> list[str]:
-    sizes = [recipe.bin_quantum.column] if recipe.bin_quantum else []
+    sizes = [axis.quantum.column for axis in recipe.axes]
     return ["sample", "micrograph", *sizes, *([recipe.weight] if recipe.weight else [])]
 
 
-def _locate(rows: Rows, recipe: Recipe, grid: Grid | None, index: CellIndex) -> pd.DataFrame:
+def _locate(rows: Rows, recipe: Recipe, numbering: Numbering, index: CellIndex) -> pd.DataFrame:
     """Give cell, cluster and weight of each particle, cell -1 where it lies in no bin."""
     known = index.pairs.get_indexer(pd.MultiIndex.from_frame(rows.pairs))[rows.codes]
-    places = place_in_bins(rows, recipe.bin_quantum, grid)
-    first = 0 if grid is None else grid.first
-    bins = places + first - index.first_bin
-    inside = (places >= 0) & (known >= 0) & (bins >= 0) & (bins < index.n_bins)
+    bins = index.place(numbering.of(rows))
+    inside = (known >= 0) & (bins >= 0)
     cell = np.where(inside, index.panel[known] * index.n_bins + bins, -1)
     weights = integer_weights(rows, recipe.weight)
     return pd.DataFrame({"cell": cell, "cluster": index.cluster[known], "w": weights})
 
 
-def _count_steps(partition: pd.DataFrame | pa.Table, recipe: Recipe, grid: Grid | None, index: CellIndex,
+def _count_steps(partition: pd.DataFrame | pa.Table, recipe: Recipe, numbering: Numbering, index: CellIndex,
                  quanta: tuple[Quantum, ...]) -> pd.DataFrame:  # fmt: skip
     rows = rows_of(partition)
-    located = _locate(rows, recipe, grid, index)
+    located = _locate(rows, recipe, numbering, index)
     tables = []
     for number, quantum in enumerate(quanta):
         steps = quantum.quantise(rows[quantum.column]) >> quantum.histogram_shift
@@ -214,10 +222,10 @@ def _as_histograms(rows: pd.DataFrame, quanta: tuple[Quantum, ...], n_cells: int
     return made
 
 
-def _count_below(partition: pd.DataFrame | pa.Table, recipe: Recipe, grid: Grid | None, index: CellIndex,
+def _count_below(partition: pd.DataFrame | pa.Table, recipe: Recipe, numbering: Numbering, index: CellIndex,
                  questions: tuple[tuple[Quantum, int, np.ndarray], ...]) -> pd.DataFrame:  # fmt: skip
     rows = rows_of(partition)
-    located = _locate(rows, recipe, grid, index)
+    located = _locate(rows, recipe, numbering, index)
     inside = (located["cell"] >= 0).to_numpy()
     kept = located[inside]
     weights = kept["w"].to_numpy()

@@ -23,6 +23,7 @@ Kind = Literal["number", "text", "truth", "nothing", "other"]
 
 TEXT_SUFFIXES, PARQUET_SUFFIXES = (".csv", ".tsv", ".txt"), (".parquet", ".pq")
 TABLE_SUFFIXES = (*TEXT_SUFFIXES, *PARQUET_SUFFIXES)
+_END_BYTES = 2**13
 PIECE_ROWS = 2**20
 """Rows of Parquet that are read at once, unless a row group holds more."""
 _MISSING = ("", "nan", "na", "n/a", "null")
@@ -117,11 +118,15 @@ def _visible(folder: Path) -> list[Path]:
 
 
 def _refuse_copies(paths: Iterable[Path]) -> None:
-    """Refuse files of equal bytes, whose particles would count twice; only those of equal size are read."""
+    """Refuse files of equal bytes, whose particles would count twice; only those of equal size and end are read."""
     by_size: dict[int, list[Path]] = defaultdict(list)
     for path in paths:
         by_size[path.stat().st_size].append(path)
-    for alike in by_size.values():
+    by_end: dict[tuple[int, bytes], list[Path]] = defaultdict(list)
+    for size, alike in by_size.items():
+        for path in alike:
+            by_end[size, _end(path) if len(alike) > 1 else b""].append(path)
+    for alike in by_end.values():
         seen: dict[str, Path] = {}
         for path in alike if len(alike) > 1 else ():
             first = seen.setdefault(file_digest(path), path)
@@ -129,6 +134,13 @@ def _refuse_copies(paths: Iterable[Path]) -> None:
                 raise _refusal(
                     path, "each file once", f"the same bytes as {first}", "Remove one: it would count twice."
                 )
+
+
+def _end(path: Path) -> bytes:
+    """Read the last bytes of a file: in Parquet the bounds of its columns, which tell most files apart."""
+    with path.open("rb") as file:
+        file.seek(max(path.stat().st_size - _END_BYTES, 0))
+        return file.read()
 
 
 def _without_rows(path: Path) -> bool:
