@@ -30,8 +30,19 @@ def locate(quanta: np.ndarray, edges: np.ndarray, places: np.ndarray) -> None:  
     last = len(edges) - 1
     first, top = np.float64(edges[0]), np.float64(last - 1)
     bins_per_quantum = last / (np.float64(edges[last]) - first)
-    for row in range(len(quanta)):  # right or next to it for equal widths, a start for others; a loop without branches
+    near = True  # is what is reckoned always the place or next to it, as for equal widths?
+    for place in range(last):
+        lowest = (edges[place] - first) * bins_per_quantum
+        highest = (edges[place + 1] - 1 - first) * bins_per_quantum
+        near &= lowest >= place - 1 and highest < place + 2
+    for row in range(len(quanta)):  # a loop without branches
         places[row] = np.int32(min(max((quanta[row] - first) * bins_per_quantum, 0.0), top))
+    if near:
+        for row in range(len(quanta)):
+            q, place = np.int64(quanta[row]), places[row]
+            place += np.int32(q >= edges[place + 1]) - np.int32(q < edges[place])
+            places[row] = place if place < last else -1
+        return
     for row in range(len(quanta)):
         q, place = np.int64(quanta[row]), places[row]
         while place >= 0 and q < edges[place]:

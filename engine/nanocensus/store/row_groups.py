@@ -35,7 +35,7 @@ Filters = Sequence[Condition] | Sequence[Sequence[Condition]]
 """Conditions that all hold, or several lists of them of which one does (as in pandas.read_parquet)."""
 
 IDENTITIES = ("sample", "micrograph")
-BATCH_ROWS = 2**17
+BATCH_ROWS = 2**19
 """Rows in memory at once, unless a row group holds more."""
 
 
