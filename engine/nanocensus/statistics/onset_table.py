@@ -35,7 +35,7 @@ class Onsets:
         for bend, rows in ours.groupby("bend", sort=False):
             # The row of all samples is the last; with one sample it is a refusal, and that sample speaks.
             row = rows.iloc[0 if len(rows) == 2 else -1]
-            of = f"the excess of {row['descriptor']} over a constant shape's" if row["excess"] else row["descriptor"]
+            of = f"the excess of {row['descriptor']} over its baseline" if row["excess"] else row["descriptor"]
             found = f"{row['estimate_nm']:.2f} nm [{row['lower_nm']:.2f}, {row['upper_nm']:.2f}]"
             said = f"none given, {row['refusal']}" if row["refusal"] else found
             told.append(f"{bend} of {of}, {row['sample']}: {said}.")
