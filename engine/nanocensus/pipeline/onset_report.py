@@ -80,7 +80,8 @@ def _expanded(made: OnsetAnalysis) -> Iterator[str]:
         place = with_reach(_place_of(made.found, last.iloc[0]), whole["expanded_uncertainty_nm"])
         yield (
             f"with all else that could move it, {bend} of {_words(made.found, of)}, {whole['sample']}: {place} nm (expanded "
-            f"uncertainty, k = 2{more}); the largest part is {_SOURCE_WORDS[most['source']]}, {most['share']:.0%} of the variance."
+            f"uncertainty, k = {whole['coverage_factor']:.2g}{more}); the largest part is "
+            f"{_SOURCE_WORDS[most['source']]}, {most['share']:.0%} of the variance."
         )
 
 
@@ -93,7 +94,7 @@ def _budgets(made: OnsetAnalysis, sign: str) -> Iterator[ReportTable]:
         each = parts.set_index("source")
         row: dict[str, object] = {"bend": f"{bend} of {_words(made.found, of)}", "sample": sample}
         row |= {source: _nm(each.at[source, "standard_uncertainty_nm"]) for source in each.index}
-        rows.append(row | {"U (k = 2)": _nm(each.at[COMBINED, "expanded_uncertainty_nm"])})
+        rows.append(row | {"U (95 %)": _nm(each.at[COMBINED, "expanded_uncertainty_nm"])})
     yield ReportTable(
         f"What could move an onset: standard uncertainties ({sign})",
         pd.DataFrame(rows),

@@ -85,7 +85,7 @@ def onsets(
     Onsets
         Its table has the columns descriptor, bend ("onset" or "saturation"), excess (whether a baseline was taken off;
         never before the paper's readings), sample, estimate_nm, lower_nm, upper_nm,
-        standard_error_nm, half_width_nm, existence_p, q, q_p and sd_between_nm (of the differences between samples),
+        standard_error_nm, degrees_of_freedom (of t, where the interval is made with it), half_width_nm, existence_p, q, q_p and sd_between_nm (of the differences between samples),
         n, n_clusters, method and refusal. Where there is a refusal there is no number.
 
     Raises
