@@ -198,3 +198,21 @@ def test_what_maps_cannot_tell_of_a_constant_shape_is_a_sentence_and_the_onsets_
     assert any("edge lengths of at least 8 px, 0.8 nm, got 0.1 to 5.3" in sentence for sentence in content.sentences)
     assert not made.onsets.found.table["excess"].any()
     assert not (copied / "tables/null_envelope.csv").exists()
+
+
+def test_pairs_that_too_few_particles_tell_of_are_refused_in_words_for_each_sample(copied):
+    sought = OnsetsSection({"circularity": OnsetRanges((2.2, 5.0))}, replicates=99, uncertainty=False, pairs=True)
+    made = analyse_run(dataclasses.replace(job_of_run(copied), onsets=sought))
+    content = onset_content(made.onsets, made.beyond, assumed=False)
+    for sample in ("Co0.2", "Co0.8"):
+        told = next(one for one in content.sentences if one.startswith(f"{sample}: what pairs of particles do"))
+        assert "at least 50 accepted particles" in told
+    assert not made.onsets.found.table["excess"].any()
+    assert not (copied / "tables/pair_contamination.csv").exists()
+    assert content.envelope is None
+
+
+@pytest.mark.parametrize("key", [{"pairs": True}, {"constant_shape": "disc"}, {"remeasure": True}])
+def test_what_needs_the_maps_of_a_run_is_refused_of_a_table(population, tmp_path, key):
+    with pytest.raises(JobError, match=next(iter(key))):
+        nc.analyse_particles(population[0], out=tmp_path, of=["circularity"], onsets=SOUGHT | key)

@@ -9,17 +9,17 @@ import pandas as pd
 from jaxtyping import Bool, Float64
 
 from nanocensus.errors import StatisticsError
-from nanocensus.measure.acceptance import FAILED, REASONS, apply_criteria
+from nanocensus.measure.acceptance import FAILED, RULES, apply_criteria
 from nanocensus.measure.criteria import Criteria
-from nanocensus.pipeline.excess import SIZE
+from nanocensus.pipeline.excess_columns import KINDS, OVERLAPPING, TOUCHING
 from nanocensus.pipeline.measuring import Measuring, measure_groups
 from nanocensus.simulate.copies import at_random, placed_groups
 from nanocensus.simulate.outline import Outline
 from nanocensus.simulate.placement import Planted, push_until_free
+from nanocensus.statistics.onset_samples import SIZE
 
-OVERLAPPING, TOUCHING = KINDS = ("overlapping", "touching")
-_OF_SHAPE = ("eccentricity", "solidity", "convexity")
-_SHAPE_BITS = sum(1 << bit for bit, reason in enumerate(REASONS) if reason in _OF_SHAPE)
+_OF_SHAPE = {bit: rule for bit, rule in enumerate(RULES) if rule.reason in ("eccentricity", "solidity", "convexity")}
+_SHAPE_BITS = sum(1 << bit for bit in _OF_SHAPE)
 _FEWEST = 50
 _FIRST_STAYS, _LEAST_STAYS = 0.2, 0.03
 """Chance that a particle which meets another stays: tried first, and the least that is simulated."""
@@ -63,13 +63,13 @@ class CrowdedSample:
         return 0.5 * len(self.particles) * self.density_per_nm2 * encounter
 
 
-def crowded_sample(name: str, one: pd.DataFrame, micrographs: pd.DataFrame) -> CrowdedSample:
+def crowded_sample(name: str, one: pd.DataFrame, micrographs: pd.DataFrame, criteria: Criteria) -> CrowdedSample:
     """Give the particles of a sample with their density on its micrographs.
 
     Raises
     ------
     StatisticsError
-        If fewer than 50 are accepted.
+        If fewer than 50 are accepted, or no criterion rejects any for its shape.
     """
     own = micrographs[micrographs["sample"] == name]
     area = float((own["height_px"] * own["width_px"] * own["pixel_size_nm"] ** 2).sum())
@@ -78,6 +78,11 @@ def crowded_sample(name: str, one: pd.DataFrame, micrographs: pd.DataFrame) -> C
         raise StatisticsError(
             f"pairs of {name}", expected=f"at least {_FEWEST} accepted particles", got=str(len(sample.accepted)),
             remedy="Leave the sample out.",
+        )  # fmt: skip
+    if all(rule.bound(criteria.of(name)) is None for rule in _OF_SHAPE.values()):
+        raise StatisticsError(
+            f"pairs of {name}", expected="criteria that reject by eccentricity, solidity or convexity", got="none",
+            remedy="Set a bound: the particles that are rejected tell how many pairs there are.",
         )  # fmt: skip
     return sample
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from nanocensus.pipeline.constant_shapes import Beyond
+from nanocensus.pipeline.beyond import Beyond
 from nanocensus.pipeline.onset_analysis import OnsetAnalysis
 from nanocensus.pipeline.onset_columns import COMBINED, SAMPLING
 from nanocensus.pipeline.onset_results import FoundOnsets
@@ -33,28 +33,19 @@ def onset_content(made: OnsetAnalysis, beside: Beyond | None = None, *, assumed:
     ----------
     made : OnsetAnalysis
     beside : Beyond, optional
-        The data beside a constant shape.
+        The data beside what is taken off them.
     assumed : bool
         Whether a pixel size was made up.
     """
     sign = unit_sign(SIZE, assumed=assumed)
     found = made.found
-    told = [*found.sentences, *_compared(beside), *_readings(found), *_expanded(made)]
+    told = [*found.sentences, *([] if beside is None else beside.sentences), *_readings(found), *_expanded(made)]
     sentences = [_capital(sentence.replace(" nm", f" {sign}")) for sentence in told]
-    envelope = None if beside is None or beside.constant.envelope is None else beside.constant.envelope.table
+    envelope = None if beside is None else beside.taken.constant.envelope
     return OnsetContent(
         found.table, found.curves, sentences, [*_tables(found, sign), *_budgets(made, sign)],
-        envelope, None if beside is None else beside.means,
+        None if envelope is None else envelope.table, None if beside is None else beside.means,
     )  # fmt: skip
-
-
-def _compared(beside: Beyond | None) -> Iterator[str]:
-    """Say whether each trend is more than that of the constant shape, or why that is not known."""
-    if beside is None:
-        return
-    if beside.constant.refusal:
-        yield f"no constant shape is compared, onsets are those of the data as they are: {beside.constant.refusal}"
-    yield from beside.trends["sentence"]
 
 
 def _readings(found: FoundOnsets) -> Iterator[str]:

@@ -63,6 +63,9 @@ class OnsetsSection:
     """The same of `max_eccentricity`."""
     constant_shape: Literal["disc", "square", "truncated_square"] | None = None
     """A constant shape, measured as the particles were, whose trend with size is taken off: onsets are those of the excess."""
+    pairs: bool = False
+    """Whether what touching and overlapping pairs that are measured as one do to the means is estimated from the run's own
+    crowding, and taken off too."""
 
     def __post_init__(self) -> None:
         """Check the descriptors and the number."""
@@ -76,6 +79,17 @@ class OnsetsSection:
                 raise JobError(
                     name, expected="at least 0, below 1", got=f"{step:g}", remedy="Leave it out for the default."
                 )
+
+    @property
+    def on_maps(self) -> tuple[str, ...]:
+        """Keys that ask for what only the maps of a run can tell."""
+        return tuple(key for key in ("remeasure", "constant_shape", "pairs") if getattr(self, key))
+
+    @property
+    def reach_nm(self) -> tuple[float, float]:
+        """The smallest and the largest edge length between which bends are sought, nm."""
+        ends = [end for sought in self.descriptors.values() for ends in sought.ranges.values() for end in ends]
+        return min(ends), max(ends)
 
     @property
     def steps(self) -> Mapping[str, float]:
