@@ -7,6 +7,7 @@ import pandas as pd
 
 from nanocensus.errors import InputError, StatisticsError
 from nanocensus.pipeline.measuring import measuring_of_run
+from nanocensus.pipeline.network_shapes import envelope_of_run, likeness
 from nanocensus.pipeline.null_envelope import NullEnvelope, null_envelope
 from nanocensus.pipeline.onset_section import OnsetsSection
 from nanocensus.pipeline.spec import Job
@@ -29,7 +30,7 @@ class ConstantShape:
     refusal: str = ""
     """Why there is no envelope."""
     remark: str = ""
-    """What has to be said of how it was made."""
+    """How far it is like what it is compared with, where it came through a network."""
 
     def course(self, descriptor: str) -> pd.DataFrame:
         """Give what is taken off of a descriptor: columns size_nm and value; nothing, over all sizes, without an envelope."""
@@ -55,7 +56,16 @@ def constant_shape_of(job: Job) -> ConstantShape | None:
         copies = _copies(job, section, shape)
     except (StatisticsError, InputError) as error:
         return ConstantShape(shape, None, None, str(error))
-    return ConstantShape(shape, copies, None if section.constant_shape is None else copies)
+    if section.constant_shape is None:
+        return ConstantShape(shape, copies, None)
+    if section.constant_run is None:
+        return ConstantShape(shape, copies, copies)
+    try:
+        made = envelope_of_run(section.constant_run, job, section, shape, copies.measuring)
+        remark = likeness(section.constant_run, copies.measuring, sum(section.reach_nm) / 2, seed=job.seed)
+    except (StatisticsError, InputError) as error:
+        return ConstantShape(shape, copies, None, str(error))
+    return ConstantShape(shape, copies, made, remark=remark)
 
 
 def _copies(job: Job, section: OnsetsSection, shape: str) -> NullEnvelope:

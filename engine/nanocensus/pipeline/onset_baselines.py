@@ -58,9 +58,12 @@ class TakenOff:
 
     def _words(self) -> Iterator[str]:
         if self.constant.envelope is not None:
-            yield f"what a constant {self.constant.shape.replace('_', ' ')} shows of each size{self.constant.remark}"
+            yield f"what a constant {self.constant.shape.replace('_', ' ')} shows of each size{self._how()}"
         if self.pairs is not None and self.pairs.found is not None:
             yield "what pairs of particles that are measured as one add in each sample"
+
+    def _how(self) -> str:
+        return f" ({self.constant.remark})" if self.constant.remark else ""
 
     def _lost(self, section: OnsetsSection) -> str:
         lost = ["no constant shape is compared"] if section.constant_shape is not None else []

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Literal
 
 from nanocensus.errors import JobError
@@ -63,6 +64,9 @@ class OnsetsSection:
     """The same of `max_eccentricity`."""
     constant_shape: Literal["disc", "square", "truncated_square"] | None = None
     """A constant shape, measured as the particles were, whose trend with size is taken off: onsets are those of the excess."""
+    constant_run: Path | None = None
+    """Results of a run of simulated micrographs of that shape, through the same network and measured alike: its particles take the
+    place of copies that are drawn on maps, and what the network does to outlines is taken off too."""
     pairs: bool = False
     """Whether what touching and overlapping pairs that are measured as one do to the means is estimated from the run's own
     crowding, and taken off too."""
@@ -73,6 +77,11 @@ class OnsetsSection:
         if SIZE in self.descriptors:
             raise JobError("descriptors", expected="a descriptor of shape", got=SIZE, remedy="Take circularity.")
         at_least("replicates", self.replicates, _FEWEST_REPLICATES)
+        if self.constant_run is not None and self.constant_shape is None:
+            raise JobError(
+                "constant_run", expected="a constant_shape beside it", got="none",
+                remedy='Say which shape was simulated: constant_shape = "disc".',
+            )  # fmt: skip
         for key, step in self.steps.items():
             if not 0 <= step < 1:
                 name = key.partition("_")[2] + "_step"
