@@ -8,12 +8,14 @@ import pandas as pd
 from jaxtyping import Float64
 
 from nanocensus.errors import StatisticsError
+from nanocensus.measure.acceptance import RULES
 from nanocensus.measure.criteria import Criteria
 from nanocensus.pipeline.excess_columns import PAIR_RATES, PAIRS
 from nanocensus.pipeline.null_envelope import NullEnvelope
 from nanocensus.pipeline.pairs import PairContamination, pair_contamination
 from nanocensus.show.theme import quantity_name
 from nanocensus.simulate.seeds import sample_seed
+from nanocensus.statistics.onset_samples import SIZE
 from nanocensus.statistics.partitions import Particles
 
 _ROUNDING = 1e-9
@@ -74,10 +76,11 @@ def pairs_of_run(
     """
     of = list(dict.fromkeys(copies.table["descriptor"]))
     seen = micrographs[micrographs["status"] == "done"]
+    frame = _read(judged, of)
     found: list[PairContamination] = []
     refusals: dict[str, str] = {}
     for sample in map(str, dict.fromkeys(seen["sample"])):
-        own = judged[judged["sample"] == sample]
+        own = frame[frame["sample"] == sample]
         try:
             stream = int(sample_seed(seed, sample).generate_state(1)[0])  # of its own, whatever other samples there are
             one = pair_contamination(own, seen, copies, shape=shape, criteria=criteria, of=of, seed=stream)
@@ -93,6 +96,13 @@ def pairs_of_run(
     table, rates = (pd.concat(parts, ignore_index=True)
                     for parts in ([one.table for one in found], [one.rates for one in found]))  # fmt: skip
     return OnsetPairs(PairContamination(copies, shape, table, rates), refusals)
+
+
+def _read(judged: Particles, of: Sequence[str]) -> pd.DataFrame:
+    """Read, in one pass, what pairs of all samples are told from."""
+    judges = [rule.column for rule in RULES if rule.column in judged.columns]
+    rows = judged[list(dict.fromkeys(["sample", SIZE, "eccentricity", "solidity", *of, *judges]))]
+    return rows if isinstance(rows, pd.DataFrame) else rows.compute()
 
 
 def _contamination(
