@@ -186,6 +186,14 @@ def test_criteria_that_reject_none_by_shape_tell_nothing_of_pairs(crowded, envel
         pair_contamination(crowded[0], micrographs, envelope, criteria=loose)
 
 
+def test_rejected_particles_that_are_no_pairs_are_found_out_by_what_the_accepted_lack(envelope, micrographs):
+    """Single particles that are long enough to be rejected would be many overlapping pairs, most of which are accepted."""
+    particles = measured_fields(overlapping=0.0, n=90)
+    broken = particles.sample(100, random_state=1).assign(solidity=0.93, eccentricity=0.87)
+    with pytest.raises(StatisticsError, match=r"pairs of A: expected \d+ accepted particles as long or concave"):
+        pair_contamination(pd.concat([particles, broken], ignore_index=True), micrographs, envelope, clusters=60)
+
+
 def test_the_trend_of_single_discs_with_pairs_among_them_is_that_of_discs_with_pairs(crowded, envelope):
     particles, found = crowded
     rows = accepted_of(particles)

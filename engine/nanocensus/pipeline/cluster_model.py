@@ -30,6 +30,8 @@ _REPLICATES = 100
 _ROUNDS = 300
 _TOUCHING_GAINS = 5.41
 """Twice the log likelihood that touching pairs must gain: p of 0.01, as a number cannot be negative."""
+_CONTRADICTED = 4.0
+"""Standard errors by which the accepted must lack what clusters would be."""
 _NEVER = 0.01
 """Expected number in a cell that a kind reaches, but was not drawn in: at least this."""
 _ECCENTRICITIES = np.array([0.0, 0.5, 0.7, 0.8, 0.85, 0.88, 0.91, 0.94, 1.0])
@@ -171,6 +173,34 @@ def _fit(
     both, one = (_most_likely(counts, seen * np.array(kinds)[:, None]) for kinds in ((1.0, 1.0), (1.0, 0.0)))
     gain = 2 * (_log_likelihood(counts[0], both[0] @ seen) - _log_likelihood(counts[0], one[0] @ seen))
     return both if gain > _TOUCHING_GAINS else one
+
+
+def refuse_contradicted(
+    sample: CrowdedSample, merged: pd.DataFrame, counts: Float64[np.ndarray, "replicate kind"]
+) -> None:
+    """Refuse clusters of which more would be accepted than there are accepted particles of such shapes.
+
+    What is rejected alone does not tell kinds apart for sure, and they differ tenfold in how many are accepted. The accepted
+    hold single particles too, so they can only say that there are fewer.
+
+    Raises
+    ------
+    StatisticsError
+        If fewer are there than such clusters would be, by four standard errors.
+    """
+    passing = (merged[FAILED] == 0).to_numpy()
+    drawn = np.stack([_cells(merged[passing], share[passing]) for share in shares_of_kinds(merged)])
+    expected = counts @ drawn
+    there = _cells(sample.accepted, np.ones(len(sample.accepted)))
+    short = expected[0] > there
+    lacking, all_of = float((expected[0] - there)[short].sum()), expected[:, short].sum(1)
+    error = math.sqrt(float(all_of[1:].var(ddof=1)) + float(all_of[0]))
+    if lacking > _CONTRADICTED * error:
+        raise StatisticsError(
+            f"pairs of {sample.name}", expected=f"{all_of[0]:.0f} accepted particles as long or concave as pairs would be",
+            got=f"{there[short].sum():.0f}",
+            remedy="What is rejected is no such pairs: look at it; single particles, or pairs whose necks the network fills.",
+        )  # fmt: skip
 
 
 def _most_likely(

@@ -22,6 +22,7 @@ from nanocensus.pipeline.cluster_model import (
     CrowdedSample,
     crowded_sample,
     edge_lengths,
+    refuse_contradicted,
     shares_of_kinds,
 )
 from nanocensus.pipeline.excess_columns import KINDS, PAIR_RATES, PAIRS
@@ -148,7 +149,8 @@ def pair_contamination(
     Raises
     ------
     StatisticsError
-        If a sample has fewer than 50 accepted particles, or no criterion rejects by shape.
+        If a sample has fewer than 50 accepted particles, no criterion rejects by shape, or the accepted hold fewer particles of
+        such shapes than pairs would be.
     InputError
         If the shape is unknown.
 
@@ -177,6 +179,7 @@ def pair_contamination(
             sample, known, envelope.measuring, criteria, clusters, np.random.default_rng([seed, number])
         )
         merged, counts = model.fitted()
+        refuse_contradicted(sample, merged, counts)
         rates += _rates(sample, merged, counts)
         above = {descriptor: _above(merged, descriptor, envelope, shape) for descriptor in of}
         rows += _bins(sample, merged, counts, above, bin_width_nm)
