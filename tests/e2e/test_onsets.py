@@ -1,6 +1,8 @@
 """Onset sizes in a job: the tables and the section of the report, from particles to the page."""
 
 import dataclasses
+import json
+import shutil
 
 import jsonschema
 import numpy as np
@@ -22,6 +24,8 @@ from nanocensus.pipeline.reporting import report_run
 from nanocensus.simulate.growth import Growth
 from nanocensus.simulate.population_spec import PopulationSpec, SampleSpec
 from nanocensus.simulate.populations import simulate_population
+from nanocensus.simulate.rendering import write_simulated
+from nanocensus.simulate.spec import FamilyWeights, SimulationSpec
 from nanocensus.statistics.onset_samples import JOINT
 
 SOUGHT = {
@@ -198,3 +202,76 @@ def test_what_maps_cannot_tell_of_a_constant_shape_is_a_sentence_and_the_onsets_
     assert any("edge lengths of at least 8 px, 0.8 nm, got 0.1 to 5.3" in sentence for sentence in content.sentences)
     assert not made.onsets.found.table["excess"].any()
     assert not (copied / "tables/null_envelope.csv").exists()
+
+
+def test_pairs_that_too_few_particles_tell_of_are_refused_in_words_for_each_sample(copied):
+    sought = OnsetsSection({"circularity": OnsetRanges((2.2, 5.0))}, replicates=99, uncertainty=False, pairs=True)
+    made = analyse_run(dataclasses.replace(job_of_run(copied), onsets=sought))
+    content = onset_content(made.onsets, made.beyond, assumed=False)
+    for sample in ("Co0.2", "Co0.8"):
+        told = next(one for one in content.sentences if one.startswith(f"{sample}: what pairs of particles do"))
+        assert "at least 50 accepted particles" in told
+    assert not made.onsets.found.table["excess"].any()
+    assert not (copied / "tables/pair_contamination.csv").exists()
+    assert content.envelope is None
+
+
+@pytest.mark.parametrize("key", [{"pairs": True}, {"constant_shape": "disc"}, {"remeasure": True}])
+def test_what_needs_the_maps_of_a_run_is_refused_of_a_table(population, tmp_path, key):
+    with pytest.raises(JobError, match=next(iter(key))):
+        nc.analyse_particles(population[0], out=tmp_path, of=["circularity"], onsets=SOUGHT | key)
+
+
+THROUGH = OnsetsSection(
+    {"circularity": OnsetRanges((2.2, 3.6))}, replicates=99, uncertainty=False, constant_shape="disc"
+)
+
+
+def sentences_with(out, run):
+    asked = dataclasses.replace(job_of_run(out), onsets=dataclasses.replace(THROUGH, constant_run=run))
+    return analyse_run(asked).beyond.sentences
+
+
+def test_a_run_that_cannot_stand_for_the_shape_is_refused_in_words(copied, tmp_path):
+    lost = "no constant shape is compared, onsets are those of the data as they are: "
+    few = sentences_with(copied, copied)
+    assert few[0].startswith(lost + "envelope of particles: expected at least 360 particles")
+    none = sentences_with(copied, tmp_path / "nothing")
+    assert none[0].startswith(lost)
+    assert "expected the record of a finished run, got none" in none[0]
+    other = shutil.copytree(copied, tmp_path / "other")
+    for change, words in (
+        ({"job": {"measure": {"threshold": 0.6}}}, "threshold of other: expected that of the run, 0.5, got 0.6"),
+        ({"models": {"default": "another"}}, "network of other: expected that of the run"),
+    ):
+        record = json.loads((copied / "run.json").read_text())
+        for key, value in change.items():
+            record[key] = record[key] | value
+        (other / "run.json").write_text(json.dumps(record))
+        assert words in sentences_with(copied, other)[0]
+
+
+def test_a_run_of_a_shape_without_its_name_is_refused(tmp_path):
+    with pytest.raises(JobError, match="constant_shape"):
+        dataclasses.replace(THROUGH, constant_shape=None, constant_run=tmp_path)
+
+
+@pytest.mark.slow
+def test_discs_that_came_through_the_network_are_all_that_discs_show_and_copies_are_not(client, tmp_path):
+    spec = SimulationSpec(shape=(768, 768), pixel_size_nm=0.1, mean_particles=150.0, mean_edge_length_nm=2.6,
+                          edge_length_log_sd=0.3, gap_px=8.0, families=FamilyWeights(disc=1.0))  # fmt: skip
+    write_simulated(tmp_path / "raw", spec, n=6, seed=3, sample="discs")
+    out = tmp_path / "discs"
+    nc.run({"out": str(out), "input": {"folder": str(tmp_path / "raw"), "table": str(tmp_path / "raw/micrographs.csv")},
+            "criteria": {"min_area_nm2": 1.0}}, client)  # fmt: skip
+    job = job_of_run(out)
+    with_run = analyse_run(dataclasses.replace(job, onsets=dataclasses.replace(THROUGH, constant_run=out)))
+    copies = analyse_run(dataclasses.replace(job, onsets=THROUGH))
+    through, drawn = (made.beyond.trends.iloc[0] for made in (with_run, copies))
+    assert through["change"] == drawn["change"]
+    # Its own particles: what is left is what a smooth curve through twelve means misses.
+    assert through["verdict"] == "inside"
+    assert abs(through["excess"]) < 0.5 * abs(drawn["excess"])
+    said = with_run.beyond.sentences[0]
+    assert "through the same network, if the micrographs of discs look like those of this run; at 2.9 nm edges" in said
+    assert "not imaged alike" not in said

@@ -6,6 +6,7 @@ import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from nanocensus.measure.acceptance import apply_criteria
 from nanocensus.measure.criteria import Criteria, SampleCriteria
@@ -122,6 +123,8 @@ def test_the_combination_is_the_root_of_the_sum_of_squares_with_k_2(analysed):
         total = found.loc["combined", "standard_uncertainty_nm"]
         assert total == pytest.approx((parts**2).sum() ** 0.5)
         assert found.loc["combined", "expanded_uncertainty_nm"] == pytest.approx(2 * total)
+        assert found.loc["combined", "coverage_factor"] == pytest.approx(2)
+        assert found["coverage_factor"].drop("combined").isna().all()
         assert found["share"].drop("combined").sum() == pytest.approx(1.0)
         table = analysed.found.table.set_index("sample")
         assert found.loc["sampling", "standard_uncertainty_nm"] == table.loc[sample, "standard_error_nm"]
@@ -236,6 +239,11 @@ def test_the_mean_over_samples_that_differ_moves_as_the_samples_do(population):
     made = analyse_onsets(differing, SECTION, cluster="group", level=0.95, seed=0)
     joint = made.found.table.set_index("sample").loc[JOINT]
     assert joint["method"].startswith("mean over samples")
+    assert joint["degrees_of_freedom"] == 2
+    whole, error = budget(made).loc["combined"], joint["standard_error_nm"]
+    freedom = 2 * (whole["standard_uncertainty_nm"] / error) ** 4
+    assert whole["coverage_factor"] == pytest.approx(stats.t.ppf(stats.norm.cdf(2), freedom))
+    assert whole["expanded_uncertainty_nm"] > 2.5 * whole["standard_uncertainty_nm"]
     found = budget(made).loc["threshold"]
     # All sizes 2 % larger or smaller move every onset by as much; the bins in which they are counted stay.
     assert found["largest_nm"] == pytest.approx(1.02 * joint["estimate_nm"], abs=0.03)
@@ -318,6 +326,10 @@ def test_a_way_without_an_estimate_makes_its_source_unknown():
     assert parts.loc["A", "criteria"] == pytest.approx(1.2 / 12**0.5)
     assert np.isnan(parts.loc["B", "criteria"])
     np.testing.assert_allclose(parts["folds"], 0.025**0.5)
-    whole = combined(pd.Series({"A": 0.3, "B": 0.2}), parts)
+    whole = combined(pd.Series({"A": 0.3, "B": 0.2}), parts, pd.Series({"A": 3.0, "B": np.nan}))
+    # Welch and Satterthwaite: 3 * (total / 0.3)^4 degrees of freedom.
+    freedom = 3 * (whole.loc["A", "combined"] / 0.3) ** 4
+    assert whole.loc["A", "factor"] == pytest.approx(stats.t.ppf(stats.norm.cdf(2), freedom))
+    assert whole.loc["B", "factor"] == pytest.approx(2.0)
     assert whole.loc["B", "combined"] == pytest.approx(0.065**0.5)
     assert whole["left_out"].tolist() == ["", "criteria"]

@@ -2,7 +2,9 @@
 
 import dataclasses
 import math
+import shutil
 
+import jsonschema
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,11 +13,19 @@ from nanocensus.errors import InputError, StatisticsError
 from nanocensus.measure.acceptance import apply_criteria
 from nanocensus.measure.criteria import Criteria
 from nanocensus.measure.descriptors import measure
+from nanocensus.pipeline.analyse import analyse_judged
+from nanocensus.pipeline.constant_shapes import ConstantShape
+from nanocensus.pipeline.excess import excess_trends
+from nanocensus.pipeline.excess_columns import EXCESS_TABLES
 from nanocensus.pipeline.measuring import Measuring
 from nanocensus.pipeline.null_envelope import null_envelope
+from nanocensus.pipeline.onset_report import onset_content
+from nanocensus.pipeline.onset_section import OnsetRanges, OnsetsSection
 from nanocensus.pipeline.pairs import PairContamination, pair_contamination
+from nanocensus.pipeline.question import Question
 from nanocensus.simulate.copies import at_random
 from nanocensus.simulate.maps import render_map
+from nanocensus.simulate.seeds import sample_seed
 from nanocensus.simulate.shapes import disc
 
 SIDE, FIELDS, PX = 1024, 4, 0.172
@@ -168,3 +178,147 @@ def test_particles_so_sparse_that_none_ever_meet_have_no_pairs(envelope, microgr
     assert found.rates["n_merged"].tolist() == [0.0, 0.0]
     assert len(found.table) == 10
     assert (found.table["share"] == 0).all()
+
+
+def test_criteria_that_reject_none_by_shape_tell_nothing_of_pairs(crowded, envelope, micrographs):
+    loose = Criteria(max_eccentricity=None, min_solidity=None)
+    with pytest.raises(StatisticsError, match="reject by eccentricity, solidity or convexity, got none"):
+        pair_contamination(crowded[0], micrographs, envelope, criteria=loose)
+
+
+def test_rejected_particles_that_are_no_pairs_are_found_out_by_what_the_accepted_lack(envelope, micrographs):
+    """Single particles that are long enough to be rejected would be many overlapping pairs, most of which are accepted."""
+    particles = measured_fields(overlapping=0.0, n=90)
+    broken = particles.sample(100, random_state=1).assign(solidity=0.93, eccentricity=0.87)
+    with pytest.raises(StatisticsError, match=r"pairs of A: expected \d+ accepted particles as long or concave"):
+        pair_contamination(pd.concat([particles, broken], ignore_index=True), micrographs, envelope, clusters=60)
+
+
+def test_the_trend_of_single_discs_with_pairs_among_them_is_that_of_discs_with_pairs(crowded, envelope):
+    particles, found = crowded
+    rows = accepted_of(particles)
+    kept = {"between_nm": (3.0, 8.5), "of": ["solidity"]}
+    alone, both = (excess_trends(rows, envelope, pairs=pairs, **kept).iloc[0] for pairs in (None, found))
+    assert not alone["pairs"]
+    assert both["pairs"]
+    curve = found.shift(rows["edge_length_nm"][rows["edge_length_nm"].between(3.0, 8.5)].to_numpy(), "solidity", "A")
+    assert (curve < 0).all()
+    assert both["envelope_change"] < alone["envelope_change"]
+    assert abs(both["excess"]) < abs(alone["excess"])
+    assert "with the pairs among them measured the same way" in both["sentence"]
+
+
+MANY = 12
+SOUGHT = OnsetsSection(
+    {"circularity": OnsetRanges((3.0, 7.0)), "solidity": OnsetRanges((3.0, 7.0))}, replicates=99, uncertainty=False,
+    constant_shape="disc", pairs=True,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def run_of_many():
+    """Twelve crowded fields of sample A, and a sample B of one field with few particles; as a run holds them."""
+    particles = measured_fields(overlapping=0.25, fields=MANY)
+    few = particles[particles["micrograph"] == "0"].head(30).assign(sample="B", micrograph="few")
+    names = [*map(str, range(MANY)), "few"]
+    index = pd.DataFrame({"sample": ["A"] * MANY + ["B"], "micrograph": names, "height_px": SIDE, "width_px": SIDE,
+                          "pixel_size_nm": PX, "status": "done", "flags": None, "excluded": False})  # fmt: skip
+    return apply_criteria(pd.concat([particles, few], ignore_index=True), Criteria()), index
+
+
+def analysed(run, envelope, out, section=SOUGHT):
+    judged, index = run
+    counts = pd.DataFrame({"sample": ["A", "B"], "accepted": [len(judged), 0]})
+    taken = ConstantShape("disc", envelope, envelope if section.constant_shape else None)
+    asked = Question(["edge_length_nm", "circularity"], None, criteria=Criteria(), onsets=section, constant=taken)
+    return analyse_judged(judged, index, counts, asked, out)
+
+
+@pytest.fixture(scope="module")
+def asked_for(run_of_many, envelope, tmp_path_factory):
+    out = tmp_path_factory.mktemp("pairs")
+    return out, analysed(run_of_many, envelope, out)
+
+
+def test_a_job_that_asks_for_pairs_writes_what_the_function_gives(asked_for, run_of_many, envelope):
+    out, made = asked_for
+    judged, index = run_of_many
+    stream = int(sample_seed(0, "A").generate_state(1)[0])
+    alone = pair_contamination(judged[judged["sample"] == "A"], index, envelope, seed=stream)
+    for name, table in (("pair_contamination", alone.table), ("pair_rates", alone.rates)):
+        pd.testing.assert_frame_equal(pd.read_csv(out / f"tables/{name}.csv"), table, check_dtype=False)
+    size = np.linspace(3.0, 7.0, 9)
+    np.testing.assert_array_equal(
+        made.beyond.taken.pairs.shift(size, "solidity", "A"), alone.shift(size, "solidity", "A")
+    )
+    true = int((judged.query("sample == 'A' and failed_criteria == 0")["members"] >= 2).sum())
+    rows = alone.table.query("descriptor == 'solidity'")
+    assert true > 60
+    error = float((rows["share_error"] * rows["n"]).sum())
+    assert abs(float((rows["share"] * rows["n"]).sum()) - true) < 3 * math.hypot(error, true**0.5)
+
+
+def test_the_tables_of_what_is_taken_off_are_those_of_the_contracts(asked_for):
+    out, _ = asked_for
+    for name, contract in EXCESS_TABLES.items():
+        text = {column.name: [""] for column in contract.columns if column.dtype == "float64"}
+        written = pd.read_csv(out / f"tables/{name}.csv", keep_default_na=False, na_values=text)
+        assert list(written.columns) == list(contract.names)
+        validator = jsonschema.Draft202012Validator(contract.json_schema())
+        for row in written.astype(object).where(written.notna(), None).to_dict("records"):
+            validator.validate(row)
+        assert len(written)
+
+
+def test_pairs_are_taken_off_the_means_together_with_the_shape(asked_for, run_of_many, envelope, tmp_path):
+    _, made = asked_for
+    plain = analysed(run_of_many, envelope, tmp_path, dataclasses.replace(SOUGHT, pairs=False))
+    with_pairs, without = (one.onsets.found.curves.query("descriptor == 'solidity'") for one in (made, plain))
+    assert len(with_pairs) > 20
+    shift = made.beyond.taken.pairs.shift(with_pairs["size_nm"].to_numpy(), "solidity", "A")
+    assert shift.min() < -0.001
+    # The baseline is read straight between its points, 0.05 nm apart.
+    np.testing.assert_allclose(with_pairs["mean"] - without["mean"], -shift, atol=2e-5)
+    assert made.beyond.trends["pairs"].tolist() == [True, False, True, False]  # nothing can be told of sample B
+    assert not plain.beyond.trends["pairs"].any()
+
+
+def test_the_report_says_how_many_pairs_there_are_and_what_they_do(asked_for):
+    _, made = asked_for
+    said = onset_content(made.onsets, made.beyond, assumed=False).sentences
+    assert (
+        "The baseline that is taken off the means: what a constant disc shows of each size, and what pairs of particles that are "
+        "measured as one add in each sample." in said
+    )
+    told = next(sentence for sentence in said if sentence.startswith("A: an estimated "))
+    found = made.beyond.taken.pairs.found
+    rows = found.table.query("descriptor == 'circularity' and size_left > 2.9 and size_right < 7.1")
+    assert f"{np.average(rows['share'], weights=rows['n']):.1%}" in told
+    centre = ((rows["size_left"] + rows["size_right"]) / 2).to_numpy()
+    for of in ("circularity", "solidity"):
+        shift = found.shift(centre, of, "A")
+        assert f"mean {of} by {shift[np.abs(shift).argmax()]:+.4f}" in told
+    refused = next(sentence for sentence in said if sentence.startswith("B: what pairs"))
+    assert "at least 50 accepted particles" in refused
+    assert any("single particles are rejected too" in sentence for sentence in said)
+
+
+def test_pairs_can_be_taken_off_without_a_shape(asked_for):
+    _, made = asked_for
+    with_shape = made.beyond.taken
+    taken = dataclasses.replace(with_shape, constant=dataclasses.replace(with_shape.constant, envelope=None))
+    baselines = taken.baselines(SOUGHT)
+    for of in ("circularity", "solidity"):
+        one, other = (baselines[of].query("sample == @name") for name in ("A", "B"))
+        np.testing.assert_array_equal(one["value"], with_shape.pairs.shift(one["size_nm"].to_numpy(), of, "A"))
+        assert (other["value"] == 0).all()
+    assert next(taken.sentences(SOUGHT)) == (
+        "the baseline that is taken off the means: what pairs of particles that are measured as one add in each sample."
+    )
+    assert set(taken.tables()) == {"pair_contamination", "pair_rates"}
+
+
+def test_what_is_not_asked_for_again_is_removed(asked_for, run_of_many, envelope, tmp_path):
+    out = shutil.copytree(asked_for[0], tmp_path / "again")
+    analysed(run_of_many, envelope, out, dataclasses.replace(SOUGHT, constant_shape=None, pairs=False))
+    assert not set(EXCESS_TABLES) & {path.stem for path in (out / "tables").glob("*.csv")}

@@ -261,7 +261,7 @@ def test_a_bend_that_constant_shapes_show_too_is_none_of_the_excess(population):
     envelope = pd.DataFrame({"size_nm": size, "value": kink(4.6)(size)})
     made = onsets(rows, population.micrographs, between_nm=RANGE, replicates=199, baseline=envelope)
     assert np.isnan(numbers(made)).all()
-    assert made.sentences[0].startswith("onset of the excess of circularity over a constant shape's, all samples: none")
+    assert made.sentences[0].startswith("onset of the excess of circularity over its baseline, all samples: none")
     paper = made.table["sample"].str.startswith("paper's")
     assert made.table["excess"].tolist() == (~paper).tolist()
     pd.testing.assert_frame_equal(made.table[paper], raw.table[paper])  # the paper reads the means as they are
@@ -296,3 +296,24 @@ def test_a_baseline_that_does_not_cover_the_range_is_refused(population, size, v
 def test_a_baseline_without_its_columns_is_refused(population):
     with pytest.raises(StatisticsError, match="none named value"):
         onsets(population.particles, between_nm=RANGE, baseline=pd.DataFrame({"size_nm": [2.0, 9.0]}))
+
+
+def test_each_sample_loses_a_baseline_of_its_own(population):
+    """The samples bend at different sizes by what is known of each; what is left of both bends at 4.6 nm."""
+    size, own = np.arange(2.0, 8.05, 0.1), {"A": 3.6, "B": 6.2, "C": 5.5}
+    parts, known = [], []
+    for name, bend in own.items():
+        rows = population.particles[population.particles["sample"] == "A"].assign(sample=name)
+        parts.append(curve(rows, lambda x, bend=bend: kink(4.6)(x) + kink(bend, -0.04)(x)))
+        known.append(pd.DataFrame({"sample": name, "size_nm": size, "value": kink(bend, -0.04)(size)}))
+    rows, baseline = pd.concat(parts, ignore_index=True), pd.concat(known, ignore_index=True)
+    made = onsets(rows, between_nm=RANGE, replicates=199, baseline=baseline)
+    assert row(made, JOINT)["lower_nm"] < 4.6 < row(made, JOINT)["upper_nm"]
+    assert row(made, JOINT)["q_p"] > 0.01
+    for name in own:
+        alone = onsets(rows[rows["sample"] == name], between_nm=RANGE, replicates=199,
+                       baseline=baseline.query("sample == @name")[["size_nm", "value"]])  # fmt: skip
+        ours = made.curves.query("sample == @name").reset_index(drop=True)
+        np.testing.assert_array_equal(ours["mean"], alone.curves["mean"])
+    with pytest.raises(StatisticsError, match="expected rows of C, got those of A, B"):
+        onsets(rows, between_nm=RANGE, baseline=baseline.query("sample != 'C'"))

@@ -11,9 +11,12 @@ import pandas as pd
 import xarray as xr
 
 from nanocensus.measure.acceptance import FAILED, REASONS, apply_criteria, count_rejections
+from nanocensus.pipeline.beyond import Beyond, beyond
 from nanocensus.pipeline.comparisons import Comparisons, compare_samples, comparison_tables
-from nanocensus.pipeline.constant_shapes import ENVELOPE, EXCESS, Beyond, beyond, constant_shape_of
+from nanocensus.pipeline.constant_shapes import constant_shape_of
+from nanocensus.pipeline.excess_columns import EXCESS_TABLES
 from nanocensus.pipeline.onset_analysis import OnsetAnalysis, analyse_onsets
+from nanocensus.pipeline.onset_baselines import TakenOff, taken_off
 from nanocensus.pipeline.onset_columns import ONSET_TABLES
 from nanocensus.pipeline.onset_sensitivity import Material
 from nanocensus.pipeline.population_columns import POPULATION_TABLES
@@ -39,7 +42,7 @@ from nanocensus.store.tables import read_particles
 
 BY_SAMPLE, BY_SIZE, QUALITY_EFFECT = "by_sample", "by_size", "quality_effect"
 _COMPARED = ("size_distribution", "lognormal_fit", "contrasts", "across_samples", *ONSET_TABLES, MEAN_SHAPES,
-             MEAN_OUTLINES, ENVELOPE, EXCESS, *POPULATION_TABLES)  # fmt: skip
+             MEAN_OUTLINES, *EXCESS_TABLES, *POPULATION_TABLES)  # fmt: skip
 TABLES_FOLDER, STATISTICS_STORE, CELLS_STORE = "tables", "statistics.zarr", "cells.zarr"
 
 
@@ -65,7 +68,7 @@ class Analysis:
     onsets: OnsetAnalysis | None = None
     """Sizes at which descriptors change their course, where the job asks for them."""
     beyond: Beyond | None = None
-    """The data beside a constant shape, where the job names one."""
+    """The data beside what is taken off them, where the job names a constant shape or asks for pairs."""
     shapes: xr.Dataset | None = None
     """Mean outlines by sample and size (`nc.mean_shapes`), where outlines are kept."""
     synthesis: ModelledSynthesis | None = None
@@ -147,7 +150,9 @@ def analyse_judged(
         by_sample, by_size, worth = _statistics(made, asked)
         compared = compare_samples(counted, counting, asked, by_sample, by_size)
         settled = dataclasses.replace(asked, cluster=by_sample.attrs["cluster"])
-        shapes, bends = _densities(counted, counting, settled), _onsets(without(judged, excluded), counting, settled)
+        seen = without(judged, excluded)
+        taken = _taken_off(seen, counting, settled)
+        shapes, bends = _densities(counted, counting, settled), _onsets(seen, counting, settled, taken)
         scaled = _with_scale(by_sample, counting), _with_scale(by_size, counting)
         analysis = Analysis(
             *scaled,
@@ -158,7 +163,7 @@ def analyse_judged(
             worth,
             compared,
             bends,
-            beyond=_beyond(counted, counting, settled, by_size),
+            beyond=_beyond(counted, counting, settled, by_size, taken),
             synthesis=model_synthesis(made.of_all_sizes(), counting, settled),
             populations=compare_populations(counted, counting, made, settled),
         )
@@ -201,25 +206,35 @@ def _densities(accepted: Particles, micrographs: pd.DataFrame, asked: Question) 
     return {name: mode_intervals(shape, accepted, micrographs, **options) for name, shape in found.items()}
 
 
-def _onsets(judged: Particles, micrographs: pd.DataFrame, asked: Question) -> OnsetAnalysis | None:
+def _taken_off(judged: Particles, micrographs: pd.DataFrame, asked: Question) -> TakenOff | None:
+    if asked.onsets is None or asked.constant is None:
+        return None
+    return taken_off(asked.constant, asked.onsets, judged, micrographs, asked.criteria, seed=asked.seed)
+
+
+def _onsets(
+    judged: Particles, micrographs: pd.DataFrame, asked: Question, taken: TakenOff | None
+) -> OnsetAnalysis | None:
     if asked.onsets is None:
         return None
     scale = _scale_uncertainties(micrographs)
     material = Material(judged, micrographs, asked.criteria, asked.weight, scale, asked.maps)
-    baselines = {} if asked.constant is None else asked.constant.baselines(asked.onsets)
+    baselines = {} if taken is None else taken.baselines(asked.onsets)
     return analyse_onsets(
         material, asked.onsets, cluster=asked.cluster, level=asked.level, seed=asked.seed, baselines=baselines
     )
 
 
 def _beyond(
-    accepted: Particles, micrographs: pd.DataFrame, asked: Question, by_size: xr.Dataset | None
+    accepted: Particles,
+    micrographs: pd.DataFrame,
+    asked: Question,
+    by_size: xr.Dataset | None,
+    taken: TakenOff | None,
 ) -> Beyond | None:
-    if asked.onsets is None or asked.constant is None:
+    if asked.onsets is None or taken is None:
         return None
-    return beyond(
-        asked.constant, asked.onsets, accepted, micrographs, by_size, cluster=asked.cluster, level=asked.level
-    )
+    return beyond(taken, asked.onsets, accepted, micrographs, by_size, cluster=asked.cluster, level=asked.level)
 
 
 def _save(analysis: Analysis, out: Path) -> None:

@@ -34,9 +34,9 @@ def bin_means(made: Cells, descriptors: Sequence[str]) -> "pd.Series[float]":
 
 
 def estimated_bin_means(made: Cells, descriptors: Sequence[str], *, cluster: Cluster, level: float) -> pd.DataFrame:
-    """Give mean, standard error, number of particles and refusal in wide bins, by descriptor, sample and bin."""
+    """Give mean, standard error with its degrees of freedom, number of particles and refusal in wide bins, by descriptor, sample and bin."""
     found = estimate(in_wide_bins(made), {of: [mean] for of in descriptors}, cluster=cluster, level=level)
-    names = ["estimate", "standard_error", "n", "refusal", "size_left", "size_right"]
+    names = ["estimate", "standard_error", "degrees_of_freedom", "n", "refusal", "size_left", "size_right"]
     rows = found.sel(statistic="mean").reset_coords()[names].to_dataframe().reset_index()
     rows["bin"] = np.rint(rows["size_left"] / WIDE_NM).astype(int)
     return rows.dropna(subset="estimate").set_index(BIN_KEYS).sort_index()

@@ -9,17 +9,17 @@ import pandas as pd
 from jaxtyping import Bool, Float64
 
 from nanocensus.errors import StatisticsError
-from nanocensus.measure.acceptance import FAILED, REASONS, apply_criteria
+from nanocensus.measure.acceptance import FAILED, RULES, apply_criteria
 from nanocensus.measure.criteria import Criteria
-from nanocensus.pipeline.excess import SIZE
+from nanocensus.pipeline.excess_columns import KINDS, OVERLAPPING, TOUCHING
 from nanocensus.pipeline.measuring import Measuring, measure_groups
 from nanocensus.simulate.copies import at_random, placed_groups
 from nanocensus.simulate.outline import Outline
 from nanocensus.simulate.placement import Planted, push_until_free
+from nanocensus.statistics.onset_samples import SIZE
 
-OVERLAPPING, TOUCHING = KINDS = ("overlapping", "touching")
-_OF_SHAPE = ("eccentricity", "solidity", "convexity")
-_SHAPE_BITS = sum(1 << bit for bit, reason in enumerate(REASONS) if reason in _OF_SHAPE)
+_OF_SHAPE = {bit: rule for bit, rule in enumerate(RULES) if rule.reason in ("eccentricity", "solidity", "convexity")}
+_SHAPE_BITS = sum(1 << bit for bit in _OF_SHAPE)
 _FEWEST = 50
 _FIRST_STAYS, _LEAST_STAYS = 0.2, 0.03
 """Chance that a particle which meets another stays: tried first, and the least that is simulated."""
@@ -30,6 +30,8 @@ _REPLICATES = 100
 _ROUNDS = 300
 _TOUCHING_GAINS = 5.41
 """Twice the log likelihood that touching pairs must gain: p of 0.01, as a number cannot be negative."""
+_CONTRADICTED = 4.0
+"""Standard errors by which the accepted must lack what clusters would be."""
 _NEVER = 0.01
 """Expected number in a cell that a kind reaches, but was not drawn in: at least this."""
 _ECCENTRICITIES = np.array([0.0, 0.5, 0.7, 0.8, 0.85, 0.88, 0.91, 0.94, 1.0])
@@ -63,13 +65,13 @@ class CrowdedSample:
         return 0.5 * len(self.particles) * self.density_per_nm2 * encounter
 
 
-def crowded_sample(name: str, one: pd.DataFrame, micrographs: pd.DataFrame) -> CrowdedSample:
+def crowded_sample(name: str, one: pd.DataFrame, micrographs: pd.DataFrame, criteria: Criteria) -> CrowdedSample:
     """Give the particles of a sample with their density on its micrographs.
 
     Raises
     ------
     StatisticsError
-        If fewer than 50 are accepted.
+        If fewer than 50 are accepted, or no criterion rejects any for its shape.
     """
     own = micrographs[micrographs["sample"] == name]
     area = float((own["height_px"] * own["width_px"] * own["pixel_size_nm"] ** 2).sum())
@@ -78,6 +80,11 @@ def crowded_sample(name: str, one: pd.DataFrame, micrographs: pd.DataFrame) -> C
         raise StatisticsError(
             f"pairs of {name}", expected=f"at least {_FEWEST} accepted particles", got=str(len(sample.accepted)),
             remedy="Leave the sample out.",
+        )  # fmt: skip
+    if all(rule.bound(criteria.of(name)) is None for rule in _OF_SHAPE.values()):
+        raise StatisticsError(
+            f"pairs of {name}", expected="criteria that reject by eccentricity, solidity or convexity", got="none",
+            remedy="Set a bound: the particles that are rejected tell how many pairs there are.",
         )  # fmt: skip
     return sample
 
@@ -166,6 +173,34 @@ def _fit(
     both, one = (_most_likely(counts, seen * np.array(kinds)[:, None]) for kinds in ((1.0, 1.0), (1.0, 0.0)))
     gain = 2 * (_log_likelihood(counts[0], both[0] @ seen) - _log_likelihood(counts[0], one[0] @ seen))
     return both if gain > _TOUCHING_GAINS else one
+
+
+def refuse_contradicted(
+    sample: CrowdedSample, merged: pd.DataFrame, counts: Float64[np.ndarray, "replicate kind"]
+) -> None:
+    """Refuse clusters of which more would be accepted than there are accepted particles of such shapes.
+
+    What is rejected alone does not tell kinds apart for sure, and they differ tenfold in how many are accepted. The accepted
+    hold single particles too, so they can only say that there are fewer.
+
+    Raises
+    ------
+    StatisticsError
+        If fewer are there than such clusters would be, by four standard errors.
+    """
+    passing = (merged[FAILED] == 0).to_numpy()
+    drawn = np.stack([_cells(merged[passing], share[passing]) for share in shares_of_kinds(merged)])
+    expected = counts @ drawn
+    there = _cells(sample.accepted, np.ones(len(sample.accepted)))
+    short = expected[0] > there
+    lacking, all_of = float((expected[0] - there)[short].sum()), expected[:, short].sum(1)
+    error = math.sqrt(float(all_of[1:].var(ddof=1)) + float(all_of[0]))
+    if lacking > _CONTRADICTED * error:
+        raise StatisticsError(
+            f"pairs of {sample.name}", expected=f"{all_of[0]:.0f} accepted particles as long or concave as pairs would be",
+            got=f"{there[short].sum():.0f}",
+            remedy="What is rejected is no such pairs: look at it; single particles, or pairs whose necks the network fills.",
+        )  # fmt: skip
 
 
 def _most_likely(

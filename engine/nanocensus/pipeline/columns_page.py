@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from nanocensus.pipeline.evaluation_columns import EVALUATION_TABLES
+from nanocensus.pipeline.excess_columns import EXCESS_TABLES
 from nanocensus.pipeline.merit import LARGE_PX, figures_of_merit
 from nanocensus.pipeline.onset_columns import ONSET_TABLES
 from nanocensus.pipeline.population_columns import POPULATION_TABLES
@@ -25,7 +26,8 @@ network](../how-to/evaluate-a-network.md) says what they are good for. Units: px
 _ONSET_HEAD = """# Every column of the tables of onset sizes
 
 Written by `nanocensus schema`; do not edit it by hand. A run whose job has a section [`[onsets]`](job.md#onsets) writes these
-tables. [Onset sizes](../explanation/onsets.md) says how they are found. Units: nm, 1 (a ratio).
+tables; the last four where it takes a constant shape or pairs off. [Onset sizes](../explanation/onsets.md) says how they are found.
+Units: nm, 1 (a ratio).
 """
 
 _POPULATIONS_HEAD = """# Every column of the tables of synthesis models and further comparisons
@@ -101,7 +103,10 @@ def section_pages() -> dict[str, str]:
     >>> "| `estimate_nm` | float64 | nm |" in section_pages()["onsets.md"]
     True
     """
-    held = {"onsets.md": (_ONSET_HEAD, ONSET_TABLES), "populations.md": (_POPULATIONS_HEAD, POPULATION_TABLES)}
+    held = {
+        "onsets.md": (_ONSET_HEAD, {**ONSET_TABLES, **EXCESS_TABLES}),
+        "populations.md": (_POPULATIONS_HEAD, POPULATION_TABLES),
+    }
     return {name: "\n".join([head, *map(_section, tables.values())]) for name, (head, tables) in held.items()}
 
 

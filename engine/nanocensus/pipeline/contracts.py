@@ -128,11 +128,13 @@ def published(folder: Path, page: Path) -> dict[Path, str]:
         The page of docs that lists every column; those of evaluations, onsets and populations stand beside it.
     """
     from nanocensus.pipeline.columns_page import columns_markdown, evaluation_markdown, section_pages
+    from nanocensus.pipeline.excess_columns import EXCESS_TABLES
     from nanocensus.pipeline.onset_columns import ONSET_TABLES
     from nanocensus.pipeline.population_columns import POPULATION_TABLES
 
     contracts: dict[str, Mapping[str, Any]] = {
-        name: table.json_schema() for name, table in {**TABLES, **ONSET_TABLES, **POPULATION_TABLES}.items()
+        name: table.json_schema()
+        for name, table in {**TABLES, **ONSET_TABLES, **EXCESS_TABLES, **POPULATION_TABLES}.items()
     }
     contracts |= {"job": job_contract(), "store": store_contract(), "statistics": statistics_contract()}
     texts = {folder / f"{name}.json": dumps(contract) for name, contract in contracts.items()}

@@ -6,17 +6,16 @@ import numpy as np
 import pandas as pd
 
 from nanocensus.errors import StatisticsError, TableError
+from nanocensus.pipeline.excess_columns import AGAINST, BEYOND, EXCESS, INSIDE
 from nanocensus.pipeline.null_envelope import OF, NullEnvelope
+from nanocensus.pipeline.pairs import PairContamination
 from nanocensus.pipeline.ratios import Ratio, slope
 from nanocensus.statistics.clusters import Cluster, cluster_names
+from nanocensus.statistics.onset_samples import SIZE
 from nanocensus.statistics.partitions import Particles
 from nanocensus.store.row_groups import check_columns
 
-SIZE = "edge_length_nm"
-INSIDE, BEYOND, AGAINST = "inside", "beyond", "against"
-COLUMNS = ("sample", "descriptor", "shape", "low_nm", "high_nm", "change", "lower", "upper", "envelope_change", "excess",
-           "excess_lower", "excess_upper", "n", "n_clusters", "verdict", "refusal",
-           "sentence")  # fmt: skip
+COLUMNS = EXCESS.names
 _PLURALS = {"disc": "discs", "square": "squares", "truncated_square": "truncated squares"}
 
 
@@ -27,6 +26,7 @@ def excess_trends(
     between_nm: tuple[float, float],
     of: Sequence[str] = OF,
     shapes: Sequence[str] = ("disc",),
+    pairs: PairContamination | None = None,
     micrographs: pd.DataFrame | None = None,
     cluster: Cluster = "group",
     level: float = 0.95,
@@ -45,6 +45,8 @@ def excess_trends(
         Edge lengths, nm, inside those of the envelope.
     of, shapes : sequence of str
         Descriptors and shapes of the envelope.
+    pairs : PairContamination, optional
+        What pairs do to the means is added to the envelope in the samples of which it is known.
     micrographs : DataFrame, optional
         Their micrographs; without it a micrograph is a cluster.
     cluster, level
@@ -53,7 +55,7 @@ def excess_trends(
     Returns
     -------
     DataFrame
-        One row a sample, descriptor and shape: change, lower and upper (of the data), envelope_change, excess with
+        One row a sample, descriptor and shape, and whether pairs are in it: change, lower and upper (of the data), envelope_change, excess with
         excess_lower and excess_upper, n, n_clusters, verdict ("inside": the interval of the excess holds 0; "beyond": the data
         change more than the shape, the same way; "against": less, or the other way), refusal, why there is none, and a sentence that says it.
 
@@ -82,8 +84,11 @@ def excess_trends(
             data = slope(names[one.index], size, value, level=level)
             for shape in shapes:
                 curve = envelope.at(size, descriptor, shape)
+                known = pairs is not None and str(sample) in pairs.samples
+                if pairs is not None and known:
+                    curve = curve + pairs.shift(size, descriptor, str(sample))
                 own, beside = (slope(names[one.index], size, y, level=level) for y in (curve, value - curve))
-                rows.append(_row(str(sample), descriptor, shape, (low, high), data, own, beside))
+                rows.append(_row(str(sample), descriptor, shape, (low, high), data, own, beside) | {"pairs": known})
     return pd.DataFrame([row | {"sentence": sentence(row)} for row in rows], columns=list(COLUMNS))
 
 
@@ -138,7 +143,7 @@ def sentence(row: Mapping[str, object]) -> str:
     --------
     >>> import re
     >>> row = dict(sample="Co0.4", descriptor="circularity", shape="disc", low_nm=4.0, high_nm=6.0, change=0.012,
-    ...            envelope_change=0.013, excess=-0.001, excess_lower=-0.004, excess_upper=0.002, verdict="inside", refusal="")
+    ...            envelope_change=0.013, excess=-0.001, excess_lower=-0.004, excess_upper=0.002, verdict="inside", refusal="", pairs=False)
     >>> for part in re.split(": |; ", sentence(row)):
     ...     print(part)
     Co0.4
@@ -152,7 +157,8 @@ def sentence(row: Mapping[str, object]) -> str:
     change, shape = f"{row['change']:+.4f}", f"{row['envelope_change']:+.4f}"
     trend = "rise" if float(str(row["change"])) > 0 else "fall"
     interval = f"{row['excess']:+.4f} [{row['excess_lower']:+.4f}, {row['excess_upper']:+.4f}]"
-    like = f"constant {named} measured the same way ({shape})"
+    among = " with the pairs among them" if row["pairs"] else ""
+    like = f"constant {named}{among} measured the same way ({shape})"
     if row["verdict"] == INSIDE:
         alike = f"the {trend} of {what} ({change}) cannot be told from that of {like}"
         return f"{row['sample']}: {alike}; the excess is {interval}."

@@ -16,6 +16,7 @@ import pandas as pd
 from jaxtyping import Float64
 
 from nanocensus.errors import InputError, StatisticsError
+from nanocensus.pipeline.excess_columns import ENVELOPE
 from nanocensus.pipeline.measuring import Measuring, measure_copies, measuring_of_run
 from nanocensus.simulate.outline import Outline
 from nanocensus.simulate.shapes import disc, square, truncated_square
@@ -23,7 +24,7 @@ from nanocensus.simulate.shapes import disc, square, truncated_square
 SHAPES: Mapping[str, Outline] = {"disc": disc(), "square": square(), "truncated_square": truncated_square(0.4)}
 """The constant shapes, by name; a cut takes 0.4 of half a side from each side of the truncated square."""
 OF = ("circularity", "solidity")
-COLUMNS = ("shape", "descriptor", "size_nm", "value", "standard_error", "spread_lower", "spread_upper", "n", "fitted")
+COLUMNS = ENVELOPE.names
 _SIZES, _GROUPS = 16, 12
 _FEWEST_COPIES = 30
 _FEWEST_PX = 8.0

@@ -48,6 +48,7 @@ ONSETS = Table(
         length("lower_nm", "Lower end of its confidence interval."),
         length("upper_nm", "Upper end of it."),
         length("standard_error_nm", "Standard error of the estimate, of sampling alone."),
+        number("degrees_of_freedom", "Of Student's t, where the interval is that of a mean over samples that differ; else none."),
         length("half_width_nm", "Half width of the fitted bend: 0 is a kink; only roughly known."),
         number("existence_p", "Chance of so clear a bend if the descriptor followed smooth curves; below 0.05 it is shown."),
         number("q", "Cochran's Q of the samples' places, in the row of all samples."),
@@ -84,7 +85,14 @@ UNCERTAINTY = Table(
         SAMPLE,
         Column("source", "string", "What is in doubt.", choices=(SAMPLING, *SOURCES, COMBINED)),
         length("standard_uncertainty_nm", "What it contributes, as a standard uncertainty; none if not known."),
-        length("expanded_uncertainty_nm", "Of the combination alone: twice its standard uncertainty (k = 2)."),
+        length(
+            "expanded_uncertainty_nm", "Of the combination alone: its standard uncertainty times the coverage factor."
+        ),
+        number(
+            "coverage_factor",
+            "Of the combination alone: k, Student's t at 95.45 % with Welch and Satterthwaite's degrees of freedom. 2, unless few "
+            "samples differ.",
+        ),
         number("share", "Its square over that of the combination."),
         length("smallest_nm", "Smallest onset that was found by varying it."),
         length("largest_nm", "Largest one."),
@@ -109,7 +117,7 @@ BIN_MEANS = Table(
         *(number("from_" + source.replace(" ", "_"), f"What the {source} contributes, as a standard uncertainty.", "")
           for source in SOURCES),
         number("combined_standard_uncertainty", "Root of the sum of the squares of what is known; none without a standard error.", ""),
-        number("expanded_uncertainty", "Twice that (k = 2).", ""),
+        number("expanded_uncertainty", "That times k, Student's t at 95.45 % with Welch and Satterthwaite's degrees of freedom; 2 for many clusters.", ""),
         Column("left_out", "string", "Sources that are not known, and so not in it."),
         Column("refusal", "string", "Why there is no standard error; empty where there is one."),
     ),

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from nanocensus.pipeline.constant_shapes import Beyond
+from nanocensus.pipeline.beyond import Beyond
 from nanocensus.pipeline.onset_analysis import OnsetAnalysis
 from nanocensus.pipeline.onset_columns import COMBINED, SAMPLING
 from nanocensus.pipeline.onset_results import FoundOnsets
@@ -33,28 +33,19 @@ def onset_content(made: OnsetAnalysis, beside: Beyond | None = None, *, assumed:
     ----------
     made : OnsetAnalysis
     beside : Beyond, optional
-        The data beside a constant shape.
+        The data beside what is taken off them.
     assumed : bool
         Whether a pixel size was made up.
     """
     sign = unit_sign(SIZE, assumed=assumed)
     found = made.found
-    told = [*found.sentences, *_compared(beside), *_readings(found), *_expanded(made)]
+    told = [*found.sentences, *([] if beside is None else beside.sentences), *_readings(found), *_expanded(made)]
     sentences = [_capital(sentence.replace(" nm", f" {sign}")) for sentence in told]
-    envelope = None if beside is None or beside.constant.envelope is None else beside.constant.envelope.table
+    envelope = None if beside is None else beside.taken.constant.envelope
     return OnsetContent(
         found.table, found.curves, sentences, [*_tables(found, sign), *_budgets(made, sign)],
-        envelope, None if beside is None else beside.means,
+        None if envelope is None else envelope.table, None if beside is None else beside.means,
     )  # fmt: skip
-
-
-def _compared(beside: Beyond | None) -> Iterator[str]:
-    """Say whether each trend is more than that of the constant shape, or why that is not known."""
-    if beside is None:
-        return
-    if beside.constant.refusal:
-        yield f"no constant shape is compared, onsets are those of the data as they are: {beside.constant.refusal}"
-    yield from beside.trends["sentence"]
 
 
 def _readings(found: FoundOnsets) -> Iterator[str]:
@@ -80,7 +71,8 @@ def _expanded(made: OnsetAnalysis) -> Iterator[str]:
         place = with_reach(_place_of(made.found, last.iloc[0]), whole["expanded_uncertainty_nm"])
         yield (
             f"with all else that could move it, {bend} of {_words(made.found, of)}, {whole['sample']}: {place} nm (expanded "
-            f"uncertainty, k = 2{more}); the largest part is {_SOURCE_WORDS[most['source']]}, {most['share']:.0%} of the variance."
+            f"uncertainty, k = {whole['coverage_factor']:.2g}{more}); the largest part is "
+            f"{_SOURCE_WORDS[most['source']]}, {most['share']:.0%} of the variance."
         )
 
 
@@ -93,7 +85,7 @@ def _budgets(made: OnsetAnalysis, sign: str) -> Iterator[ReportTable]:
         each = parts.set_index("source")
         row: dict[str, object] = {"bend": f"{bend} of {_words(made.found, of)}", "sample": sample}
         row |= {source: _nm(each.at[source, "standard_uncertainty_nm"]) for source in each.index}
-        rows.append(row | {"U (k = 2)": _nm(each.at[COMBINED, "expanded_uncertainty_nm"])})
+        rows.append(row | {"U (95 %)": _nm(each.at[COMBINED, "expanded_uncertainty_nm"])})
     yield ReportTable(
         f"What could move an onset: standard uncertainties ({sign})",
         pd.DataFrame(rows),

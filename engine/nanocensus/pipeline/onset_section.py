@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Literal
 
 from nanocensus.errors import JobError
@@ -63,6 +64,12 @@ class OnsetsSection:
     """The same of `max_eccentricity`."""
     constant_shape: Literal["disc", "square", "truncated_square"] | None = None
     """A constant shape, measured as the particles were, whose trend with size is taken off: onsets are those of the excess."""
+    constant_run: Path | None = None
+    """Results of a run of simulated micrographs of that shape, through the same network and measured alike: its particles take the
+    place of copies that are drawn on maps, and what the network does to outlines is taken off too."""
+    pairs: bool = False
+    """Whether what touching and overlapping pairs that are measured as one do to the means is estimated from the run's own
+    crowding, and taken off too."""
 
     def __post_init__(self) -> None:
         """Check the descriptors and the number."""
@@ -70,12 +77,28 @@ class OnsetsSection:
         if SIZE in self.descriptors:
             raise JobError("descriptors", expected="a descriptor of shape", got=SIZE, remedy="Take circularity.")
         at_least("replicates", self.replicates, _FEWEST_REPLICATES)
+        if self.constant_run is not None and self.constant_shape is None:
+            raise JobError(
+                "constant_run", expected="a constant_shape beside it", got="none",
+                remedy='Say which shape was simulated: constant_shape = "disc".',
+            )  # fmt: skip
         for key, step in self.steps.items():
             if not 0 <= step < 1:
                 name = key.partition("_")[2] + "_step"
                 raise JobError(
                     name, expected="at least 0, below 1", got=f"{step:g}", remedy="Leave it out for the default."
                 )
+
+    @property
+    def on_maps(self) -> tuple[str, ...]:
+        """Keys that ask for what only the maps of a run can tell."""
+        return tuple(key for key in ("remeasure", "constant_shape", "pairs") if getattr(self, key))
+
+    @property
+    def reach_nm(self) -> tuple[float, float]:
+        """The smallest and the largest edge length between which bends are sought, nm."""
+        ends = [end for sought in self.descriptors.values() for ends in sought.ranges.values() for end in ends]
+        return min(ends), max(ends)
 
     @property
     def steps(self) -> Mapping[str, float]:

@@ -39,7 +39,7 @@ def onset_rows(
         By source, the names of what was tried.
     """
     error = told["standard_error_nm"].astype(float)
-    whole = combined(error, parts)
+    whole = combined(error, parts, told["degrees_of_freedom"].astype(float))
     frames = [_rows(told, SAMPLING, error, whole).assign(remark=told["method"])]
     for source in SOURCES:
         known = np.isfinite(parts[source])
@@ -53,7 +53,7 @@ def onset_rows(
     left_out = [f"without what is not known: {names}" if names else "" for names in whole["left_out"]]
     frames.append(
         _rows(told, COMBINED, whole["combined"], whole).assign(
-            expanded_uncertainty_nm=whole["expanded"], remark=left_out
+            expanded_uncertainty_nm=whole["expanded"], coverage_factor=whole["factor"], remark=left_out
         )
     )
     long = pd.concat(frames).sort_values("order", kind="stable").reset_index()
@@ -83,7 +83,7 @@ def bin_mean_rows(means: pd.DataFrame, parts: pd.DataFrame) -> pd.DataFrame:
     parts : DataFrame
         Standard uncertainties: a column a source.
     """
-    whole = combined(means["standard_error"], parts).rename(
+    whole = combined(means["standard_error"], parts, means["degrees_of_freedom"]).rename(
         columns={"combined": "combined_standard_uncertainty", "expanded": "expanded_uncertainty"}
     )
     named = parts.rename(columns={source: "from_" + source.replace(" ", "_") for source in SOURCES})

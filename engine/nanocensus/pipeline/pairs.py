@@ -18,19 +18,19 @@ from nanocensus.errors import InputError
 from nanocensus.measure.acceptance import FAILED, apply_criteria
 from nanocensus.measure.criteria import Criteria
 from nanocensus.pipeline.cluster_model import (
-    KINDS,
     ClusterModel,
     CrowdedSample,
     crowded_sample,
     edge_lengths,
+    refuse_contradicted,
     shares_of_kinds,
 )
-from nanocensus.pipeline.excess import SIZE
+from nanocensus.pipeline.excess_columns import KINDS, PAIR_RATES, PAIRS
 from nanocensus.pipeline.null_envelope import OF, SHAPES, NullEnvelope
 from nanocensus.simulate.outline import Outline
+from nanocensus.statistics.onset_samples import SIZE
 from nanocensus.statistics.partitions import Particles
 
-COLUMNS = ("sample", "size_left", "size_right", "n", "share", "share_error", "descriptor", "shift")
 _FEWEST_BINS = 4
 _FEWEST_PER_BIN = 20
 _ROUNDING = 1e-9
@@ -50,8 +50,25 @@ class PairContamination:
     error (its standard error), accepted (share of them that meets the criteria), n_detected, n_rejected (for their shape alone),
     n_random (pairs that would meet with random placement), density_per_nm2."""
 
+    @property
+    def samples(self) -> frozenset[str]:
+        """Samples of which a shift is known."""
+        return frozenset(map(str, self.table["sample"].unique()))
+
     def baseline(self, descriptor: str, sample: str) -> pd.DataFrame:
         """Give the envelope's baseline with the shift by pairs, smoothed, added: columns size_nm and value.
+
+        Raises
+        ------
+        InputError
+            If the sample or descriptor is not in the table.
+        """
+        curve = self.envelope.baseline(descriptor, self.shape)
+        shift = self.shift(curve["size_nm"].to_numpy(np.float64), descriptor, sample)
+        return curve.assign(value=curve["value"] + shift)
+
+    def shift(self, sizes_nm: Float64[np.ndarray, " n"], descriptor: str, sample: str) -> Float64[np.ndarray, " n"]:
+        """Give by how much pairs shift the mean at some edge lengths, nm, smoothed; beyond the bins as at their ends.
 
         Raises
         ------
@@ -64,8 +81,7 @@ class PairContamination:
                 "baseline", expected="a sample and descriptor of the table", got=f"{sample} {descriptor}",
                 remedy="Ask pair_contamination for it.",
             )  # fmt: skip
-        curve = self.envelope.baseline(descriptor, self.shape)
-        return curve.assign(value=curve["value"] + _smooth(rows, curve["size_nm"].to_numpy(np.float64)))
+        return _smooth(rows, sizes_nm)
 
 
 def _smooth(rows: pd.DataFrame, sizes_nm: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
@@ -133,7 +149,8 @@ def pair_contamination(
     Raises
     ------
     StatisticsError
-        If a sample has fewer than 50 accepted particles.
+        If a sample has fewer than 50 accepted particles, no criterion rejects by shape, or the accepted hold fewer particles of
+        such shapes than pairs would be.
     InputError
         If the shape is unknown.
 
@@ -157,15 +174,21 @@ def pair_contamination(
     frame = judged if isinstance(judged, pd.DataFrame) else judged.compute()
     rows, rates = [], []
     for number, (name, one) in enumerate(frame.groupby("sample", sort=True)):
-        sample = crowded_sample(str(name), one, micrographs)
+        sample = crowded_sample(str(name), one, micrographs, criteria)
         model = ClusterModel(
             sample, known, envelope.measuring, criteria, clusters, np.random.default_rng([seed, number])
         )
         merged, counts = model.fitted()
+        refuse_contradicted(sample, merged, counts)
         rates += _rates(sample, merged, counts)
         above = {descriptor: _above(merged, descriptor, envelope, shape) for descriptor in of}
         rows += _bins(sample, merged, counts, above, bin_width_nm)
-    return PairContamination(envelope, shape, pd.DataFrame(rows, columns=list(COLUMNS)), pd.DataFrame(rates))
+    return PairContamination(
+        envelope,
+        shape,
+        pd.DataFrame(rows, columns=list(PAIRS.names)),
+        pd.DataFrame(rates, columns=list(PAIR_RATES.names)),
+    )
 
 
 def _rates(

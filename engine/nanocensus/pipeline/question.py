@@ -37,7 +37,8 @@ class Question:
     onsets: OnsetsSection | None = None
     """Which bends are sought."""
     constant: ConstantShape | None = None
-    """What a constant shape would show of the descriptors whose bends are sought; none of a table, which has no maps."""
+    """What a constant shape would show of the descriptors whose bends are sought, where it or pairs are to be taken off; none of
+    a table, which has no maps."""
     maps: Maps | None = None
     """The maps of a run, to measure particles on again."""
     synthesis: SynthesisSection | None = None

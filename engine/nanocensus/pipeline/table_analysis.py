@@ -88,7 +88,7 @@ def analyse_table(
     InputError
         If the folder holds a run, whose record would be lost.
     JobError
-        If onsets are to be found again on maps.
+        If something is asked of onsets that needs the maps of a run.
     TableError
         For absent columns, no particles, a particle that is there twice, or values out of range.
     StatisticsError
@@ -98,9 +98,9 @@ def analyse_table(
         raise InputError(
             str(out), expected="a folder that holds no run", got="the results of a run", remedy="Choose another --out."
         )
-    if onsets is not None and onsets.remeasure:
+    if onsets is not None and onsets.on_maps:
         raise JobError(
-            "[onsets] remeasure", expected="false, where the particles come as a table", got="true",
+            "[onsets]", expected="only what a table of particles can tell", got=", ".join(onsets.on_maps),
             remedy="Leave it out: there are no maps to measure on.",
         )  # fmt: skip
     frame = table.frame

@@ -9,7 +9,7 @@ import pandas as pd
 from nanocensus.errors import StatisticsError
 from nanocensus.statistics.cells import Cells, cells, size_bins
 from nanocensus.statistics.clusters import Cluster
-from nanocensus.statistics.onset_baseline import parse_baseline
+from nanocensus.statistics.onset_baseline import parse_baselines
 from nanocensus.statistics.onset_existence import bend_p_value
 from nanocensus.statistics.onset_fit import Bends, Profile, fitted
 from nanocensus.statistics.onset_intervals import FEWEST_SAMPLES, Place, cluster_weights, locate
@@ -76,26 +76,27 @@ def onsets(
     seed : int
         Of the bootstrap.
     baseline : DataFrame, optional
-        What a constant shape would show: size_nm, increasing, and value in the descriptor's unit, over all of the ranges.
-        It is taken off the mean of each bin at the bin's mean size, as if it were exact, and the bend is that of the excess.
+        What a constant shape would show: size_nm, increasing, and value in the descriptor's unit, over all of the ranges; with
+        a column sample, of each sample its own. It is taken off the mean of each bin at the bin's mean size, as if it were
+        exact, and the bend is that of the excess.
 
     Returns
     -------
     Onsets
         Its table has the columns descriptor, bend ("onset" or "saturation"), excess (whether a baseline was taken off;
         never before the paper's readings), sample, estimate_nm, lower_nm, upper_nm,
-        standard_error_nm, half_width_nm, existence_p, q, q_p and sd_between_nm (of the differences between samples),
+        standard_error_nm, degrees_of_freedom (of t, where the interval is made with it), half_width_nm, existence_p, q, q_p and sd_between_nm (of the differences between samples),
         n, n_clusters, method and refusal. Where there is a refusal there is no number.
 
     Raises
     ------
     StatisticsError
         For cells of other bins or columns, ranges, levels or numbers that make no sense, and a baseline that does not
-        cover the ranges.
+        cover the ranges, or lacks a sample.
     """
     ranges = {ONSET: between_nm} | ({} if saturation_between_nm is None else {SATURATION: saturation_between_nm})
     _check(ranges, level, replicates, seed)
-    known = None if baseline is None else parse_baseline(baseline, ranges.values())
+    known = None if baseline is None else parse_baselines(baseline, ranges.values())
     made = particles if isinstance(particles, Cells) else cells(
         particles, micrographs, by=["sample", size_bins(FINE_NM)], of=list(dict.fromkeys([of, SIZE])), weight=weight
     )  # fmt: skip

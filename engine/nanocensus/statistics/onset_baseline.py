@@ -1,10 +1,12 @@
-"""What a constant shape would show against size, taken off the bin means so that the bend of the excess is found.
+"""What is known against size, taken off the bin means so that the bend of the excess is found.
 
 A descriptor's estimator depends on size by itself: a constant square on a soft outline falls with a bend near 4.3 nm. What is
-left after the course of a constant shape is taken away is the particles' own.
+left after the course of a constant shape is taken away is the particles' own. Pairs that are measured as one differ from sample
+to sample: so may what is taken off.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +17,7 @@ from nanocensus.errors import StatisticsError
 from nanocensus.statistics.quanta import Number
 
 COLUMNS = ("size_nm", "value")
+SAMPLE = "sample"
 
 
 class Baseline(NamedTuple):
@@ -34,24 +37,54 @@ class Baseline(NamedTuple):
         return np.asarray(np.interp(size_nm, self.size_nm, self.value), np.float64)
 
 
-def parse_baseline(frame: pd.DataFrame, ranges: Iterable[tuple[Number, Number]]) -> Baseline:
-    """Check a curve, and that it covers the sizes it is needed at.
+@dataclass(frozen=True)
+class Baselines:
+    """The curve of each sample, or one of all."""
+
+    of_all: Baseline | None
+    of_each: Mapping[str, Baseline]
+
+    def of(self, sample: str) -> Baseline:
+        """Give the curve of a sample.
+
+        Raises
+        ------
+        StatisticsError
+            If there is none.
+        """
+        known = self.of_each.get(sample) if self.of_all is None else self.of_all
+        if known is None:
+            raise _refusal(
+                f"rows of {sample}", "those of " + ", ".join(self.of_each), "Add them, or leave the sample out."
+            )
+        return known
+
+
+def parse_baselines(frame: pd.DataFrame, ranges: Iterable[tuple[Number, Number]]) -> Baselines:
+    """Check curves, and that they cover the sizes they are needed at.
 
     Parameters
     ----------
     frame : DataFrame
-        Columns size_nm, increasing, and value, in the unit of the descriptor.
+        Columns size_nm, increasing, and value, in the unit of the descriptor; with a column sample, a curve for each.
     ranges : iterable of (float, float)
         Edge lengths between which bends are sought, nm.
 
     Raises
     ------
     StatisticsError
-        If it is no such curve, or ends inside a range.
+        If they are no such curves, or one ends inside a range.
     """
     missing = [name for name in COLUMNS if name not in frame.columns]
     if missing:
         raise _refusal("the columns size_nm and value", "none named " + " and ".join(missing), "Rename them.")
+    sought = list(ranges)
+    if SAMPLE not in frame.columns:
+        return Baselines(_parsed(frame, sought), {})
+    return Baselines(None, {str(name): _parsed(rows, sought) for name, rows in frame.groupby(SAMPLE, sort=False)})
+
+
+def _parsed(frame: pd.DataFrame, ranges: Iterable[tuple[Number, Number]]) -> Baseline:
     size, value = (frame[name].to_numpy(np.float64, na_value=np.nan) for name in COLUMNS)
     if len(size) < 2 or not (np.isfinite(size).all() and np.isfinite(value).all() and (np.diff(size) > 0).all()):
         raise _refusal(

@@ -41,6 +41,8 @@ class Place(NamedTuple):
     half_width: float
     """Of the bend in the fit; weakly known."""
     method: str
+    degrees_of_freedom: float = float("inf")
+    """Of the t distribution that the interval is made with; none of percentiles."""
 
 
 class Differences(NamedTuple):
@@ -142,10 +144,11 @@ def _mean_place(
     between = differences.sd**2 * float((weight**2).sum())
     variance = float(np.var(means[1:], ddof=1)) + between
     error = variance**0.5
-    reach = float(stats.t.ppf((1 + level) / 2, len(places) - 1)) * error
+    freedom = len(places) - 1
+    reach = float(stats.t.ppf((1 + level) / 2, freedom)) * error
     estimate = float(means[0])
     method = "mean over samples that differ: random effects, t"
-    return Place(estimate, estimate - reach, estimate + reach, error, half_width, method)
+    return Place(estimate, estimate - reach, estimate + reach, error, half_width, method, freedom)
 
 
 def _percentile(places: Float64[np.ndarray, " replicate"], half_width: float, level: float) -> Place:

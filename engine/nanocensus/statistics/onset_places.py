@@ -8,7 +8,7 @@ import pandas as pd
 from nanocensus.statistics.cells import Cells
 from nanocensus.statistics.clusters import Cluster
 from nanocensus.statistics.onset import tried_bends
-from nanocensus.statistics.onset_baseline import parse_baseline
+from nanocensus.statistics.onset_baseline import parse_baselines
 from nanocensus.statistics.onset_fit import best_half_width, explained, refined
 from nanocensus.statistics.onset_samples import JOINT, take_samples
 
@@ -44,7 +44,7 @@ def bend_places(
     dict
         Places, nm, by sample, and "all samples"; what cannot be fitted is not in it.
     """
-    known = None if baseline is None else parse_baseline(baseline, [between])
+    known = None if baseline is None else parse_baselines(baseline, [between])
     good = [sample for sample in take_samples(made, of, cluster, between, known) if sample.profile is not None]
     if not good:
         return {}

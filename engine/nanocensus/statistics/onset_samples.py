@@ -8,7 +8,7 @@ import numpy as np
 from nanocensus.errors import StatisticsError
 from nanocensus.statistics.cells import Cells, size_bins
 from nanocensus.statistics.clusters import Cluster
-from nanocensus.statistics.onset_baseline import Baseline
+from nanocensus.statistics.onset_baseline import Baselines
 from nanocensus.statistics.onset_fit import Profile, profile
 from nanocensus.statistics.panels import Layout, cluster_sums, lay_out, panels
 
@@ -57,7 +57,7 @@ def check_cells(made: Cells, of: str) -> None:
 
 
 def take_samples(
-    made: Cells, of: str, cluster: Cluster, between: tuple[float, float], baseline: Baseline | None = None
+    made: Cells, of: str, cluster: Cluster, between: tuple[float, float], baseline: Baselines | None = None
 ) -> Iterator[OnsetSample]:
     """Cut the range out of the cells of every sample, and say what is missing where it cannot be fitted."""
     layout = lay_out(made, cluster)
@@ -81,7 +81,7 @@ def take_samples(
             else:
                 size = x.first[:, used].sum(0) / x.weight[:, used].sum(0)
                 if baseline is not None:
-                    first = first - weight * baseline.at(size)
+                    first = first - weight * baseline.of(name).at(size)
                 level = float(first.sum() / weight.sum())
                 one = profile(name, size, weight, first, variance)
         yield OnsetSample(name, int(n.sum()), occupied, refusal, one, counted, level)

@@ -12,7 +12,7 @@ ONSET, SATURATION = "onset", "saturation"
 READINGS = ("paper's reading: the highest 0.2 nm bin", "paper's reading: CV between samples below 1 % up to here")
 """What stands in place of the sample's name in the rows of the paper's readings."""
 COLUMNS = ("descriptor", "bend", "excess", "sample", "estimate_nm", "lower_nm", "upper_nm", "standard_error_nm",
-           "half_width_nm", "existence_p", "q", "q_p", "sd_between_nm", "n", "n_clusters", "method", "refusal")  # fmt: skip
+           "degrees_of_freedom", "half_width_nm", "existence_p", "q", "q_p", "sd_between_nm", "n", "n_clusters", "method", "refusal")  # fmt: skip
 
 CURVE_COLUMNS = ("bend", "sample", "size_nm", "mean", "fitted")
 
@@ -35,7 +35,7 @@ class Onsets:
         for bend, rows in ours.groupby("bend", sort=False):
             # The row of all samples is the last; with one sample it is a refusal, and that sample speaks.
             row = rows.iloc[0 if len(rows) == 2 else -1]
-            of = f"the excess of {row['descriptor']} over a constant shape's" if row["excess"] else row["descriptor"]
+            of = f"the excess of {row['descriptor']} over its baseline" if row["excess"] else row["descriptor"]
             found = f"{row['estimate_nm']:.2f} nm [{row['lower_nm']:.2f}, {row['upper_nm']:.2f}]"
             said = f"none given, {row['refusal']}" if row["refusal"] else found
             told.append(f"{bend} of {of}, {row['sample']}: {said}.")
@@ -52,5 +52,6 @@ def onset_row(
     if place is not None:
         row |= {"estimate_nm": place.estimate, "lower_nm": place.lower, "upper_nm": place.upper,
                 "standard_error_nm": place.standard_error, "half_width_nm": place.half_width,
+                "degrees_of_freedom": place.degrees_of_freedom if np.isfinite(place.degrees_of_freedom) else np.nan,
                 "method": place.method}  # fmt: skip
     return row | told

@@ -1,0 +1,100 @@
+"""What is taken off the means before onsets are sought: the course of a constant shape, and what pairs of particles add."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from nanocensus.measure.criteria import Criteria
+from nanocensus.pipeline.constant_shapes import ConstantShape
+from nanocensus.pipeline.excess_columns import ENVELOPE
+from nanocensus.pipeline.onset_pairs import OnsetPairs, pairs_of_run
+from nanocensus.pipeline.onset_section import OnsetsSection
+from nanocensus.statistics.partitions import Particles
+
+
+@dataclass(frozen=True, eq=False)
+class TakenOff:
+    """What is taken off in a run."""
+
+    constant: ConstantShape
+    pairs: OnsetPairs | None
+    """None where the job does not ask for them, or how the run measured cannot be told."""
+    samples: Sequence[str]
+
+    def baselines(self, section: OnsetsSection) -> Mapping[str, pd.DataFrame]:
+        """Give what is taken off of each descriptor, as `onsets` has it; nothing where nothing is known."""
+        if self.constant.envelope is None and (self.pairs is None or self.pairs.found is None):
+            return {}
+        return {name: self._baseline(name) for name in section.descriptors}
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Give the tables by the names of their files."""
+        envelope = self.constant.envelope
+        made = {} if envelope is None else {ENVELOPE.name: envelope.table}
+        return made | ({} if self.pairs is None else self.pairs.tables())
+
+    def sentences(self, section: OnsetsSection) -> Iterator[str]:
+        """Say what is taken off, and what could not be told."""
+        taken = list(self._words())
+        if taken:
+            yield f"the baseline that is taken off the means: {', and '.join(taken)}."
+        if self.constant.refusal:
+            yield f"{self._lost(section)}: {self.constant.refusal}"
+        if self.pairs is not None:
+            yield from self.pairs.sentences(list(section.descriptors), section.reach_nm)
+
+    def _baseline(self, descriptor: str) -> pd.DataFrame:
+        curve = self.constant.course(descriptor)
+        if self.pairs is None:
+            return curve
+        size = curve["size_nm"].to_numpy(np.float64)
+        parts = [
+            curve.assign(sample=sample, value=curve["value"] + self.pairs.shift(size, descriptor, sample))
+            for sample in self.samples
+        ]
+        return pd.concat(parts, ignore_index=True)
+
+    def _words(self) -> Iterator[str]:
+        if self.constant.envelope is not None:
+            yield f"what a constant {self.constant.shape.replace('_', ' ')} shows of each size{self._how()}"
+        if self.pairs is not None and self.pairs.found is not None:
+            yield "what pairs of particles that are measured as one add in each sample"
+
+    def _how(self) -> str:
+        return f" ({self.constant.remark})" if self.constant.remark else ""
+
+    def _lost(self, section: OnsetsSection) -> str:
+        lost = ["no constant shape is compared"] if section.constant_shape is not None else []
+        lost += ["no pairs are estimated"] if section.pairs and self.pairs is None else []
+        same = "" if self.baselines(section) else ", onsets are those of the data as they are"
+        return " and ".join(lost) + same
+
+
+def taken_off(
+    constant: ConstantShape,
+    section: OnsetsSection,
+    judged: Particles,
+    micrographs: pd.DataFrame,
+    criteria: Criteria | None,
+    *,
+    seed: int,
+) -> TakenOff:
+    """Put together what is taken off; pairs are estimated here, of the run's own particles.
+
+    Parameters
+    ----------
+    constant : ConstantShape
+    section : OnsetsSection
+    judged, micrographs
+        All particles that were detected on the micrographs that count, and these.
+    criteria : Criteria, optional
+        What is accepted.
+    seed : int
+    """
+    samples = [str(name) for name in dict.fromkeys(micrographs["sample"])]
+    if not section.pairs or constant.copies is None or criteria is None:
+        return TakenOff(constant, None, samples)
+    found = pairs_of_run(constant.copies, constant.shape, judged, micrographs, criteria, seed=seed)
+    return TakenOff(constant, found, samples)
