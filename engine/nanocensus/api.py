@@ -20,6 +20,7 @@ from nanocensus.pipeline.evaluate import Evaluation, evaluate_job, evaluate_run,
 from nanocensus.pipeline.evaluation_tables import BIN_WIDTH_NM
 from nanocensus.pipeline.excess import excess_trends
 from nanocensus.pipeline.gallery import CROPS, gallery_run
+from nanocensus.pipeline.job_paths import job_to_run
 from nanocensus.pipeline.label_images import CRITERIA
 from nanocensus.pipeline.label_images import measure_labels as _measure_labels
 from nanocensus.pipeline.mean_shapes import mean_shapes
@@ -33,7 +34,7 @@ from nanocensus.pipeline.record import RunSummary, job_of_run
 from nanocensus.pipeline.reporting import report_run
 from nanocensus.pipeline.runner import census
 from nanocensus.pipeline.scale import check_scale
-from nanocensus.pipeline.spec import Job, model_path, parse_job, read_job
+from nanocensus.pipeline.spec import Job, model_path, read_job
 from nanocensus.pipeline.table_analysis import analyse_table
 from nanocensus.sections import parse_section
 from nanocensus.segment.weights import Model, load_model, model_names
@@ -188,7 +189,7 @@ def run(
     KeyboardInterrupt
         If it was told to stop.
     """
-    job = job if isinstance(job, Job) else parse_job(job) if isinstance(job, Mapping) else read_job(job)
+    job = job_to_run(job)
     cluster = dataclasses.replace(
         job.cluster,
         scheduler=job.cluster.scheduler if scheduler is None else scheduler,
@@ -537,7 +538,7 @@ def evaluate(
             remedy="Leave that out, or give the folder of the micrographs.",
         )
     if path.is_file():
-        return evaluate_job(read_job(path), to=to, on_progress=on_progress, **rules)
+        return evaluate_job(job_to_run(path), to=to, on_progress=on_progress, **rules)
     if is_run(path):
         return evaluate_run(path, to=to, on_progress=on_progress, **rules)
     job = job_of_folder(
