@@ -21,7 +21,7 @@ WORKER_MEMORY = 2 * GIB
 """Memory that a worker is given when the number of workers is left to us."""
 _USABLE = 0.8
 """Share of its limit that a worker may come to: above it, Dask has it begin nothing more."""
-_PROCESS_BYTES, _PIXEL_BYTES = 128 * 2**20, 8
+_PROCESS_BYTES, _PIXEL_BYTES = 192 * 2**20, 8
 """What a worker holds beside its network: Dask and the tables; labels and what is being compressed, of each pixel."""
 
 
