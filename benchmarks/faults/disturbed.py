@@ -97,6 +97,7 @@ class Disturbed:
         codes = [self.wait(self.begin(name, **cluster))]
         if codes[-1] == 2:  # done, but some micrographs failed
             codes.append(self.wait(self.begin(name, retry_failed=True, **cluster)))
+        assert codes[-1] == 0, f"{codes}\n{self.console()}"
         found = contents(self.root / name)
         differing = sorted(key for key in found.keys() | self.truth.keys() if found.get(key) != self.truth.get(key))
         return {"codes": codes, "equal": not differing, "differing": differing, **counted(self.root / name)}
@@ -123,7 +124,7 @@ def _do(root, name, cluster, retry_failed):
 
 
 def running(pid):
-    """Say whether a process that this one forked has not ended."""
+    """Say whether a process has not ended."""
     with contextlib.suppress(psutil.NoSuchProcess):
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     return False
@@ -138,11 +139,11 @@ def workers_of(pid):
 
 
 def kill(pid):
-    """Kill a process; say whether it was there."""
+    """Kill a process; say whether it was running."""
+    there = running(pid)
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
-        return True
-    return False
+    return there
 
 
 def contents(out):
@@ -194,6 +195,7 @@ class Cluster:
         self.nannies = [pid for pid in self.nannies if running(pid)]
         while len(self.nannies) < self.workers:
             self.nannies.append(self._fork(_nurse, self.address, str(self.study.root / "dask")))
+        assert self.study.wait(self.study.forked(_meet, self.address, self.workers)) == 0, self.study.console()
 
     def _fork(self, function, *arguments):
         self.pids.append(self.study.forked(lambda: asyncio.run(function(*arguments))))
@@ -204,6 +206,12 @@ class Cluster:
             for each in [*workers_of(pid), pid]:
                 kill(each)
             os.waitpid(pid, 0)
+
+
+def _meet(address, workers):
+    with distributed.Client(address, timeout=60, set_as_default=False) as client:
+        client.wait_for_workers(workers, timeout=300)
+    return 0
 
 
 async def _schedule(port):

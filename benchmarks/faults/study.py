@@ -130,7 +130,7 @@ def scheduler_points(study, _):
         for number, path in enumerate(("/particles/part-", "micrographs.zarr")):
             name, kills = f"scheduler-{number}", 0
             for moment in points_of(path):
-                tickets = study.plan(points=[{"moment": moment, "path": path, "after": 1, "pid": cluster.scheduler}])
+                tickets = study.plan(points=[{"moment": moment, "path": path, "pid": cluster.scheduler}])
                 study.wait(study.begin(name, scheduler=cluster.address))
                 kills += kills_in(tickets)
                 cluster.start()
