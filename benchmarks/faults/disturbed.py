@@ -139,10 +139,12 @@ def workers_of(pid):
 
 
 def kill(pid):
-    """Kill a process; say whether it was running."""
+    """Kill a process, and wait until it is gone; say whether it was running."""
     there = running(pid)
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
+    while running(pid):
+        time.sleep(0.01)
     return there
 
 
