@@ -1,7 +1,7 @@
 """What a run costs beside its work: overhead a micrograph, speed-up by a second worker, growth of a worker's memory.
 
     python benchmarks/run/study.py overhead [10000 ...]      stub blocks: plan, scheduler, log and index alone
-    python benchmarks/run/study.py workers                   the same 32 micrographs by 1 and by 2 workers of one core
+    python benchmarks/run/study.py workers                   the same 96 micrographs by 1 and by 2 workers of one core
     python benchmarks/run/study.py memory                    300 micrographs by one worker
 
 Each prints lines of JSON; benchmarks/results/run.jsonl keeps them. Nothing else should run on the machine for `workers`.
@@ -24,7 +24,7 @@ from nanocensus.pipeline.block import STAGES, BlockResult, Effort
 from nanocensus.pipeline.clusters import open_client
 from nanocensus.pipeline.dispatch import never, silent
 from nanocensus.pipeline.job_sections import ClusterSection
-from nanocensus.pipeline.journal import MICROGRAPH, Journal, read_events
+from nanocensus.pipeline.journal import MICROGRAPH, Journal, rate_of_last_run, read_events
 from nanocensus.pipeline.plan import Network, assign_parts, cut_blocks, make_task, planned_row
 from nanocensus.pipeline.runner import census
 from nanocensus.pipeline.spec import parse_job
@@ -32,7 +32,7 @@ from nanocensus.provenance import digest, machine
 from nanocensus.store.manifest import Manifest, OutputLock, rows_of
 from nanocensus.store.tables import read_micrographs
 
-SIDE, REPEATS, WARM_UP, GROWING = 1024, 3, 100, 300
+SIDE, DONE, REPEATS, WARM_UP, GROWING = 1024, 96, 3, 100, 300
 
 
 def note(**facts):
@@ -47,14 +47,14 @@ def stub(block, *_, **__):
 
 
 def overhead(numbers):
-    """Time all that a run does with blocks but the blocks, in blocks of 16 and of one.
+    """Time all that a run does with blocks but the blocks: in blocks of 16, and of one up to 10,000 micrographs.
 
     The CPU time is that of the process of client and scheduler, and says the same on a busy machine.
     """
     work.process_block = stub
     with open_client(ClusterSection(workers=2)) as client, tempfile.TemporaryDirectory() as folder:
         for n in numbers:
-            for size in (16, 1):
+            for size in (16, 1) if n <= 10_000 else (16,):
                 out = Path(folder) / f"{n}-{size}"
                 out.mkdir()
                 manifest = Manifest.from_rows(map(row, range(n)), [])
@@ -98,17 +98,24 @@ def simulated(out, n, side, workers):
 
 
 def workers():
-    """Time the same micrographs with one and with two workers, in turn; kernels and files are warm from the first round."""
-    seconds = {1: [], 2: []}
+    """Time the same micrographs with one and with two workers, in turn; kernels and files are warm from the first round.
+
+    `seconds` holds the start of the workers, some 3 s of CPU each for imports and the network's compilation; `per_minute`
+    is the rate from the first block to the last.
+    """
+    seconds, rates = {1: [], 2: []}, {1: [], 2: []}
     for repeat in range(REPEATS + 1):
         for number in (1, 2):
             with tempfile.TemporaryDirectory() as folder:
-                job = simulated(folder, 32, SIDE, number)
+                job = simulated(folder, DONE, SIDE, number)
                 with OutputLock(job.out):
                     spent = census(job).seconds["process"]
+                rate = rate_of_last_run(job.out)
             if repeat:
                 seconds[number].append(spent)
-    note(what="workers", micrographs=32, side_px=SIDE, seconds=seconds, ratio=min(seconds[1]) / min(seconds[2]))
+                rates[number].append(rate)
+    note(what="workers", micrographs=DONE, side_px=SIDE, seconds=seconds, ratio=min(seconds[1]) / min(seconds[2]),
+         per_minute=rates, rate_ratio=max(rates[2]) / max(rates[1]))  # fmt: skip
 
 
 def memory():

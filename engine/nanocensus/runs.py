@@ -15,12 +15,13 @@ from nanocensus.pipeline.dispatch import OnProgress, Stopping, never, silent
 from nanocensus.pipeline.evaluate import Evaluation, evaluate_job, evaluate_run, is_run, job_of_folder
 from nanocensus.pipeline.evaluation_tables import BIN_WIDTH_NM
 from nanocensus.pipeline.gallery import CROPS, gallery_run
+from nanocensus.pipeline.job_paths import job_to_run
 from nanocensus.pipeline.merit import LARGE_PX
 from nanocensus.pipeline.record import RunSummary, job_of_run
 from nanocensus.pipeline.reporting import report_run
 from nanocensus.pipeline.runner import census
 from nanocensus.pipeline.scale import check_scale
-from nanocensus.pipeline.spec import Job, model_path, parse_job, read_job
+from nanocensus.pipeline.spec import Job, model_path
 from nanocensus.store.ingest import ingest as _ingest
 from nanocensus.store.manifest import Manifest, OutputLock
 from nanocensus.store.sources import find_sources
@@ -73,7 +74,7 @@ def run(
     KeyboardInterrupt
         If it was told to stop.
     """
-    job = job if isinstance(job, Job) else parse_job(job) if isinstance(job, Mapping) else read_job(job)
+    job = job_to_run(job)
     cluster = dataclasses.replace(
         job.cluster,
         scheduler=job.cluster.scheduler if scheduler is None else scheduler,
@@ -253,7 +254,7 @@ def evaluate(
             remedy="Leave that out, or give the folder of the micrographs.",
         )
     if path.is_file():
-        return evaluate_job(read_job(path), to=to, on_progress=on_progress, **rules)
+        return evaluate_job(job_to_run(path), to=to, on_progress=on_progress, **rules)
     if is_run(path):
         return evaluate_run(path, to=to, on_progress=on_progress, **rules)
     job = job_of_folder(

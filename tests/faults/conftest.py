@@ -42,6 +42,12 @@ def raw(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def sixty(tmp_path_factory):
+    """The listing of sixty micrographs."""
+    return write_simulated(tmp_path_factory.mktemp("sixty"), SPEC, n=60, seed=5, sample="s")
+
+
+@pytest.fixture(scope="module")
 def plan(tmp_path_factory):
     """Write the plan of what goes wrong; without arguments nothing does."""
     folder = tmp_path_factory.mktemp("plan")

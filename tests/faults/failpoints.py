@@ -3,8 +3,8 @@
 The plan is a JSON file that NANOCENSUS_FAULTS names, looked at anew each time:
 
 - `points`: where a process kills itself: a `moment` ("begun", before anything is written; "written", before it is put in
-  its place; "committed", after), a part of the `path` that is written, how many such writes go well before (`after`), and
-  how many kills there are over all processes (`times`).
+  its place; "committed", after), a part of the `path` that is written, how many such writes go well before (`after`),
+  how many kills there are over all processes (`times`), and which process it kills instead of itself (`pid`).
 - `poison`: a micrograph that kills every worker that looks at it.
 - `pause`: how long each look at a micrograph takes, in seconds.
 - `full`: a part of a path whose writes fail for want of space.
@@ -41,8 +41,8 @@ def claim(folder, times):
     return False
 
 
-def die():
-    os.kill(os.getpid(), signal.SIGKILL)
+def die(pid=None):
+    os.kill(pid or os.getpid(), signal.SIGKILL)
 
 
 def reached(moment, path):
@@ -56,7 +56,7 @@ def reached(moment, path):
             and not claim(tickets / "passes", point.get("after", 0))
             and claim(tickets / "kills", point.get("times", 1))
         ):
-            die()
+            die(point.get("pid"))
 
 
 class ThresholdNetwork:

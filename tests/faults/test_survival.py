@@ -1,5 +1,12 @@
 """A run in which something goes wrong ends as one in which nothing did: nothing lost, nothing twice, failures named."""
 
+import concurrent.futures
+import contextlib
+import os
+import signal
+import threading
+
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -49,6 +56,40 @@ def test_workers_killed_before_while_and_after_a_part_is_put_in_its_place_cost_n
     assert (summary.n_micrographs, summary.n_failed) == (12, 0)
     assert sum(event["event"] == "suspect" for event in read_events(tmp_path)) >= 1
     assert_as_undisturbed(tmp_path, undisturbed)
+
+
+def kill_now_and_then(client, rng, ended):
+    """Kill the worker at random instants until told to end; give how often."""
+    killed = 0
+    while not ended.wait(rng.uniform(2.0, 8.0)) and killed < 4:
+        for nanny in list(client.cluster.workers.values()):
+            with contextlib.suppress(AttributeError, ProcessLookupError):  # it may be starting again
+                os.kill(nanny.process.pid, signal.SIGKILL)
+                killed += 1
+    return killed
+
+
+@pytest.mark.slow
+def test_sixty_micrographs_survive_kills_at_named_points_and_at_random_instants(
+    plan, run, mortal, job_of, sixty, tmp_path
+):
+    rng, told, ended = np.random.default_rng(4), {"folder": str(sixty.parent), "table": str(sixty)}, threading.Event()
+    run(job_of(tmp_path / "undisturbed", input=told))
+    places = (("begun", "micrographs.zarr"), ("written", "/probability"), ("committed", "/labels/particles"),
+              ("written", "/particles/part-"), ("committed", "/particles/part-"))  # fmt: skip
+    plan(
+        pause=0.2,
+        points=[{"moment": moment, "path": path, "after": int(rng.integers(15))} for moment, path in places],
+    )
+    with concurrent.futures.ThreadPoolExecutor() as aside:
+        killing = aside.submit(kill_now_and_then, mortal, rng, ended)
+        summary = run(job_of(tmp_path / "disturbed", input=told))
+        ended.set()
+    assert killing.result() >= 2
+    plan()
+    assert summary.n_micrographs == 60
+    assert run(job_of(tmp_path / "disturbed", input=told), retry_failed=True).n_failed == 0
+    assert_as_undisturbed(tmp_path / "disturbed", tmp_path / "undisturbed")
 
 
 def test_a_micrograph_that_kills_every_worker_fails_alone_until_it_is_tried_again(

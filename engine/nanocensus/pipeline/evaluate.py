@@ -198,7 +198,7 @@ def _evaluate(
         "bin_width_nm": bin_width_nm,
         "threshold": job.measure.threshold,
         "estimator": job.measure.estimator,
-        "tile_px": job.segment.tile_px,
+        "tile_px": job.segment.inference.tile_px,
     }
     content = evaluation_content(job, found, cases, record, assumed=assumed)
     with OutputLock(to):

@@ -93,10 +93,11 @@ def siblings(job: Job) -> tuple[Network, ...]:
     return tuple(loaded)
 
 
-def _load(place: str, tile_px: int) -> Network:
+def _load(place: str, tile_px: int | None) -> Network:
     model = load_model(place)
     try:
-        plan_windows(tile_px + model.config.stride, tile_px, model.config)
+        if tile_px is not None:
+            plan_windows(tile_px + model.config.stride, tile_px, model.config)
     except ImageError as error:
         raise JobError("[segment] tile_px", expected=error.expected, got=str(tile_px), remedy=error.remedy) from None
     return Network(place, model.name, model.digest, model.domain)

@@ -79,8 +79,9 @@ class SegmentSection:
 
     model: str = "default"
     """Name of a shipped network or path of a .safetensors file; a `model` column of micrographs.csv goes before it."""
-    tile_px: int = DEFAULT_TILE
-    """Largest side of the windows that a micrograph is cut into, in pixels; it bounds a worker's memory."""
+    tile_px: int | None = None
+    """Largest side of the windows that a micrograph is cut into on a CPU, in pixels; if absent 2272, or less where a
+    worker has too little memory for that. Maps are the same to rounding."""
     flat_field: bool = True
     """Whether hot pixels are replaced and the micrograph is divided by its background before the network sees it."""
     contrast: Contrast = "dark"
@@ -113,8 +114,8 @@ class SegmentSection:
 
     @property
     def inference(self) -> Inference:
-        """How the network is run."""
-        return Inference(self.tile_px, self.engine, self.precision)
+        """How the network is run where memory is no question; what it names is what the results follow from."""
+        return Inference(self.tile_px or DEFAULT_TILE, self.engine, self.precision)
 
     @property
     def preparation(self) -> Preparation:

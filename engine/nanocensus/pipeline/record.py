@@ -9,6 +9,7 @@ from typing import Any
 from nanocensus.device import Device
 from nanocensus.errors import StoreError
 from nanocensus.pipeline.spec import Job
+from nanocensus.pipeline.worker_memory import Tile
 from nanocensus.provenance import machine, versions
 from nanocensus.sections import parse_section, plain
 from nanocensus.store.commit import commit_bytes
@@ -34,6 +35,8 @@ class RunSummary:
     """Digest of each network that was used, by its name."""
     seconds: Mapping[str, float]
     """Wall time of the client's stages, and summed time of the workers' stages (read, network, measure, write)."""
+    tile: Tile | None = None
+    """The windows that the network saw on CPUs; None where nothing was to be done, or a GPU did it."""
     n_flagged: int = 0
     """Micrographs that the rules of [quality] flag, once the statistics are done."""
     n_excluded: int = 0
@@ -49,6 +52,7 @@ def write_record(job: Job, summary: RunSummary, cluster: Mapping[str, object]) -
         "device": plain(summary.device),
         "cluster": cluster,
         "models": summary.models,
+        "windows": plain(summary.tile),
         "n_micrographs": summary.n_micrographs,
         "n_failed": summary.n_failed,
         "n_refused": summary.n_refused,

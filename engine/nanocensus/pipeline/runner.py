@@ -109,6 +109,7 @@ def census(
         models={network.name: network.digest for network in chosen.values()}
         | {network.name: network.digest for network in compared},
         seconds=clock.laps | {f"workers_{stage}": spent for stage, spent in outcome.seconds.items()},
+        tile=outcome.tile,
     )
     write_record(job, summary, cluster)
     return summary

@@ -1,15 +1,17 @@
 """The job file: what a run reads, does and writes, as frozen dataclasses."""
 
+import contextlib
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from nanocensus.device import DeviceChoice
-from nanocensus.errors import JobError
+from nanocensus.errors import InputError, JobError
 from nanocensus.measure.criteria import Criteria
 from nanocensus.pipeline.job_sections import (
+    MODEL_SUFFIX,
     BlockSection,
     ClusterSection,
     InputSection,
@@ -27,8 +29,6 @@ from nanocensus.pipeline.lattices import CIF_SUFFIX, lattice_spacings
 from nanocensus.pipeline.onset_section import OnsetsSection
 from nanocensus.pipeline.population_sections import PopulationsSection, SynthesisSection
 from nanocensus.sections import line_of, parse_section, read_toml
-
-MODEL_SUFFIX = ".safetensors"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,8 +129,6 @@ def parse_job(data: Mapping[str, Any], *, base: Path | None = None) -> Job:
     ------
     JobError
         If a key is unknown or missing, or a value is none that it can have.
-    InputError
-        If the lattice to check the scale by is unknown.
 
     Examples
     --------
@@ -138,14 +136,27 @@ def parse_job(data: Mapping[str, Any], *, base: Path | None = None) -> Job:
     2
     """
     job = parse_section(Job, data, section="job", base=base)
-    segment = dataclasses.replace(job.segment, model=model_path(job.segment.model, base))
-    if job.scale.lattice is None:
-        return dataclasses.replace(job, segment=segment)
-    lattice = job.scale.lattice
+    segment = dataclasses.replace(
+        job.segment,
+        model=model_path(job.segment.model, base),
+        siblings=tuple(model_path(sibling, base) for sibling in job.segment.siblings),
+    )
+    scale = job.scale
+    if scale.lattice is not None:
+        scale = dataclasses.replace(scale, lattice=_known(scale.lattice, base))
+    return dataclasses.replace(job, segment=segment, scale=scale)
+
+
+def _known(lattice: str, base: Path | None) -> str:
+    """Give a lattice, with the whole path of its file if it has one; an unknown one is refused before any work starts."""
     if lattice.endswith(CIF_SUFFIX):
         lattice = os.path.abspath((base or Path()) / lattice)
-    lattice_spacings(lattice)  # an unknown one is refused before any work starts
-    return dataclasses.replace(job, segment=segment, scale=dataclasses.replace(job.scale, lattice=lattice))
+    try:
+        lattice_spacings(lattice)
+    except InputError as error:
+        got = error.got if error.subject == "lattice" else f"{error.subject}: {error.got}"
+        raise JobError("[scale] lattice", expected=error.expected, got=got, remedy=error.remedy) from None
+    return lattice
 
 
 def model_path(model: str, base: Path | None) -> str:
@@ -178,8 +189,21 @@ def read_job(path: str | os.PathLike[str]) -> Job:
     """
     path = Path(path)
     said = read_toml(path)
-    try:
+    with naming_lines(path):
         return parse_job(said, base=path.parent)
+
+
+@contextlib.contextmanager
+def naming_lines(path: Path) -> Iterator[None]:
+    """Name the job file, and the line of it, in what is wrong with a job.
+
+    Raises
+    ------
+    JobError
+        Instead of one that names the key alone.
+    """
+    try:
+        yield
     except JobError as error:
         line = line_of(path.read_text(encoding="utf-8"), error.subject, top="job")
         where = f"{path.name}, line {line}: {error.subject}" if line is not None else f"{path.name}: {error.subject}"

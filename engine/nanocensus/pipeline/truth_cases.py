@@ -137,7 +137,7 @@ def _predicted(source: Source, mask: Path, network: Network, job: Job, planted: 
     probability = load_model(network.place).probability(
         image.pixels,
         side,
-        tile=job.segment.tile_px,
+        tile=job.segment.inference.tile_px,
         engine=job.segment.engine,
         precision=job.segment.precision,
         flat_field=preparation.flat_field,

@@ -1,5 +1,6 @@
 """The blocks of a plan, done: what is there is kept, the rest runs on the cluster, and who kills workers is found out."""
 
+import dataclasses
 import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from nanocensus.pipeline.dispatch import Failure, OnProgress, Stopping, spread
 from nanocensus.pipeline.journal import MICROGRAPH, START, SUSPECT, Journal
 from nanocensus.pipeline.plan import Block, Row, finished_rows, planned_row
 from nanocensus.pipeline.spec import Job
+from nanocensus.pipeline.worker_memory import Tile, fitting_tile, limit_of_workers
+from nanocensus.sections import plain
 from nanocensus.store.manifest import Manifest, rows_of, write_manifest
 from nanocensus.store.outlines import OUTLINES_FOLDER
 
@@ -30,6 +33,8 @@ class Outcome:
     n_reused: int
     seconds: Mapping[str, float]
     """Time that the workers spent in each stage."""
+    tile: Tile | None
+    """The windows that were taken; None where nothing was to be done, or a GPU did it."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,8 @@ class Work:
 
         Raises
         ------
+        InputError
+            If a worker's memory does not suffice for what is to be done.
         KeyboardInterrupt
             If it was told to stop; the finished blocks are found by the next run.
         """
@@ -63,14 +70,15 @@ class Work:
         rows = [row for block in blocks for row in found[block.part] or ()]
         n_reused = len(rows)
         waiting = [block for block in blocks if found[block.part] is None]
-        self._announce(waiting, manifest, n_reused)
+        tile = self._fitting(waiting)
+        self._announce(waiting, manifest, n_reused, tile)
         planned = [planned_row(task, block.part) for block in waiting for task in block.tasks]
         self._write_index([*rows, *planned], manifest)
         if not self.job.measure.outlines:  # those of an earlier run, or of one that was stopped, are of other particles
             for path in (self.job.out / OUTLINES_FOLDER).glob("part-*.parquet"):
                 path.unlink()
         seconds = dict.fromkeys(STAGES, 0.0)
-        for block, result in self._results(waiting, n_reused):
+        for block, result in self._taking(tile)._results(waiting, n_reused):
             if isinstance(result, BlockResult):
                 rows += result.rows
                 self._note(result)
@@ -78,7 +86,21 @@ class Work:
                     seconds[stage] += sum(effort.seconds[stage] for effort in result.efforts)
             else:
                 rows += _lost(block, result)
-        return Outcome(self._write_index(rows, manifest), n_reused, seconds)
+        return Outcome(self._write_index(rows, manifest), n_reused, seconds, tile)
+
+    def _fitting(self, waiting: Sequence[Block]) -> Tile | None:
+        """Choose windows that fit into a worker's memory, if the network is to run on CPUs."""
+        if not waiting or self.device.kind == "gpu":
+            return None
+        limit = limit_of_workers(self.client, where_blocks_go(self.client, self.device, self.job.measure))
+        return fitting_tile(self.job.segment.tile_px, (task for block in waiting for task in block.tasks), limit)
+
+    def _taking(self, tile: Tile | None) -> "Work":
+        """Give the same work with these windows; what results follow from is settled before."""
+        if tile is None:
+            return self
+        segment = dataclasses.replace(self.job.segment, tile_px=tile.tile_px)
+        return dataclasses.replace(self, job=dataclasses.replace(self.job, segment=segment))
 
     def _results(self, waiting: Sequence[Block], n_reused: int) -> Iterator[tuple[Block, BlockResult | Failure]]:
         """Give what comes of each block; those that lost their worker come last, without who is to blame."""
@@ -138,7 +160,7 @@ class Work:
         # Not pure: by default equal arguments would give back a cached failure of an earlier run.
         return self.client.submit(function, *arguments, **options, resources=resources, pure=False)
 
-    def _announce(self, waiting: Sequence[Block], manifest: Manifest, n_reused: int) -> None:
+    def _announce(self, waiting: Sequence[Block], manifest: Manifest, n_reused: int, tile: Tile | None) -> None:
         """Say what is about to be done, and loudly what of it was done before from other causes."""
         before = {row["micrograph"]: row["segment_digest"] for row in manifest.rows()}
         tasks = [task for block in waiting for task in block.tasks]
@@ -148,9 +170,8 @@ class Work:
                 "%d of %d micrographs are segmented anew: the network, the preparation, the tile or the engine is another",
                 len(anew), len(tasks) + n_reused,
             )  # fmt: skip
-        self.journal.note(
-            START, device=self.device.name, micrographs=len(tasks) + n_reused, reused=n_reused, segmented_anew=len(anew)
-        )
+        counts = {"micrographs": len(tasks) + n_reused, "reused": n_reused, "segmented_anew": len(anew)}
+        self.journal.note(START, device=self.device.name, **counts, **({} if tile is None else plain(tile)))
 
     def _note(self, result: BlockResult) -> None:
         for row, effort in zip(result.rows, result.efforts, strict=True):

@@ -4,7 +4,7 @@ import math
 
 from nanocensus.errors import ImageError
 from nanocensus.segment.architecture import Architecture, UNetConfig
-from nanocensus.segment.windows import halo, up_to_multiple
+from nanocensus.segment.windows import halo, plan_windows, up_to_multiple
 
 _PROCESS_BYTES = 512 * 2**20
 """What Python, XLA and the weights take; measured: 340 to 530 MiB."""
@@ -21,6 +21,34 @@ def feature_bytes(config: Architecture) -> float:
     for the paper's, the decoder's last features, and twice the nine products that its head is made of.
     """
     return 4.0 * config.base if isinstance(config, UNetConfig) else 80.0 + config.base
+
+
+def memory_needed(config: Architecture, height: int, width: int, tile: int) -> int:
+    """Give what a process takes at most that predicts a micrograph in windows of some side on a CPU, bytes.
+
+    Measured peaks lie below it (`benchmarks/segment/memory.py`).
+
+    Parameters
+    ----------
+    config : Architecture
+    height, width : int
+        Of the micrograph, pixels.
+    tile : int
+        Largest side of a window, pixels.
+
+    Raises
+    ------
+    ImageError
+        If nothing of such a tile would be left between its halos.
+
+    Examples
+    --------
+    >>> memory_needed(UNetConfig(), 4096, 4096, 2272) // 2**20
+    1048
+    """
+    sides = _padded(config, height, width)
+    window = math.prod(plan_windows(side, tile, config).length for side in sides)
+    return round(_fixed(sides) + window * _per_pixel(config))
 
 
 def choose_tile(config: Architecture, height: int, width: int, memory: int) -> int:
@@ -44,31 +72,40 @@ def choose_tile(config: Architecture, height: int, width: int, memory: int) -> i
     Raises
     ------
     ImageError
-        If the memory suffices for no window that tells more than its halo.
+        If the memory does not suffice for windows of `smallest_tile`.
 
     Examples
     --------
     >>> choose_tile(UNetConfig(), 4096, 4096, 2 * 2**30)
     4096
     >>> choose_tile(UNetConfig(), 4096, 4096, 2**30)
-    2272
+    2112
     """
-    sides = [up_to_multiple(side, config.stride) for side in (height, width)]
-    per_pixel = feature_bytes(config) + _WINDOW_BYTES
-    needed = _PROCESS_BYTES + _MICROGRAPH_BYTES * math.prod(sides)
-    pixels = max(0, memory - needed) / per_pixel
+    sides = _padded(config, height, width)
+    pixels = max(0.0, memory - _fixed(sides)) / _per_pixel(config)
     if math.prod(sides) <= pixels:
         return max(sides)
-    least, side = 2 * halo(config) + config.stride, int(pixels**0.5) // config.stride * config.stride
-    if side < least:
-        at_least = min(math.prod(min(side, least) for side in sides), math.prod(sides)) * per_pixel
+    least = smallest_tile(config)
+    needed = memory_needed(config, height, width, least)
+    if memory < needed:
         raise ImageError(
             f"a micrograph of {height} x {width} pixels",
-            expected=f"at least {(needed + at_least) / 2**30:.1f} GiB of memory for this network",
+            expected=f"at least {needed / 2**30:.1f} GiB of memory for this network",
             got=f"{memory / 2**30:.1f} GiB",
             remedy="Cut it into fields, run fewer workers, or take the smaller network.",
         )
-    return side
+    return max(least, int(pixels**0.5) // config.stride * config.stride)
+
+
+def smallest_tile(config: Architecture) -> int:
+    """Give the side below which windows are not chosen, pixels: half of it is halo, so most is seen four times.
+
+    Examples
+    --------
+    >>> smallest_tile(UNetConfig())
+    896
+    """
+    return 4 * halo(config)
 
 
 def own_memory() -> int:
@@ -76,3 +113,16 @@ def own_memory() -> int:
     from distributed.system import memory_limit  # knows of containers; takes a second to import
 
     return int(memory_limit()) // 2
+
+
+def _padded(config: Architecture, height: int, width: int) -> tuple[int, int]:
+    return up_to_multiple(height, config.stride), up_to_multiple(width, config.stride)
+
+
+def _fixed(sides: tuple[int, int]) -> int:
+    """Give what is needed whatever the windows."""
+    return _PROCESS_BYTES + _MICROGRAPH_BYTES * math.prod(sides)
+
+
+def _per_pixel(config: Architecture) -> float:
+    return feature_bytes(config) + _WINDOW_BYTES
