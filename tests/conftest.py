@@ -1,5 +1,6 @@
 """Fixtures for all tests, and what keeps many processes from compiling the same things."""
 
+import gc
 import hashlib
 import importlib.util
 import os
@@ -38,6 +39,17 @@ def compiled_file(checker, /, path, debug_override=None):
 
 
 shape_checker._optimized_cache_from_source = compiled_file
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Let the garbage collector rest meanwhile: next to nothing of what is imported and collected is garbage."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items):
