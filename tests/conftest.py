@@ -1,17 +1,61 @@
-"""Fixtures for all tests."""
+"""Fixtures for all tests, and what keeps many processes from compiling the same things."""
 
+import gc
+import hashlib
+import importlib.util
 import os
+from pathlib import Path
+
+import jaxtyping._import_hook as shape_checker
+import llvmlite.binding
 
 # XLA would take every core in every process, and each worker that a test starts is a process.
 os.environ.setdefault("NPROC", "1")
 
+# What XLA compiled is kept, as numba keeps its kernels: all processes of the tests want the same few networks. XLA does
+# not look at the processor when it reads them, so each kind of processor has a folder of its own.
+PROCESSOR = llvmlite.binding.get_host_cpu_name() + llvmlite.binding.get_host_cpu_features().flatten()
+os.environ.setdefault(
+    "JAX_COMPILATION_CACHE_DIR",
+    str(Path(__file__).parent / "__pycache__" / f"xla-{hashlib.sha256(PROCESSOR.encode()).hexdigest()[:12]}"),
+)
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+
 import pytest
 
-from nanocensus.device import resolve_device
+PACKAGE = str(Path(importlib.util.find_spec("nanocensus").origin).parent)
+checked_file = shape_checker._optimized_cache_from_source
+
+
+def compiled_file(checker, /, path, debug_override=None):
+    """Give the compiled file of a module: one of the shape checker's for the package, the plain one for all others.
+
+    The checker itself gives one of its own to whatever is imported below the package too, so that each process would
+    compile two thousand modules of the libraries again.
+    """
+    if str(path).startswith(PACKAGE):
+        return checked_file(checker, path, debug_override)
+    return importlib.util.cache_from_source(path, debug_override)
+
+
+shape_checker._optimized_cache_from_source = compiled_file
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Let the garbage collector rest meanwhile: next to nothing of what is imported and collected is garbage."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items):
     """Skip what needs a GPU where there is none, and say what is missing."""
+    from nanocensus.device import resolve_device
+
     device = resolve_device("auto")
     if device.kind == "gpu":
         return

@@ -1,5 +1,12 @@
-"""A small folder of micrographs with everything that a real one has: several samples, fields, and files to refuse."""
+"""A small folder of micrographs with everything that a real one has: several samples, fields, and files to refuse.
 
+The folder and the run on it are made once a test run, whatever the number of processes; tests that change them take a
+copy.
+"""
+
+import fcntl
+import os
+import pickle
 import shutil
 
 import imageio.v3
@@ -8,17 +15,43 @@ import pandas as pd
 import pytest
 
 import nanocensus as nc
+from nanocensus.pipeline.runner import census
+from nanocensus.pipeline.spec import parse_job
 from nanocensus.provenance import file_digest
 from nanocensus.simulate.rendering import write_simulated
 from nanocensus.simulate.spec import SimulationSpec
+from nanocensus.store.manifest import OutputLock
 
 SPEC = SimulationSpec(shape=(256, 256), pixel_size_nm=0.1, mean_particles=10.0, mean_edge_length_nm=3.2)
 
 
 @pytest.fixture(scope="session")
-def raw(tmp_path_factory):
-    """Eight micrographs of two samples in five fields, a colour picture, a copy and a file that is no image."""
-    root = tmp_path_factory.mktemp("raw")
+def made_once(tmp_path_factory):
+    """Give a function that fills a folder in the first process that asks; all get the path and what was returned.
+
+    No test may change the folder. That none did is looked at when the process ends.
+    """
+    root, folders = tmp_path_factory.getbasetemp(), {}
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+
+    def made(name, fill):
+        folder, told = root / f"once-{name}", root / f"once-{name}.pickle"
+        with open(root / f"once-{name}.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not told.exists():
+                shutil.rmtree(folder, ignore_errors=True)  # another process may have failed half way
+                folder.mkdir()
+                told.write_bytes(pickle.dumps((fill(folder), _contents(folder))))
+            returned, folders[folder] = pickle.loads(told.read_bytes())
+        return folder, returned
+
+    yield made
+    for folder, before in folders.items():
+        assert _contents(folder) == before, "a test changed what all share; let it take a copy"
+
+
+def _fill_raw(root):
     tables = []
     for seed, sample in enumerate(("Co0.2", "Co0.8")):
         folder = root / sample
@@ -32,7 +65,12 @@ def raw(tmp_path_factory):
     (root / "broken.tif").write_bytes(b"II*\0 not a picture")
     extra = pd.DataFrame({"file": ["colour.png", "copy.tif", "broken.tif"], "sample": "Co0.2", "order": [7, 8, 9]})
     pd.concat([*tables, extra]).to_csv(root / "micrographs.csv", index=False)
-    return root
+
+
+@pytest.fixture(scope="session")
+def raw(made_once):
+    """Eight micrographs of two samples in five fields, a colour picture, a copy and a file that is no image."""
+    return made_once("raw", _fill_raw)[0]
 
 
 @pytest.fixture(scope="session")
@@ -54,10 +92,21 @@ def job_of(raw):
 
 
 @pytest.fixture(scope="session")
-def finished(job_of, client, tmp_path_factory):
+def finished(job_of, made_once, request):
     """A run with one worker and blocks of 16."""
-    out = tmp_path_factory.mktemp("finished")
-    return out, nc.run(job_of(out), client)
+    return made_once("finished", lambda out: nc.run(job_of(out), request.getfixturevalue("client")))
+
+
+@pytest.fixture(scope="session")
+def measured(client):
+    """Run a job as far as the particles and their index, where neither statistics nor the report are looked at."""
+
+    def measure(job, **told):
+        job = parse_job(job)
+        with OutputLock(job.out):
+            return census(job, client=client, **told)
+
+    return measure
 
 
 @pytest.fixture
@@ -67,7 +116,8 @@ def copied(finished, tmp_path):
 
 
 def _contents(folder):
-    return {str(path.relative_to(folder)): file_digest(path) for path in sorted(folder.rglob("*")) if path.is_file()}
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != ".lock")
+    return {str(path.relative_to(folder)): file_digest(path) for path in files}
 
 
 def _results(out):

@@ -47,15 +47,15 @@ def test_other_criteria_redo_no_particle(copied, job_of, client, contents):
     assert pd.read_csv(copied / "tables/counts.csv")["accepted"].sum() < accepted
 
 
-def test_another_estimator_redoes_no_segmentation(copied, job_of, client, contents):
+def test_another_estimator_redoes_no_segmentation(copied, job_of, measured, contents):
     def maps():
         return {name: digest for name, digest in contents(copied / "micrographs.zarr").items() if "probability" in name}
 
     before, parts = maps(), contents(copied / "particles")
-    assert nc.run(job_of(copied, measure={"estimator": "paper"}), client).n_reused == 0
+    assert measured(job_of(copied, measure={"estimator": "paper"})).n_reused == 0
     assert maps() == before
     assert set(nc.read_particles(copied)["estimator"].compute()) == {"paper"}
-    nc.run(job_of(copied), client)
+    measured(job_of(copied))
     assert contents(copied / "particles") == parts  # bytes do not tell what was there in between
 
 
@@ -98,28 +98,26 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_results(finished, job_of, t
     assert_equal_results(finished[0], out)
 
 
-def test_other_weights_redo_everything_and_say_so_first(copied, job_of, client, caplog):
+def test_other_weights_redo_everything_and_say_so_first(copied, job_of, measured, caplog):
     said = []
 
     def watch(progress):
         if progress.stage == "measure" and not progress.done:
             said.extend(record.getMessage() for record in caplog.records)
 
-    summary = nc.run(job_of(copied, segment={"model": "default-fold0"}), client, on_progress=watch)
+    summary = measured(job_of(copied, segment={"model": "default-fold0"}), on_progress=watch)
     assert summary.n_reused == 0
     assert any(line.startswith("8 of 8 micrographs are segmented anew") for line in said)
 
 
-def test_new_micrographs_are_picked_up_and_the_others_kept(copied, job_of, client, raw, tmp_path):
+def test_new_micrographs_are_picked_up_and_the_others_kept(copied, job_of, measured, raw, tmp_path):
+    more = shutil.copytree(raw, tmp_path / "more")
     write_simulated(tmp_path / "later", SPEC, n=1, seed=77, sample="images")
-    shutil.copy(next((tmp_path / "later" / "images").glob("*[0-9].tif")), raw / "Co0.8" / "later.tif")
-    table = pd.read_csv(raw / "micrographs.csv")
+    shutil.copy(next((tmp_path / "later" / "images").glob("*[0-9].tif")), more / "Co0.8" / "later.tif")
     new = pd.DataFrame({"file": ["Co0.8/later.tif"], "sample": "Co0.8", "order": 99})
-    pd.concat([table, new]).to_csv(tmp_path / "more.csv", index=False)
-    job = job_of(copied)
-    job["input"] = {"folder": str(raw), "table": str(tmp_path / "more.csv")}
+    pd.concat([pd.read_csv(raw / "micrographs.csv"), new]).to_csv(more / "micrographs.csv", index=False)
+    job = job_of(copied, input={"folder": str(more), "table": str(more / "micrographs.csv")})
     parts = {path.name for path in (copied / "particles").iterdir()}
-    summary = nc.run(job, client)
-    (raw / "Co0.8" / "later.tif").unlink()
+    summary = measured(job)
     assert (summary.n_micrographs, summary.n_reused, summary.n_failed) == (9, 8, 0)
     assert parts < {path.name for path in (copied / "particles").iterdir()}

@@ -22,12 +22,11 @@ def test_a_run_is_planned_in_plain_words(finished, monkeypatch, capsys):
     assert "circularity" in printed  # the job's descriptors, where none is named
 
 
-def test_a_plan_is_that_of_the_accepted_particles_with_the_weights_of_the_job(finished):
+def test_a_plan_is_that_of_the_accepted_particles_with_the_weights_of_the_job(copied):
     from nanocensus.pipeline.sampling import plan_run
 
-    out, _ = finished
-    plan = plan_run(out, of=["circularity"], half_width=0.05)
-    by_sample = nc.analyse(out).by_sample.sel(descriptor="circularity", statistic="mean")
+    plan = plan_run(copied, of=["circularity"], half_width=0.05)
+    by_sample = nc.analyse(copied).by_sample.sel(descriptor="circularity", statistic="mean")
     assert plan["mean"].tolist() == by_sample["estimate"].values.tolist()
     assert plan["n"].tolist() == by_sample["n"].values.tolist()
 

@@ -33,7 +33,7 @@ def recorded(copied):
     return copied
 
 
-def test_lengths_follow_with_the_next_run_and_nothing_is_segmented_anew(recorded, finished, job_of, client):
+def test_lengths_follow_with_the_next_run_and_nothing_is_segmented_anew(recorded, finished, job_of, client, measured):
     out = recorded
     nc.analyse(out)
     assert digests(out, "tables/*.csv") == digests(finished[0], "tables/*.csv")  # until then all is as it was
@@ -61,7 +61,7 @@ def test_lengths_follow_with_the_next_run_and_nothing_is_segmented_anew(recorded
     assert "from the micrographs&#39; own fringes: lattice Co3O4 instead of 0.1 nm" in (out / "report.html").read_text()
     said = "Scale: no lattice of Co3O4 is seen, so that 0.103 nm is not checked."
     assert said in (out / "report.html").read_text()
-    assert nc.run(job_of(out), client).n_reused == 8
+    assert measured(job_of(out)).n_reused == 8
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """Spacings of lattice planes against powder diffraction cards and brute force, from names and from CIF files."""
 
+import functools
 import itertools
 
 import numpy as np
@@ -23,7 +24,7 @@ GENERATORS = {
 
 
 def group(name):
-    """Multiply the generators of a space group out, as matrices of 4 x 4 in twelfths."""
+    """Multiply the generators of a space group out, as matrices of 3 x 4 with shifts in twelfths."""
     made = {}
     for text in ("x,y,z", *GENERATORS[name]):
         rows = []
@@ -38,19 +39,21 @@ def group(name):
             shift = round(12 * eval(part, {}, dict.fromkeys("xyz", 0))) % 12
             rows.append((*(round(at[axis]) for axis in "xyz"), shift))
         made[tuple(rows)] = None
+    generators = [np.array(rows) for rows in made]
     while True:
         more = {}
-        for one, other in itertools.product(made, repeat=2):
-            r, t = np.array(one)[:, :3], np.array(one)[:, 3]
-            s, u = np.array(other)[:, :3], np.array(other)[:, 3]
-            product = np.column_stack([r @ s, (r @ u + t) % 12])
+        for rows, other in itertools.product(made, generators):
+            one = np.array(rows)
+            product = one[:, :3] @ other
+            product[:, 3] = (product[:, 3] + one[:, 3]) % 12
             more[tuple(map(tuple, product.tolist()))] = None
-        if len(more) == len(made):
+        if more.keys() <= made.keys():
             return ["".join(f"{'+' if f > 0 else '-'}{a}" if f else "" for f, a in zip(row[:3], "xyz", strict=True)) + f"+{row[3]}/12"
                     for row in itertools.chain.from_iterable(made)]  # fmt: skip
         made |= more
 
 
+@functools.cache
 def operations(name):
     parts = group(name)
     return [",".join(parts[i : i + 3]) for i in range(0, len(parts), 3)]

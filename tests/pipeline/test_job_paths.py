@@ -38,6 +38,13 @@ def folder(tmp_path):
             "x.safetensors, where there is nothing",
         ),
         (TLS + 'tls_key = "key.pem"\n', 7, "[cluster] tls_key", "where there is nothing"),
+        (
+            'out = "o"\n[simulate]\n[onsets]\nconstant_shape = "disc"\nconstant_run = "raws"\n'
+            "[onsets.descriptors.circularity]\nbetween_nm = [2.6, 7.6]\n",
+            5,
+            "[onsets] constant_run",
+            "Did you mean 'raw'",
+        ),
         ('out = "o"\n[simulate]\n[scale]\nlattice = "ag.cif"\n', 4, "[scale] lattice", "ag.cif: No such file"),
         ('out = "o"\n[simulate]\n[scale]\nlattice = "Unobtainium"\n', 4, "[scale] lattice", "one of Co3O4"),
     ],

@@ -123,9 +123,9 @@ def test_a_particle_of_size_zero_has_no_share_of_the_volume_and_is_counted_apart
 
 
 def test_a_table_without_sizes_has_comparisons_all_the_same(tmp_path):
-    nc.analyse_particles(draw(), out=tmp_path)
+    nc.analyse_particles(draw(), out=tmp_path, of=["circularity"])
     assert (tmp_path / "tables/size_distribution.csv").is_file()
-    made = nc.analyse_particles(draw().drop(columns="edge_length_nm"), out=tmp_path)
+    made = nc.analyse_particles(draw().drop(columns="edge_length_nm"), out=tmp_path, of=["circularity"])
     assert {path.stem for path in (tmp_path / "tables").iterdir()} == {
         "counts", "by_sample", "contrasts", "quality_effect"
     }  # fmt: skip
@@ -158,8 +158,9 @@ def test_no_rows_are_refused_and_no_accepted_ones_are_said(tmp_path):
 
 def test_categories_are_text(tmp_path):
     rows = draw()
-    made = nc.analyse_particles(rows.astype({"sample": "category", "micrograph": "category"}), out=tmp_path / "c")
-    expected = nc.analyse_particles(rows, out=tmp_path / "s")
+    categories = rows.astype({"sample": "category", "micrograph": "category"})
+    made = nc.analyse_particles(categories, out=tmp_path / "c", of=["edge_length_nm"])
+    expected = nc.analyse_particles(rows, out=tmp_path / "s", of=["edge_length_nm"])
     pd.testing.assert_frame_equal(made.by_sample.to_dataframe(), expected.by_sample.to_dataframe())
 
 

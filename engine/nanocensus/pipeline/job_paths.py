@@ -50,6 +50,8 @@ def require_paths(job: Job) -> None:
     """
     if job.input is not None and not job.input.folder.is_dir():
         raise _missing("[input] folder", "a folder of micrographs", job.input.folder)
+    if job.onsets is not None and job.onsets.constant_run is not None and not job.onsets.constant_run.is_dir():
+        raise _missing("[onsets] constant_run", "the results of a run", job.onsets.constant_run)
     for key, path in _files(job):
         if not path.is_file():
             raise _missing(key, "a file", path)

@@ -86,13 +86,11 @@ def local_cluster(section: ClusterSection, *, gpu: bool) -> Iterator[distributed
         "distributed.scheduler.no-workers-timeout": RESTART_TIMEOUT,
     }
     start = _start_with_gpus if gpu else _start
-    with (
-        dask.config.set(settings),
-        _own_log_levels(),
-        _own_environment(),
-        closing(start(section, affordable)) as cluster,
-    ):
-        yield cluster
+    with dask.config.set(settings), _own_environment():
+        with _own_log_levels():
+            started = start(section, affordable)
+        with closing(started) as cluster:
+            yield cluster
 
 
 _Closed = TypeVar("_Closed", distributed.Client, distributed.SpecCluster)
