@@ -134,7 +134,7 @@ def test_a_table_without_sizes_or_the_descriptor_is_refused(population, tmp_path
 
 def test_the_command_line_seeks_onsets_in_a_table(population, tmp_path):
     particles, _ = population
-    particles.groupby("micrograph").head(200).to_csv(tmp_path / "rows.csv", index=False)
+    particles.groupby("micrograph").head(80).to_csv(tmp_path / "rows.csv", index=False)
     said = CliRunner().invoke(
         app,
         [
