@@ -39,8 +39,10 @@ def folder(tmp_path):
         ),
         (TLS + 'tls_key = "key.pem"\n', 7, "[cluster] tls_key", "where there is nothing"),
         (
-            'out = "o"\n[simulate]\n[onsets]\nconstant_shape = "disc"\nconstant_run = "raws"\n'
-            "[onsets.descriptors.circularity]\nbetween_nm = [2.6, 7.6]\n",
+            (
+                'out = "o"\n[simulate]\n[onsets]\nconstant_shape = "disc"\nconstant_run = "raws"\n'
+                "[onsets.descriptors.circularity]\nbetween_nm = [2.6, 7.6]\n"
+            ),
             5,
             "[onsets] constant_run",
             "Did you mean 'raw'",
