@@ -185,10 +185,11 @@ def look(rows: Rows, ranges: Mapping[str, tuple[float, float]]) -> dict[str, See
     seen = {"micrograph": Seen(missing, np.inf, -np.inf)}
     for column in ranges:
         there = values = rows.buffers[column]
-        if np.isnan(values.min(initial=np.inf)):
+        lowest = float(values.min(initial=np.inf))
+        if np.isnan(lowest):
             there = values[~np.isnan(values)]
-        lowest, highest = float(there.min(initial=np.inf)), float(there.max(initial=-np.inf))
-        seen[column] = Seen(len(values) - len(there), lowest, highest)
+            lowest = float(there.min(initial=np.inf))
+        seen[column] = Seen(len(values) - len(there), lowest, float(there.max(initial=-np.inf)))
     return seen
 
 

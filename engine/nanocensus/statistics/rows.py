@@ -115,7 +115,10 @@ def number_pairs(frame: pd.DataFrame) -> tuple[Int32[np.ndarray, " row"], pd.Dat
         Columns sample and micrograph (text); row i is pair i.
     """
     codes, names = _codes(frame)
-    return codes, names.of(np.arange(len(names))).frame()
+    held = np.unique(codes[codes >= 0])
+    place = np.full(len(names) + 1, -1, np.int32)  # that of -1 is the last
+    place[held] = np.arange(len(held))
+    return place[codes], names.of(held).frame()
 
 
 def numbers(column: pd.Series) -> Float64[np.ndarray, " row"]:
@@ -162,6 +165,9 @@ def _codes(partition: pd.DataFrame | pa.Table) -> tuple[Int32[np.ndarray, " row"
         whole = sample.strides == (0,) or sample.min(initial=0) >= 0
         codes = micrograph if whole else np.where(sample < 0, np.int32(-1), micrograph)
         return codes, Names(samples, micrographs)
+    if len(samples) * len(micrographs) <= len(sample):
+        codes = sample * np.int32(len(micrographs)) + micrograph
+        return np.where((sample < 0) | (micrograph < 0), np.int32(-1), codes), Names(samples, micrographs)
     both = sample.astype(np.int64) * len(micrographs) + micrograph
     codes, found = pd.factorize(np.where((sample < 0) | (micrograph < 0), -1, both))
     known = found >= 0
