@@ -113,6 +113,13 @@ def test_a_plane_is_saved_opened_added_and_folded(tmp_path):
     assert whole.table.set_index(wanted.index.names)["n"].tolist() == wanted.tolist()
 
 
+def test_the_totals_of_a_plane_are_those_of_its_samples():
+    rows = particles()
+    totals = made(rows, weight=None).totals()
+    wanted = binned(rows).groupby(PLANE).size()
+    assert totals.set_index(PLANE)["n"].to_dict() == wanted.to_dict()
+
+
 def test_a_plane_becomes_a_table_with_both_columns():
     table = to_table(estimate(made(particles()), {"solidity": [mean]}))
     assert {"size_bin", "size_left", "size_right", "circularity_bin", "circularity_left", "circularity_right"} <= set(
@@ -142,7 +149,12 @@ def test_planes_that_cannot_be_numbered_are_refused(by, told):
 
 def test_what_knows_one_column_of_bins_says_so():
     plane = made(particles(), of=["edge_length_nm", "circularity"])
-    for ask in (lambda: onsets(plane, of="circularity", between_nm=(3.0, 7.0)), lambda: variance_components(plane)):
+    asks = (
+        lambda: onsets(plane, of="circularity", between_nm=(3.0, 7.0)),
+        lambda: variance_components(plane),
+        lambda: plane.in_bins(size_bins(1.0), lambda fine: fine // 2),
+    )
+    for ask in asks:
         with pytest.raises(
             StatisticsError, match="bins of one column at most, got bins of edge_length_nm and circularity"
         ):

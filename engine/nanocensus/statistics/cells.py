@@ -52,12 +52,7 @@ class Cells:
         made when it is first asked for, and takes two to three times the memory of `sums`. Of a second column that is
         binned, the bins are called by its name (circularity_bin).
         """
-        made, axes = self.sums.table(self.recipe.sums), self.recipe.axes
-        parts = numbered_through(axes).apart(made["size_bin"].to_numpy())
-        for axis, part in zip(axes[1:], parts[1:], strict=True):
-            made["size_bin"] = parts[0]
-            made.insert(3, f"{axis.name}_bin", part)
-        return made
+        return self._of_each_column(self.sums.table(self.recipe.sums))
 
     @property
     def digest(self) -> str:
@@ -76,14 +71,24 @@ class Cells:
         Returns
         -------
         DataFrame
-            sample, size_bin, and the integer sums as in `table`.
+            sample, the bins, and the integer sums as in `table`.
         """
         sample, samples = pd.factorize(self.sums.names.sample.to_pandas(), sort=True)
         bins = self.sums.bin_range
         sums = self.sums.add_up(sample, len(samples), bins)
         at = np.nonzero(sums[0])
         made = {"sample": pd.Series(samples[at[0]], dtype="str"), "size_bin": np.array([OUTSIDE, *bins])[at[1]]}
-        return pd.DataFrame(made | {name: values[at] for name, values in zip(self.recipe.sums, sums, strict=True)})
+        whole = made | {name: values[at] for name, values in zip(self.recipe.sums, sums, strict=True)}
+        return self._of_each_column(pd.DataFrame(whole))
+
+    def _of_each_column(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Tell the numbers of bins of a second column from those of the first, in a table of both together."""
+        axes = self.recipe.axes
+        parts = numbered_through(axes).apart(table["size_bin"].to_numpy())
+        for axis, part in zip(axes[1:], parts[1:], strict=True):
+            table["size_bin"] = parts[0]
+            table.insert(list(table.columns).index("size_bin") + 1, f"{axis.name}_bin", part)
+        return table
 
     def __add__(self, other: "Cells") -> "Cells":
         """Add the cells of other particles, of the same micrographs or others.
@@ -120,7 +125,14 @@ class Cells:
             The wider ones.
         number : callable
             Gives the numbers of the wider bins that bins (int32 array) are parts of; what lies outside stays there.
+
+        Raises
+        ------
+        StatisticsError
+            If two columns are binned.
         """
+        if self.recipe.bins is None:
+            return self
 
         def wider(held: np.ndarray) -> np.ndarray:
             return np.where(held == OUTSIDE, OUTSIDE, number(held))
