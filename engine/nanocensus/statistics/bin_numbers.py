@@ -96,11 +96,11 @@ class Window(NamedTuple):
     numbers: Int64[np.ndarray, " place"]
     """Of the bin at each place."""
 
-    def place(self, rows: Rows, here: slice, places: Int32[np.ndarray, " row"]) -> None:
-        """Write the place of some rows, -1 of those that lie outside."""
+    def place(self, along: Sequence[Int32[np.ndarray, " row"]], places: Int32[np.ndarray, " row"]) -> None:
+        """Write the place of rows whose values along each axis are given, in quanta; -1 of those that lie outside."""
         places[:] = 0
-        for quantum, grid in zip(self.quanta, self.grids, strict=True):
-            _kernels.step_into(places, len(grid.edges) - 1, _located(rows, quantum, grid, here))
+        for quanta, grid in zip(along, self.grids, strict=True):
+            _kernels.step_into(places, len(grid.edges) - 1, _located(quanta, grid))
 
 
 NO_BINS = Numbering((), ())
@@ -126,17 +126,18 @@ def numbered_through(axes: Sequence[Axis]) -> Numbering:
 
 def place_in_bins(rows: Rows, quantum: Quantum, grid: Grid) -> Int32[np.ndarray, " row"]:
     """Give each particle's index into the grid's bins, -1 where it lies in none."""
-    return _located(rows, quantum, grid, slice(None))
+    values = rows.buffers[quantum.column]
+    quanta = np.empty(len(values), np.int32)
+    _kernels.quantise(values, quantum.inverse, quanta)
+    return _located(quanta, grid)
 
 
 def _numbers(grid: Grid) -> Int64[np.ndarray, " bin"]:
     return np.arange(len(grid.edges) - 1) + grid.first
 
 
-def _located(rows: Rows, quantum: Quantum, grid: Grid, here: slice) -> Int32[np.ndarray, " row"]:
-    values = rows.buffers[quantum.column][here]
-    quanta, places = np.empty(len(values), np.int32), np.empty(len(values), np.int32)
-    _kernels.quantise(values, quantum.inverse, quanta)
+def _located(quanta: Int32[np.ndarray, " row"], grid: Grid) -> Int32[np.ndarray, " row"]:
+    places = np.empty_like(quanta)
     _kernels.locate(quanta, grid.edges, places)
     return places
 

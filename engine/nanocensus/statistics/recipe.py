@@ -20,7 +20,7 @@ from nanocensus.statistics.size_bins import OUTSIDE, SizeBins
 UNIT_WEIGHT = 2**_kernels.UNIT_BITS
 MOMENTS = ("wq_low", "wq_high", "wqq_low", "wqq_high")
 """The four sums of a column: w q and w q^2, each split at 32 bits so that nothing overflows."""
-SLICE_ROWS = 2**14
+SLICE_ROWS = 2**15
 """Rows summed at once: what they need stays in the cache."""
 
 
@@ -114,18 +114,20 @@ def _sum_runs(
     window = numbering.window(seen)
     numbers = np.append(window.numbers, OUTSIDE)
     scratch, run, written = np.zeros((len(numbers), width), np.int64), np.zeros(4, np.int64), np.zeros(2, np.int64)
-    quanta, places = np.empty((len(recipe.quanta), SLICE_ROWS), np.int32), np.empty(SLICE_ROWS, np.int32)
+    columns = tuple(dict.fromkeys((*recipe.quanta, *window.quanta)))  # those that are summed come first
+    along = [columns.index(quantum) for quantum in window.quanta]
+    quanta, places = np.empty((len(columns), SLICE_ROWS), np.int32), np.empty(SLICE_ROWS, np.int32)
     most_cells = len(rows) + 1  # a cell a row, at most, and one that is tried; what is not written takes no memory
     runs, cells = np.empty((most_cells, 2), np.int64), np.empty(most_cells, np.int32)
     sums = np.empty((width, most_cells), np.int64)
     for start in range(0, len(rows), SLICE_ROWS):
         here = slice(start, min(start + SLICE_ROWS, len(rows)))
         codes = rows.codes[here]
-        window.place(rows, here, places[: len(codes)])
-        for column, quantum in enumerate(recipe.quanta):
-            _kernels.quantise(rows.buffers[quantum.column][here], quantum.inverse, quanta[column])
-        _kernels.sum_runs(codes, places, quanta, weights[here], most, here.stop == len(rows), scratch, run, written,
-                          runs, cells, sums)  # fmt: skip
+        for values, quantum in zip(quanta, columns, strict=True):
+            _kernels.quantise(rows.buffers[quantum.column][here], quantum.inverse, values)
+        window.place([quanta[column, : len(codes)] for column in along], places[: len(codes)])
+        _kernels.sum_runs(codes, places, quanta[: len(recipe.quanta)], weights[here], most, here.stop == len(rows),
+                          scratch, run, written, runs, cells, sums)  # fmt: skip
     n_runs, n_cells = written.tolist()
     borders = np.append(runs[:n_runs, 1], n_cells)
     return runs[:n_runs, 0], borders, numbers[cells[:n_cells]].astype(np.int32), list(sums[:, :n_cells])

@@ -182,9 +182,9 @@ def _texts(column: pd.Series | pa.ChunkedArray) -> tuple[Int32[np.ndarray, " row
         return codes.astype(np.int32), _as_text(values)
     if pa.types.is_run_end_encoded(column.type):
         runs = column.chunk(0)
-        if len(runs.values) == 1:
-            return np.broadcast_to(np.int32(0), len(runs)), runs.values
         values = runs.values.dictionary_encode()
+        if len(values.dictionary) == 1 and not values.null_count:
+            return np.broadcast_to(np.int32(0), len(runs)), values.dictionary
         lengths = np.diff(runs.run_ends.to_numpy(), prepend=0)
         return np.repeat(values.indices.to_numpy(), lengths), values.dictionary
     if not pa.types.is_dictionary(column.type):
