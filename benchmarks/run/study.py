@@ -1,7 +1,7 @@
 """What a run costs beside its work: overhead a micrograph, speed-up by a second worker, growth of a worker's memory.
 
     python benchmarks/run/study.py overhead [10000 ...]      stub blocks: plan, scheduler, log and index alone
-    python benchmarks/run/study.py workers                   the same 96 micrographs by 1 and by 2 workers of one core
+    python benchmarks/run/study.py workers                   the same 288 micrographs by 1 and by 2 workers of one core
     python benchmarks/run/study.py memory                    300 micrographs by one worker
 
 Each prints lines of JSON; benchmarks/results/run.jsonl keeps them. Nothing else should run on the machine for `workers`.
@@ -32,7 +32,7 @@ from nanocensus.provenance import digest, machine
 from nanocensus.store.manifest import Manifest, OutputLock, rows_of
 from nanocensus.store.tables import read_micrographs
 
-SIDE, DONE, REPEATS, WARM_UP, GROWING = 1024, 96, 3, 100, 300
+SIDE, DONE, REPEATS, WARM_UP, GROWING = 1024, 288, 2, 100, 300
 
 
 def note(**facts):

@@ -3,15 +3,17 @@
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
+import distributed
 import psutil
 import pytest
 
 import nanocensus as nc
 from nanocensus.errors import InputError, JobError
 from nanocensus.pipeline import worker_proof
-from nanocensus.pipeline.batch import slurm_cluster, worker_script
+from nanocensus.pipeline.batch import slurm_cluster, wait_for_worker, worker_script
 from nanocensus.pipeline.clusters import open_client, worker_environment
 from nanocensus.pipeline.job_sections import ClusterSection, SlurmSection
 from nanocensus.pipeline.plan import Network
@@ -83,7 +85,7 @@ def test_the_job_file_for_slurm_asks_for_what_it_says():
         ClusterSection(kind="slurm", cores_per_worker=section.cores_per_worker, slurm=told), worker_environment(4)
     )
     for line in ("#SBATCH -p long", "#SBATCH -A lab", "#SBATCH --constraint=avx512", "module load x", "export NPROC=4",
-                 "#SBATCH --cpus-per-task=4", "#SBATCH -t 08:00:00", "--nthreads 1"):  # fmt: skip
+                 "#SBATCH --cpus-per-task=4", "#SBATCH -t 08:00:00", "--nthreads 1", "--death-timeout 600"):  # fmt: skip
         assert line in script
 
 
@@ -91,6 +93,19 @@ def test_without_slurm_here_it_says_so(monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(InputError, match="sbatch"), slurm_cluster(ClusterSection(kind="slurm"), {}):
         pytest.fail("it started")
+
+
+def test_that_no_worker_has_come_is_said_and_the_run_waits_on(caplog):
+    with (
+        distributed.LocalCluster(n_workers=0, processes=False, dashboard_address=None) as cluster,
+        distributed.Client(cluster, set_as_default=False) as client,
+    ):
+        later = threading.Timer(1.0, cluster.scale, [1])
+        later.start()
+        wait_for_worker(client, patience=0.2)
+        later.join()
+        assert len(client.scheduler_info()["workers"]) == 1
+    assert {record.levelname for record in caplog.records if "No worker has come" in record.message} == {"WARNING"}
 
 
 SBATCH = """#!/bin/sh

@@ -2,12 +2,22 @@
 
 import contextlib
 import importlib.util
+import logging
 import shutil
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import distributed
+
 from nanocensus.errors import InputError, MissingExtraError
 from nanocensus.pipeline.job_sections import ClusterSection, SlurmSection
+
+logger = logging.getLogger(__name__)
+
+START_TIMEOUT = 600
+"""How long a worker may take from the start of its job until it answers, seconds: it imports all from a shared disk."""
+PATIENCE = 300.0
+"""After how long without any worker the log says so, seconds."""
 
 
 @contextlib.contextmanager
@@ -51,6 +61,18 @@ def slurm_cluster(section: ClusterSection, environment: Mapping[str, str]) -> It
         yield cluster
 
 
+def wait_for_worker(client: distributed.Client, patience: float = PATIENCE) -> None:
+    """Wait for the first worker, however long its job is queued; the log says every so many seconds that there is none."""
+    while True:
+        with contextlib.suppress(TimeoutError):
+            client.wait_for_workers(1, timeout=patience)
+            return
+        logger.warning(
+            "No worker has come yet. `squeue --me` says whether the jobs wait or are gone; if they are gone, what they "
+            "said lies in the folder that [cluster.slurm] names as logs."
+        )
+
+
 def worker_script(section: ClusterSection, environment: Mapping[str, str]) -> str:
     """Give the script of one worker's job, as it would be submitted; nothing is."""
     with _cluster(section, environment) as cluster:
@@ -75,6 +97,7 @@ def _options(section: ClusterSection, told: SlurmSection, environment: Mapping[s
         "account": told.account,
         "job_extra_directives": list(told.directives),
         "job_script_prologue": [*(f"export {name}={value}" for name, value in environment.items()), *told.prologue],
+        "death_timeout": START_TIMEOUT,  # by default it ends after a minute, and a run whose workers ended waits for ever
         "worker_extra_args": ["--preload", "nanocensus.pipeline.worker_setup"],
         "interface": told.interface,
         "log_directory": None if told.logs is None else str(told.logs),

@@ -12,7 +12,7 @@ import distributed
 
 from nanocensus.device import Device, DeviceChoice, gpu_of_this_process
 from nanocensus.errors import DeviceError, InputError
-from nanocensus.pipeline.batch import slurm_cluster
+from nanocensus.pipeline.batch import slurm_cluster, wait_for_worker
 from nanocensus.pipeline.gpu_service import AT_ONCE, GPU, HOST
 from nanocensus.pipeline.job_sections import ClusterSection, MeasureSection
 from nanocensus.pipeline.local_cluster import closing, inline_cluster, local_cluster, worker_environment
@@ -54,7 +54,7 @@ def open_client(
             slurm_cluster(section, worker_environment(section.cores_per_worker)) as cluster,
             distributed.Client(cluster, set_as_default=False) as batch,
         ):
-            batch.wait_for_workers(1)  # it may be queued for long; the others join when they come
+            wait_for_worker(batch)  # the others join when they come
             yield batch
     else:
         with (
