@@ -208,6 +208,17 @@ def test_a_second_sample_joins_the_tables_and_differs(tmp_path):
     assert (first != second).any()
 
 
+def test_a_second_sample_leaves_the_rows_of_the_first_to_the_letter(tmp_path):
+    spec = SimulationSpec(shape=(96, 96), mean_particles=4.0, mean_edge_length_nm=1.2)
+    write_simulated(tmp_path, spec, n=2, seed=5, sample="null")  # which pandas takes for a missing value
+    before = [(tmp_path / name).read_bytes() for name in ("micrographs.csv", "truth.csv")]
+    write_simulated(tmp_path, spec, n=1, seed=5, sample="Co0.4")
+    after = [(tmp_path / name).read_bytes() for name in ("micrographs.csv", "truth.csv")]
+    assert [late[: len(early)] for early, late in zip(before, after, strict=True)] == before
+    write_simulated(tmp_path, spec, n=2, seed=5, sample="null")
+    assert [len((tmp_path / name).read_bytes()) for name in ("micrographs.csv", "truth.csv")] == list(map(len, after))
+
+
 @pytest.mark.parametrize("sample", ["truth", "", "a/b", "..", "a\\b"])
 def test_a_sample_that_cannot_be_a_folder_is_refused(tmp_path, sample):
     with pytest.raises(JobError, match="name for a folder"):
