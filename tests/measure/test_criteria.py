@@ -199,6 +199,12 @@ def test_a_samples_table_changes_its_own_keys_and_inherits_the_others():
     assert criteria.of("DW1") == Criteria(max_area_nm2=300.0, min_convexity=0.8, exclude_border=False)
 
 
+@pytest.mark.parametrize("own", [Criteria(max_area_nm2=30.0), {"max_area_nm2": 30.0}, None])
+def test_what_could_not_inherit_is_refused_for_a_sample(own):
+    with pytest.raises(InputError, match=r'criteria.samples."b"\]: expected SampleCriteria'):
+        Criteria(min_area_nm2=2.0, samples={"a": SampleCriteria(), "b": own})
+
+
 def test_every_criterion_can_be_set_for_one_sample():
     of_one = {field.name for field in dataclasses.fields(SampleCriteria)}
     assert of_one == {field.name for field in dataclasses.fields(Criteria)} - {"samples"}
