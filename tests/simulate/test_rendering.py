@@ -155,7 +155,7 @@ def test_equal_generators_give_equal_micrographs():
     assert (first.pixels != other.pixels).any()
 
 
-@pytest.mark.parametrize("kind", ["lattice", "dark_field", "printed"])
+@pytest.mark.parametrize("kind", ["lattice", "dark_field", "low_dose"])
 def test_a_kind_of_imaging_changes_the_pixels_and_not_the_particles(kind):
     plain_one, imaged = (simulate_micrograph(small(imaging=name), generator(11)) for name in ("", kind))
     np.testing.assert_array_equal(plain_one.labels, imaged.labels)
@@ -252,6 +252,7 @@ def test_an_unknown_key_is_refused_with_the_nearest_name():
         {"electrons_per_px": 5000.0},
         {"border_particles": "yes"},
         {"imaging": "xray"},
+        {"imaging": "printed"},
         {"seed": 1},
     ],
 )
