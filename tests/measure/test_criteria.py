@@ -123,16 +123,14 @@ def test_something_that_is_no_frame_is_refused():
         apply_criteria([1], Criteria())
 
 
-def test_rejections_are_counted_under_every_reason_or_once_under_the_first():
+def test_rejections_are_counted_under_every_reason():
     frame = apply_criteria(
         particles({}, {"touches_border": True, "solidity": 0.1}, {"solidity": 0.1}, {"pixel_count": 1}), Criteria()
     )
 
-    every, first = count_rejections(frame), count_rejections(frame, first_only=True)
+    every = count_rejections(frame)
 
     assert every[every > 0].to_dict() == {"border": 1, "too_few_pixels": 1, "solidity": 2}
-    assert first[first > 0].to_dict() == {"border": 1, "too_few_pixels": 1, "solidity": 1}
-    assert first.sum() == (frame["failed_criteria"] > 0).sum()
     assert every.index.tolist() == list(REASONS)
 
 
