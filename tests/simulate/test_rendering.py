@@ -247,6 +247,7 @@ def test_an_unknown_key_is_refused_with_the_nearest_name():
         {"families": {"disc": -1.0}},
         {"families": {"dodecahedron": 1.0}},
         {"mean_particles": 500},
+        {"mean_particles": 7e4, "mean_edge_length_nm": 0.4, "shape": [4096, 4096]},  # of which masks number 65,535
         {"mean_edge_length_nm": 30.0},
         {"mean_edge_length_nm": float("nan")},
         {"electrons_per_px": 5000.0},

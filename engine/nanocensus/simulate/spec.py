@@ -10,10 +10,9 @@ from nanocensus.simulate.scenes.imaging import KINDS
 LARGEST_COVERAGE = 0.4
 """Share of the area above which separate particles no longer find a place by chance."""
 
-_ANY = (0.0, math.inf)
 _RANGES: Mapping[str, tuple[float, float]] = {
     "pixel_size_nm": (1e-3, 1e3),
-    "mean_particles": _ANY,
+    "mean_particles": (0.0, 6e4),  # chance and the border add some, and masks number them in 16 bits
     "mean_edge_length_nm": (1e-9, math.inf),
     "edge_length_log_sd": (0.0, 1.0),
     "between_log_sd": (0.0, 1.0),
