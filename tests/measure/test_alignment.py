@@ -1,10 +1,12 @@
+import inspect
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nanocensus.errors import InputError
-from nanocensus.measure.alignment import align, mean_outline_sequential
+from nanocensus.measure.alignment import align, mean_outline_sequential, parse_outlines
 
 DRAWN = settings(deadline=None, max_examples=30)
 
@@ -127,6 +129,11 @@ def test_the_sequential_mean_depends_on_the_order(outline_population):
 def test_what_is_no_outline_is_refused(radii, reference):
     with pytest.raises(InputError, match="expected"):
         align(radii, reference)
+
+
+def test_a_single_row_of_radii_is_refused_with_its_shape():
+    with pytest.raises(InputError, match=r"a row each.*an array of shape \(8,\)"):
+        inspect.unwrap(parse_outlines)(np.ones(8), normalise=False)  # the check of shapes is for tests alone
 
 
 def test_no_outline_can_be_aligned_but_not_averaged():

@@ -123,16 +123,14 @@ def test_something_that_is_no_frame_is_refused():
         apply_criteria([1], Criteria())
 
 
-def test_rejections_are_counted_under_every_reason_or_once_under_the_first():
+def test_rejections_are_counted_under_every_reason():
     frame = apply_criteria(
         particles({}, {"touches_border": True, "solidity": 0.1}, {"solidity": 0.1}, {"pixel_count": 1}), Criteria()
     )
 
-    every, first = count_rejections(frame), count_rejections(frame, first_only=True)
+    every = count_rejections(frame)
 
     assert every[every > 0].to_dict() == {"border": 1, "too_few_pixels": 1, "solidity": 2}
-    assert first[first > 0].to_dict() == {"border": 1, "too_few_pixels": 1, "solidity": 1}
-    assert first.sum() == (frame["failed_criteria"] > 0).sum()
     assert every.index.tolist() == list(REASONS)
 
 
@@ -197,6 +195,12 @@ def test_a_samples_table_changes_its_own_keys_and_inherits_the_others():
     assert criteria.of("Co0.4") == Criteria(max_area_nm2=300.0, min_convexity=0.8)
     assert criteria.of("Co0.8") == Criteria(max_area_nm2=50.0, min_convexity=None)
     assert criteria.of("DW1") == Criteria(max_area_nm2=300.0, min_convexity=0.8, exclude_border=False)
+
+
+@pytest.mark.parametrize("own", [Criteria(max_area_nm2=30.0), {"max_area_nm2": 30.0}, None])
+def test_what_could_not_inherit_is_refused_for_a_sample(own):
+    with pytest.raises(InputError, match=r'criteria.samples."b"\]: expected SampleCriteria'):
+        Criteria(min_area_nm2=2.0, samples={"a": SampleCriteria(), "b": own})
 
 
 def test_every_criterion_can_be_set_for_one_sample():

@@ -52,6 +52,11 @@ def test_whatever_is_not_zero_in_a_mask_of_integers_is_particle():
     assert inspect.unwrap(label_particles)(mask)[0].tolist() == [[0, 1, 0], [0, 0, 1]]
 
 
+def test_a_mask_with_channels_is_refused():
+    with pytest.raises(InputError, match="mask: expected a 2-D array"):
+        inspect.unwrap(label_particles)(np.zeros((4, 4, 3), bool))
+
+
 def test_an_empty_mask_has_no_particles():
     labels, n = label_particles(np.zeros((3, 4), bool))
 

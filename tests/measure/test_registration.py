@@ -36,6 +36,13 @@ def test_a_shift_is_found_with_its_sign_and_share(corner):
     assert back.shift == pytest.approx((-found.shift[0], -found.shift[1]), abs=1e-3)
 
 
+@pytest.mark.parametrize("shape", [(1, 1), (1, 129), (12, 4096), (4096, 31)])
+def test_a_strip_has_a_thumbnail_too(shape):
+    height, width = thumbnail(film(np.random.default_rng(0), shape)).shape
+    assert (height, width) == (shape[0] // reduction(shape), shape[1] // reduction(shape))
+    assert min(height, width) > 0
+
+
 def test_light_gain_and_offset_do_not_hide_a_repeated_place():
     one, other = seen_twice(np.random.default_rng(6), (0, 0), (40, 90))
     other = 700 + 55 * other * np.linspace(0.5, 1.5, 256)

@@ -92,6 +92,13 @@ def test_a_crystal_file_and_a_cubic_constant_are_lattices_too(out, tmp_path):
     assert sizes(out).loc["tuesday", "pixel_size_source"] == "lattice spinel.cif"  # no path in a table
 
 
+def test_a_crystal_file_may_begin_with_the_mark_of_a_windows_editor(tmp_path):
+    cell = "\r\n".join(f"_cell_length_{edge} 4.08" for edge in "abc")
+    text = f"data_gold\r\n_symmetry_space_group_name_H-M 'F m -3 m'\r\n{cell}\r\n"
+    (tmp_path / "gold.cif").write_bytes(text.encode("utf-8-sig"))
+    np.testing.assert_allclose(lattice_spacings(str(tmp_path / "gold.cif")), lattice_spacings("4.08 F"))
+
+
 @pytest.mark.parametrize("content", [None, b"no crystal", b"\xff\xfe\0", b"data_x\n" * 2_000_000])
 def test_a_file_that_is_no_crystal_is_refused(tmp_path, content):
     if content is not None:

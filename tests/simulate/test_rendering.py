@@ -155,7 +155,7 @@ def test_equal_generators_give_equal_micrographs():
     assert (first.pixels != other.pixels).any()
 
 
-@pytest.mark.parametrize("kind", ["lattice", "dark_field", "printed"])
+@pytest.mark.parametrize("kind", ["lattice", "dark_field", "low_dose"])
 def test_a_kind_of_imaging_changes_the_pixels_and_not_the_particles(kind):
     plain_one, imaged = (simulate_micrograph(small(imaging=name), generator(11)) for name in ("", kind))
     np.testing.assert_array_equal(plain_one.labels, imaged.labels)
@@ -208,6 +208,17 @@ def test_a_second_sample_joins_the_tables_and_differs(tmp_path):
     assert (first != second).any()
 
 
+def test_a_second_sample_leaves_the_rows_of_the_first_to_the_letter(tmp_path):
+    spec = SimulationSpec(shape=(96, 96), mean_particles=4.0, mean_edge_length_nm=1.2)
+    write_simulated(tmp_path, spec, n=2, seed=5, sample="null")  # which pandas takes for a missing value
+    before = [(tmp_path / name).read_bytes() for name in ("micrographs.csv", "truth.csv")]
+    write_simulated(tmp_path, spec, n=1, seed=5, sample="Co0.4")
+    after = [(tmp_path / name).read_bytes() for name in ("micrographs.csv", "truth.csv")]
+    assert [late[: len(early)] for early, late in zip(before, after, strict=True)] == before
+    write_simulated(tmp_path, spec, n=2, seed=5, sample="null")
+    assert [len((tmp_path / name).read_bytes()) for name in ("micrographs.csv", "truth.csv")] == list(map(len, after))
+
+
 @pytest.mark.parametrize("sample", ["truth", "", "a/b", "..", "a\\b"])
 def test_a_sample_that_cannot_be_a_folder_is_refused(tmp_path, sample):
     with pytest.raises(JobError, match="name for a folder"):
@@ -236,11 +247,13 @@ def test_an_unknown_key_is_refused_with_the_nearest_name():
         {"families": {"disc": -1.0}},
         {"families": {"dodecahedron": 1.0}},
         {"mean_particles": 500},
+        {"mean_particles": 7e4, "mean_edge_length_nm": 0.4, "shape": [4096, 4096]},  # of which masks number 65,535
         {"mean_edge_length_nm": 30.0},
         {"mean_edge_length_nm": float("nan")},
         {"electrons_per_px": 5000.0},
         {"border_particles": "yes"},
         {"imaging": "xray"},
+        {"imaging": "printed"},
         {"seed": 1},
     ],
 )

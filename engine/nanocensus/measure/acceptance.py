@@ -216,16 +216,13 @@ def _reasons(mask: int) -> tuple[str, ...]:
     return tuple(reason for bit, reason in enumerate(REASONS) if mask >> bit & 1)
 
 
-def count_rejections(frame: pd.DataFrame, *, first_only: bool = False) -> pd.Series:
-    """Count the particles that failed each criterion.
+def count_rejections(frame: pd.DataFrame) -> pd.Series:
+    """Count the particles that failed each criterion, whatever else they failed.
 
     Parameters
     ----------
     frame : pandas.DataFrame
         With the column `failed_criteria`.
-    first_only : bool
-        Count a particle once, under the first of its reasons, so that the counts add up to the number left out;
-        otherwise under each.
 
     Returns
     -------
@@ -245,7 +242,5 @@ def count_rejections(frame: pd.DataFrame, *, first_only: bool = False) -> pd.Ser
             remedy="Call apply_criteria first.",
         )
     failed = frame[FAILED].to_numpy().astype(np.int64)
-    if first_only:
-        failed = failed & -failed
     counts = [int(np.count_nonzero(failed & (1 << bit))) for bit in range(len(REASONS))]
     return pd.Series(counts, index=pd.Index(REASONS, name="reason"), name="particles")

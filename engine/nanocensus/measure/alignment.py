@@ -179,21 +179,22 @@ def parse_outlines(
     Raises
     ------
     InputError
-        If they are too few, their radii are not finite and positive, or the number of angles is odd.
+        If they are no rows of radii, too few, their radii are not finite and positive, or the number of angles is odd.
     """
     outlines = np.ascontiguousarray(radii, np.float64)
-    n, m = outlines.shape
     wrong = ""
-    if n < at_least:
+    if outlines.ndim != 2:
+        wrong = f"an array of shape {outlines.shape}"
+    elif len(outlines) < at_least:
         wrong = "none"
-    elif m < 4 or m % 2:
-        wrong = f"{m} angles"
+    elif outlines.shape[1] < 4 or outlines.shape[1] % 2:
+        wrong = f"{outlines.shape[1]} angles"
     elif not (np.isfinite(outlines).all() and (outlines > 0.0).all()):
         wrong = f"{outlines.min()} to {outlines.max()}"
     if wrong:
         raise InputError(
             "radii of outlines",
-            expected="finite and positive ones at an even number of angles, 4 or more",
+            expected="a row each, finite and positive, at an even number of angles, 4 or more",
             got=wrong,
             remedy="Leave out particles that are not `star_shaped` in the table; sample r(theta) at 128 angles.",
         )

@@ -73,7 +73,14 @@ class Criteria:
         _settle(self)
         if self.min_area_nm2 and self.max_area_nm2 is not None and self.max_area_nm2 < self.min_area_nm2:
             raise _refusal("max_area_nm2", f"at least min_area_nm2, {self.min_area_nm2:g}", self.max_area_nm2)
-        for name in self.samples or {}:
+        for name, own in (self.samples or {}).items():
+            if not isinstance(own, SampleCriteria):  # a whole Criteria would put its defaults over what all have
+                raise InputError(
+                    f'[criteria.samples."{name}"]',
+                    expected="SampleCriteria",
+                    got=repr(own),
+                    remedy="Give SampleCriteria(...) with the bounds that differ.",
+                )
             try:
                 self.of(name)
             except InputError as error:

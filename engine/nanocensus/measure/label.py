@@ -4,6 +4,7 @@ import numpy as np
 from jaxtyping import Bool, Int32
 
 from nanocensus.errors import InputError
+from nanocensus.measure.parse import parse_mask
 from nanocensus.measure.regions._runs import Connectivity, paint, runs_of_mask
 
 
@@ -29,7 +30,7 @@ def label_particles(
     Raises
     ------
     InputError
-        If connectivity is neither.
+        If connectivity is neither, or the mask is not two-dimensional.
 
     Examples
     --------
@@ -44,5 +45,5 @@ def label_particles(
             got=repr(connectivity),
             remedy="8 joins pixels that touch at a corner (scikit-image's connectivity=2), 4 does not.",
         )
-    runs = runs_of_mask(np.asarray(mask, np.bool_), connectivity)
+    runs = runs_of_mask(parse_mask(mask), connectivity)
     return paint(runs), runs.label.size

@@ -6,7 +6,7 @@ from typing import Any, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
-from jaxtyping import Int32, UInt8
+from jaxtyping import Bool, Int32, UInt8
 
 from nanocensus.errors import ImageError, InputError
 from nanocensus.schema import Estimator
@@ -71,6 +71,17 @@ def _not_from_0_to_1(values: npt.NDArray[np.floating]) -> ImageError:
         got=f"values from {values.min():g} to {values.max():g}",
         remedy="Apply the network's sigmoid, or divide by the largest possible value.",
     )
+
+
+def parse_mask(mask: npt.ArrayLike) -> Bool[np.ndarray, "y x"]:
+    """Check a mask: particle where it is not zero.
+
+    Raises
+    ------
+    ImageError
+        If it is not two-dimensional.
+    """
+    return _two_dimensional("mask", mask).astype(np.bool_, copy=False)
 
 
 def parse_labels(labels: npt.ArrayLike) -> Int32[np.ndarray, "y x"]:

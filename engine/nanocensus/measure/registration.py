@@ -16,7 +16,7 @@ from jaxtyping import Float32, Int8, Shaped
 from scipy import ndimage
 
 THUMBNAIL_PX = 128
-"""Longest side of a thumbnail."""
+"""Longest side of a thumbnail, but of strips so narrow that nothing would be left of their width."""
 LEAST_SHARE = 0.08
 """Smallest overlap that is looked for, as a share of the smaller micrograph."""
 LEAST_Z = 9.0
@@ -63,10 +63,10 @@ def reduction(shape: tuple[int, int]) -> int:
 
     Examples
     --------
-    >>> reduction((4096, 4096)), reduction((500, 600)), reduction((64, 64))
-    (32, 5, 1)
+    >>> reduction((4096, 4096)), reduction((500, 600)), reduction((64, 64)), reduction((12, 4096))
+    (32, 5, 1, 12)
     """
-    return max(1, -(-max(shape) // THUMBNAIL_PX))
+    return min(-(-max(shape) // THUMBNAIL_PX), *shape)
 
 
 def thumbnail(image: Shaped[np.ndarray, "y x"]) -> Int8[np.ndarray, "h w"]:

@@ -67,7 +67,7 @@ def _cif_text(path: Path) -> str:
                 str(path), expected=f"at most {LARGEST_CIF} bytes", got=str(path.stat().st_size),
                 remedy="Give the file of one crystal, without its diffraction data.",
             )  # fmt: skip
-        return path.read_text(encoding="utf-8", errors="replace")
+        return path.read_text(encoding="utf-8-sig", errors="replace")
     except OSError as cause:
         raise InputError(
             str(path), expected="a CIF", got=str(cause.strerror), remedy="Check the path, relative to where you are."

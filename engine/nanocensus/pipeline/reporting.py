@@ -40,7 +40,8 @@ from nanocensus.store.tables import read_particles
 
 REPORT = "report.html"
 _FAR_SHARE = 0.05
-"""Share of the micrographs with a domain_score above 1 from which on the report warns; 0.01 is expected."""
+"""Share of the micrographs with a domain_score above 1 from which on the report warns; as many are expected of
+micrographs that are like the training's."""
 
 
 def report_run(job: Job, analysis: Analysis) -> Path:

@@ -36,12 +36,10 @@ def batch_norm(channels: int, rngs: nnx.Rngs) -> nnx.BatchNorm:
     return nnx.BatchNorm(channels, momentum=BATCH_NORM_MOMENTUM, epsilon=BATCH_NORM_EPSILON, rngs=rngs)
 
 
-def convolve(
-    x: Float[Array, "n y x c"], kernel: Float[Array, "k k c d"], padding: int, stride: int = 1
-) -> Float[Array, "n v u d"]:
+def convolve(x: Float[Array, "n y x c"], kernel: Float[Array, "k k c d"], padding: int) -> Float[Array, "n v u d"]:
     """Convolve, with as many zeros all around as `padding` says."""
     around, layout = [(padding, padding)] * 2, ("NHWC", "HWIO", "NHWC")
-    return jax.lax.conv_general_dilated(x, kernel, (stride, stride), around, dimension_numbers=layout)
+    return jax.lax.conv_general_dilated(x, kernel, (1, 1), around, dimension_numbers=layout)
 
 
 def upsample(x: Float[Array, "n y x c"]) -> Float[Array, "n 2*y 2*x c"]:

@@ -2,6 +2,7 @@
 
 import logging
 import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,6 +38,26 @@ class Planted:
         return self.outline.placed(self.centre, self.angle)
 
 
+class _Placed:
+    """Particles that have a place, and arrays of where they lie: to read all of them at every try takes the most time."""
+
+    def __init__(self, room: int) -> None:
+        self.particles: list[Planted] = []
+        self._centres, self._reaches = np.empty((room, 2)), np.empty(room)
+
+    def add(self, particle: Planted) -> None:
+        number = len(self.particles)
+        self._centres[number], self._reaches[number] = particle.centre, particle.outline.reach
+        self.particles.append(particle)
+
+    def near(self, particle: Planted, gap: float) -> Iterator[Planted]:
+        """Give those whose circles come nearer to a particle's than a gap."""
+        count = len(self.particles)
+        distances = np.hypot(*(self._centres[:count] - np.array(particle.centre)).T)
+        for index in np.flatnonzero(distances < particle.outline.reach + self._reaches[:count] + gap):
+            yield self.particles[int(index)]
+
+
 def place_particles(spec: SimulationSpec, rng: np.random.Generator) -> list[Planted]:
     """Draw the particles of one micrograph.
 
@@ -47,19 +68,20 @@ def place_particles(spec: SimulationSpec, rng: np.random.Generator) -> list[Plan
     list of Planted
         Those cut by the border included; those wholly outside it too, since their rims may reach in.
     """
-    placed: list[Planted] = []
     shapes = _draw_shapes(spec, rng)
+    placed = _Placed(len(shapes))
     for family, outline in shapes:
         particle = None
-        if placed and rng.random() < spec.touching_fraction:
+        if placed.particles and rng.random() < spec.touching_fraction:
             particle = _place_in_contact(spec, family, outline, placed, rng)
         if particle is None:
             particle = _place_apart(spec, family, outline, placed, rng)
         if particle is not None:
-            placed.append(particle)
-    if len(placed) < len(shapes):
-        logger.warning("%d of %d particles found no place and were left out", len(shapes) - len(placed), len(shapes))
-    return placed
+            placed.add(particle)
+    lacking = len(shapes) - len(placed.particles)
+    if lacking:
+        logger.warning("%d of %d particles found no place and were left out", lacking, len(shapes))
+    return placed.particles
 
 
 def _draw_shapes(spec: SimulationSpec, rng: np.random.Generator) -> list[tuple[str, Outline]]:
@@ -96,26 +118,26 @@ def _draw_centre(spec: SimulationSpec, outline: Outline, rng: np.random.Generato
 
 
 def _place_apart(
-    spec: SimulationSpec, family: str, outline: Outline, placed: list[Planted], rng: np.random.Generator
+    spec: SimulationSpec, family: str, outline: Outline, placed: _Placed, rng: np.random.Generator
 ) -> Planted | None:
     for _ in range(_TRIES):
         centre = _draw_centre(spec, outline, rng)
         if centre is None:
             return None
         candidate = Planted(family, outline, centre, rng.uniform(0, 2 * math.pi))
-        if _is_apart(candidate, placed, spec.gap_px):
+        if _is_apart(candidate, placed.near(candidate, spec.gap_px), spec.gap_px):
             return candidate
     return None
 
 
 def _place_in_contact(
-    spec: SimulationSpec, family: str, outline: Outline, placed: list[Planted], rng: np.random.Generator
+    spec: SimulationSpec, family: str, outline: Outline, placed: _Placed, rng: np.random.Generator
 ) -> Planted | None:
     for _ in range(_TRIES // 10):
-        host = placed[rng.integers(len(placed))]
+        host = placed.particles[rng.integers(len(placed.particles))]
         bearing, angle = rng.uniform(0, 2 * math.pi, size=2)
         candidate = push_until_free(family, outline, host, bearing, angle)
-        others = [particle for particle in placed if particle is not host]
+        others = (particle for particle in placed.near(candidate, spec.gap_px) if particle is not host)
         if _is_apart(candidate, others, spec.gap_px) and _fits(spec, candidate):
             return candidate
     return None
@@ -154,14 +176,8 @@ def _overlap(a: Planted, b: Planted) -> bool:
     )
 
 
-def _is_apart(particle: Planted, others: list[Planted], gap: float) -> bool:
-    if not others:
-        return True
-    centres = np.array([other.centre for other in others])
-    reaches = np.array([other.outline.reach for other in others])
-    distances = np.hypot(*(centres - np.array(particle.centre)).T)
-    for index in np.flatnonzero(distances < particle.outline.reach + reaches + gap):
-        other = others[int(index)]
+def _is_apart(particle: Planted, others: Iterable[Planted], gap: float) -> bool:
+    for other in others:
         if _overlap(particle, other):
             return False
         # A few vertices settle most cases; every second one is half a pixel apart, which moves the distance by

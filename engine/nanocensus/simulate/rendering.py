@@ -1,6 +1,5 @@
 """Bright-field micrographs of known particles: thickness, film, phase contrast, electrons, camera."""
 
-import csv
 import io
 import math
 from dataclasses import dataclass
@@ -256,8 +255,9 @@ def _write_tiff(path: Path, image: UInt16[np.ndarray, "y x"], pixel_size_nm: flo
 
 
 def _replace_rows(path: Path, rows: pd.DataFrame, sample: str) -> None:
-    """Write a table, keeping the rows that other samples have in it."""
+    """Write a table, keeping to the letter the rows that other samples have in it."""
+    rows = rows.astype(str)
     if path.exists():
-        earlier = pd.read_csv(path, dtype={"sample": str, "group": str})
+        earlier = pd.read_csv(path, dtype=str, keep_default_na=False)  # "null" and "NA" are names
         rows = pd.concat([earlier[earlier["sample"] != sample], rows])
-    rows.to_csv(path, index=False, quoting=csv.QUOTE_MINIMAL, lineterminator="\n")
+    commit_bytes(path, rows.to_csv(index=False, lineterminator="\n").encode())

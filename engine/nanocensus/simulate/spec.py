@@ -10,10 +10,9 @@ from nanocensus.simulate.scenes.imaging import KINDS
 LARGEST_COVERAGE = 0.4
 """Share of the area above which separate particles no longer find a place by chance."""
 
-_ANY = (0.0, math.inf)
 _RANGES: Mapping[str, tuple[float, float]] = {
     "pixel_size_nm": (1e-3, 1e3),
-    "mean_particles": _ANY,
+    "mean_particles": (0.0, 6e4),  # chance and the border add some, and masks number them in 16 bits
     "mean_edge_length_nm": (1e-9, math.inf),
     "edge_length_log_sd": (0.0, 1.0),
     "between_log_sd": (0.0, 1.0),
@@ -33,6 +32,8 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "gap_px": (0.0, 100.0),
 }
 _SMALLEST_SIDE_PX = 32
+_RECORDED = tuple(kind for kind in KINDS if kind != "printed")
+"""Kinds of imaging that a camera can record: what print does to scenes comes after it."""
 
 
 @dataclass(frozen=True)
@@ -139,8 +140,8 @@ class SimulationSpec:
                 raise _wrong(name, f"a number from {low:g} to {high:g}", value)
         if len(self.shape) != 2 or min(self.shape) < _SMALLEST_SIDE_PX:
             raise _wrong("shape", f"two whole numbers of at least {_SMALLEST_SIDE_PX} px", self.shape)
-        if self.imaging and self.imaging not in KINDS:
-            raise _wrong("imaging", "one of " + ", ".join(KINDS), self.imaging)
+        if self.imaging and self.imaging not in _RECORDED:
+            raise _wrong("imaging", "one of " + ", ".join(_RECORDED), self.imaging)
         self._check_coverage()
         brightest = 2 * self.electrons_per_px * self.counts_per_electron
         if brightest > 65535:
