@@ -34,6 +34,23 @@ def test_either_end_counts_and_hot_pixels_beyond_hide_nothing(share, dark, seed)
     assert saturated_share(recorded) == pytest.approx(share, rel=0.05)
 
 
+@pytest.mark.parametrize("scaled", [
+    lambda counts: counts * 16, lambda counts: np.rint(counts * 1.37), lambda counts: counts - 4000.0,
+], ids=["12 bits as 16", "stretched", "less a dark image"])  # fmt: skip
+def test_how_the_camera_scaled_its_counts_does_not_show(scaled):
+    counts = np.rint(np.random.default_rng(4).normal(1000, 8, (256, 256)))
+    clipped = np.minimum(counts, 1004)
+    for kind in (np.int32, np.float32):
+        assert saturated_share(scaled(counts).astype(kind)) < 1e-3
+        assert saturated_share(scaled(clipped).astype(kind)) == pytest.approx(saturated_share(clipped), abs=1e-12)
+    assert saturated_share(clipped) > 0.2
+
+
+@pytest.mark.parametrize("mean", [0.1, 0.5, 2.0, 20.0])
+def test_pixels_that_no_electron_met_are_not_saturated(mean):
+    assert saturated_share(np.random.default_rng(5).poisson(mean, (256, 256)).astype(np.uint8)) < 1e-3
+
+
 def test_clipped_reals_are_found_and_others_are_not():
     values = film(np.random.default_rng(1)) * 1.37
     assert saturated_share(values) < 1e-4
