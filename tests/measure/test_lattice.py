@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nanocensus.measure.crystals import spacings_nm
-from nanocensus.measure.lattice import find_spots, scale_from_lattice
+from nanocensus.measure.lattice import Spots, find_spots, scale_from_lattice
 
 STATED_NM = 0.086
 
@@ -72,10 +72,29 @@ def test_fringes_of_no_lattice_in_particular_are_none():
 def test_a_spot_lies_where_the_wave_is():
     y, x = np.mgrid[:512, :512]
     rng = np.random.default_rng(7)
-    for frequency in ((0.1, 0.23), (-0.31, 0.05), (0.2, 0.0)):
+    near_the_axis = [(0.2355, steps / 256) for steps in (-1.4, -1.0, -0.6, -0.5, -0.4, 0.3, 0.6)]
+    for frequency in [(0.1, 0.23), (-0.31, 0.05), (0.2, 0.0), *near_the_axis]:
         image = np.cos(2 * np.pi * (frequency[0] * y + frequency[1] * x)) + rng.normal(size=y.shape)
         spots = find_spots(image)
         sign = np.sign(spots.frequency @ frequency)[:, None]
         np.testing.assert_allclose(sign * spots.frequency, np.tile(frequency, (len(sign), 1)), atol=1e-3)
         assert len(spots.strength) == 49
         assert spots.window.max() == 6
+
+
+def test_fringes_that_are_seen_from_either_side_are_one_set():
+    spacings = np.array([0.286, 0.2438, 0.202])
+    turns = np.append(np.linspace(0.2, 3.0, 8), np.pi / 2 + 1e-3)  # the last is nearly along y
+    there = np.stack([np.sin(turns), np.cos(turns)], axis=1) * 0.086 / np.resize(spacings, len(turns))[:, None]
+    window = np.stack([np.full(len(turns), 5), 10 * np.arange(len(turns))], axis=1)
+    # In the next window the spots of some are found as their mirror image; far away the same direction is another crystal's.
+    beside = there * np.where(turns > np.pi / 2, -1.0, 1.0)[:, None]
+    spots = Spots(
+        np.concatenate([there, beside, there[:1]]),
+        np.ones(2 * len(turns) + 1),
+        np.concatenate([window, np.add(window, [0, 1]), np.add(window[:1], [40, 0])]),
+    )
+    whole = scale_from_lattice([spots, spots], 0.086, spacings)
+    assert whole is not None
+    assert whole.spots == 2 * (len(turns) + 1)
+    assert whole.pixel_size_nm == pytest.approx(0.086, rel=1e-6)

@@ -31,6 +31,8 @@ _SETTLING = (_TOLERANCE,) * 4
 _LEAST_SPOTS = 12
 _LEAST_SIGMAS = 6.0
 """What the number of spots that fit must exceed the number by chance by."""
+_MIRRORED = 2
+"""Columns of frequencies below 0 that are looked at as well: the transform of real pixels is its own mirror image."""
 _RESAMPLES = 400
 _CHI2_OF_TWO = 5.991
 """What the squared length of two normal numbers stays below in 95 % of cases."""
@@ -92,12 +94,22 @@ def _in_row(
     count = np.bincount(ring.ravel())
     around = np.stack([np.bincount(ring.ravel(), each.ravel()) / count for each in logs]) + np.euler_gamma
     relative = logs - around[:, ring]
-    highest = ndimage.maximum_filter(power, size=(1, 5, 5), mode=("nearest", "wrap", "nearest"))
-    number, row, column = np.nonzero((relative >= math.log(least)) & (power == highest) & inside)
+    highest = ndimage.maximum_filter(_with_mirror(power), size=(1, 5, 5), mode=("nearest", "wrap", "nearest"))
+    tops = power == highest[:, :, _MIRRORED:]
+    number, row, column = np.nonzero((relative >= math.log(least)) & tops & inside)
     kept = column < power.shape[2] - 1  # a neighbour is needed on either side
     number, row, column = number[kept], row[kept], column[kept]
-    down, right = (spot + _between(logs, number, row, column, axis) for axis, spot in enumerate((row, column)))
+    whole = _with_mirror(logs)
+    down, right = (
+        spot + _between(whole, number, row, column + _MIRRORED, axis) for axis, spot in enumerate((row, column))
+    )
     return number, down, right, np.exp(relative[number, row, column].astype(float))
+
+
+def _with_mirror(half: Float32[np.ndarray, "n p h"]) -> Float32[np.ndarray, "n p w"]:
+    """Put the columns of the lowest negative frequencies before those of half a plane: that at (-y, -x) is that at (y, x)."""
+    mirrored = half[:, -np.arange(half.shape[1]), _MIRRORED:0:-1]
+    return np.concatenate([mirrored, half], axis=2)
 
 
 def _power(tiles: Shaped[np.ndarray, "n w w"]) -> Float32[np.ndarray, "n p h"]:
@@ -116,7 +128,7 @@ def _between(
     height = logs.shape[1]
     by = (1, 0) if axis == 0 else (0, 1)
     before, here, after = (
-        logs[number, (row + sign * by[0]) % height, np.abs(column + sign * by[1])].astype(float) for sign in (-1, 0, 1)
+        logs[number, (row + sign * by[0]) % height, column + sign * by[1]].astype(float) for sign in (-1, 0, 1)
     )
     curvature = before - 2 * here + after
     return np.where(curvature < 0, np.clip((before - after) / np.minimum(2 * curvature, -1e-9), -0.5, 0.5), 0.0)
@@ -205,17 +217,18 @@ def _of_crystals(spots: Spots) -> Float[np.ndarray, "crystal 2"]:
     """Give one mean frequency for each set of fringes: spots that lie together in windows that overlap are of one."""
     if not len(spots.window):
         return np.empty((0, 2))
+    # A spot stands for its mirror image too, and fringes along x give now one and now the other.
+    frequency = np.concatenate([spots.frequency, -spots.frequency])
+    window = np.concatenate([spots.window, spots.window])
     # Within a distance of 1 along each axis: windows that share pixels, and frequencies that one window cannot part.
-    near = cKDTree(np.column_stack([spots.window / 2, spots.frequency * WINDOW_PX])).query_pairs(
-        1.0, np.inf, output_type="ndarray"
-    )
-    size = len(spots.window)
+    near = cKDTree(np.column_stack([window / 2, frequency * WINDOW_PX])).query_pairs(1.0, np.inf, output_type="ndarray")
+    size = len(window)
     links = sparse.coo_matrix((np.ones(len(near)), near.T), (size, size))
-    number, which = sparse.csgraph.connected_components(links, directed=False)
-    return (
-        np.stack([np.bincount(which, along, number) for along in spots.frequency.T], axis=1)
-        / np.bincount(which)[:, None]
-    )
+    _, which = sparse.csgraph.connected_components(links, directed=False)
+    as_found, mirrored = np.split(which, 2)
+    _, crystal = np.unique(np.minimum(as_found, mirrored), return_inverse=True)
+    alike = np.where((mirrored < as_found)[:, None], -spots.frequency, spots.frequency)
+    return np.stack([np.bincount(crystal, along) for along in alike.T], axis=1) / np.bincount(crystal)[:, None]
 
 
 def _search(radius: np.ndarray, reflections: np.ndarray) -> tuple[float, float] | None:
