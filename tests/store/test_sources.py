@@ -141,6 +141,28 @@ def test_a_table_of_samples_describes_folders_and_finds_masks_by_stem(tmp_path, 
     assert "does not list are ignored: C (1)\n" in caplog.text
 
 
+@pytest.mark.parametrize("pattern", [None, "{sample}/**/*.png"])
+def test_masks_in_the_folder_of_their_sample_are_no_micrographs(tmp_path, pattern):
+    root = tree(tmp_path / "raw", "A/1.png", "A/2.png", "A/masks/1.png", "A/masks/2.png")
+    sources = find_sources(root, pattern=pattern, table=listing(root, "sample,mask\nA,A/masks\n", "samples.csv"))
+    assert [(s.name, s.mask) for s in sources] == [(f"A/{i}.png", root / f"A/masks/{i}.png") for i in (1, 2)]
+
+
+def test_masks_may_lie_beside_their_micrographs(tmp_path):
+    root = tree(tmp_path / "raw", "A/1.tif", "A/1.roi")
+    (source,) = find_sources(root, table=listing(root, "sample,mask\nA,A\n", "samples.csv"))
+    assert (source.name, source.mask) == ("A/1.tif", root / "A/1.roi")
+
+
+@pytest.mark.parametrize(
+    "names", [["A/1.tif", "masks/1.png", "masks/1.npy"], ["A/a/1.tif", "A/b/1.tif", "masks/1.png"]]
+)
+def test_a_mask_that_stands_for_none_or_for_two_is_refused(tmp_path, names):
+    root = tree(tmp_path / "raw", *names)
+    with pytest.raises(TableError, match="line 2: expected one micrograph and one mask called '1'"):
+        find_sources(root, table=listing(root, "sample,mask\nA,masks\n", "samples.csv"))
+
+
 def test_a_table_of_samples_adds_to_what_a_pattern_says(tmp_path):
     root = tree(tmp_path, "a_1.tif", "b_2.tif")
     table = listing(root, "sample,Co_mmol\na,0.4\nb,0.5\n", "samples.csv")
