@@ -348,6 +348,13 @@ def test_a_damaged_micrograph_is_healed_by_ingesting_again(raw, tmp_path):
     np.testing.assert_array_equal(read_pixels(out / STORE_FOLDER, micrograph), image(1))
 
 
+def test_links_that_lead_in_a_circle_are_refused_by_name(raw, tmp_path):
+    (raw / "A/3.tif").symlink_to("4.tif")
+    (raw / "A/4.tif").symlink_to("3.tif")
+    refusals = ingest(find_sources(raw), tmp_path / "out").refusals
+    assert {"A/3.tif", "A/4.tif"} < set(refusals["name"])
+
+
 def test_refusals_are_logged(raw, tmp_path, caplog):
     with caplog.at_level(logging.INFO):
         ingest(find_sources(raw), tmp_path / "out")

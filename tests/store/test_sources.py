@@ -1,4 +1,5 @@
 import logging
+import os
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,26 @@ def test_a_folder_without_micrographs_or_no_folder_is_refused(tmp_path):
         find_sources(tree(tmp_path, "A/notes.txt"))
     with pytest.raises(JobError, match="no folder there"):
         find_sources(tmp_path / "absent")
+
+
+def test_a_folder_that_cannot_be_listed_is_not_passed_over(tmp_path, monkeypatch):
+    root, listed = tree(tmp_path / "raw", "A/1.tif", "B/1.tif"), os.scandir
+
+    def scandir(path):
+        if Path(path).name == "B":
+            raise PermissionError(13, "Permission denied", str(path))
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(JobError, match="B: expected a folder that can be listed, got Permission denied"):
+        find_sources(root)
+
+
+def test_a_name_that_is_no_utf8_is_refused_in_words_that_can_be_written(tmp_path):
+    tree(tmp_path, os.fsdecode(b"A/Gr\xf6\xdfe.tif"))
+    with pytest.raises(ImageError, match=r"A/Gr\\xf6\\xdfe\.tif: expected a name in UTF-8") as refused:
+        find_sources(tmp_path)
+    str(refused.value).encode()
 
 
 def test_links_inside_the_folder_are_followed_and_links_out_of_it_refused(tmp_path):
