@@ -4,7 +4,7 @@ Readers deliver arrays as recorded; here they are bounded before they are decomp
 refused by name where no particle could be measured on them. Values are never rescaled.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,7 +37,7 @@ RECORDED_DTYPES = ("uint8", "uint16", "uint32", "int8", "int16", "int32", "float
 _NARROWED = {"int64": "int32", "uint64": "uint32", "float64": "float32", "float16": "float32"}
 
 
-def check_declared(path: Path, height: int, width: int, bytes_per_pixel: int) -> None:
+def check_declared(path: Path, height: int, width: int, bytes_per_pixel: int, *, beside: Iterable[Path] = ()) -> None:
     """Refuse sizes that no micrograph has, before memory is taken for them.
 
     Parameters
@@ -48,6 +48,8 @@ def check_declared(path: Path, height: int, width: int, bytes_per_pixel: int) ->
         As declared by the header, px.
     bytes_per_pixel : int
         After decompression, all channels together.
+    beside : iterable of Path
+        Files beside it that may hold the values.
 
     Raises
     ------
@@ -65,7 +67,7 @@ def check_declared(path: Path, height: int, width: int, bytes_per_pixel: int) ->
             got=f"a header that declares {height} x {width}",
             remedy="Cut a mosaic into fields and give each its own file; if it is no mosaic, the file is damaged.",
         )
-    declared, held = height * width * bytes_per_pixel, path.stat().st_size
+    declared, held = height * width * bytes_per_pixel, sum(each.stat().st_size for each in (path, *beside))
     if declared > LARGEST_EXPANSION * held + 2**20:
         raise ImageError(
             str(path),
