@@ -283,6 +283,8 @@ def test_masks_become_truth_labels_and_their_name_a_column(raw, tmp_path):
         (np.array([[0.5, 0], [1, 1]]), "whole numbers"),
         (np.array([[0, np.nan], [1, 1]]), "whole numbers"),
         (np.array([[0, 1j], [1, 1]]), "whole numbers"),
+        (np.array([[0, np.inf], [1, 2]]), "inf as the highest value"),
+        (np.array([[0, 2**63], [1, 2]], np.uint64), "9223372036854775808 as the highest value"),
     ],
 )
 def test_masks_that_say_nothing_clear_are_refused(tmp_path, mask, reason):
@@ -304,6 +306,14 @@ def flood(mask):
                     labels[y, x] = n
                     stack += [(y + i, x + j) for i in (-1, 0, 1) for j in (-1, 0, 1)]
     return labels
+
+
+@pytest.mark.parametrize("kept", [">u2", ">i8", ">f4", "f2"])
+@pytest.mark.parametrize("top", [1, 2])
+def test_masks_and_labels_of_any_type_and_byte_order_are_read(tmp_path, kept, top):
+    numbers = np.array([[0, 1, 0], [0, 0, 0], [0, top, 0]])
+    np.save(tmp_path / "mask.npy", np.asfortranarray(numbers.astype(kept)))
+    np.testing.assert_array_equal(read_truth(tmp_path / "mask.npy", (3, 3)), [[0, 1, 0], [0, 0, 0], [0, 2, 0]])
 
 
 @settings(deadline=None, max_examples=100)
