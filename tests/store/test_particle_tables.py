@@ -112,6 +112,24 @@ def test_a_table_of_cellprofiler_takes_its_samples_from_its_images(tmp_path):
         )
 
 
+@pytest.mark.parametrize("column", ["micrograph", "file", "name"])
+def test_a_table_may_name_micrographs_by_numbers(tmp_path, column):
+    images = write(tmp_path / "images", f"{column},sample\n1,Co0.4\n2,Co0.8\n")
+    rows = nc.read_particle_table(
+        write(tmp_path, CELLPROFILER), tool="cellprofiler", pixel_size_nm=0.1, micrographs=images
+    )
+    assert rows["sample"].tolist() == ["Co0.4", "Co0.4", "Co0.8"]
+
+
+def test_of_several_tables_of_micrographs_none_is_passed_over(tmp_path):
+    for number in (1, 2):
+        write(tmp_path / "images", f"micrograph,sample\n{number},Co0.{number}\n", f"{number}.csv")
+    with pytest.raises(TableError, match=r"expected one file of micrographs, got 1\.csv and 1 more"):
+        nc.read_particle_table(
+            write(tmp_path, CELLPROFILER), tool="cellprofiler", pixel_size_nm=0.1, micrographs=tmp_path / "images"
+        )
+
+
 def test_named_columns_are_taken_at_their_word(tmp_path):
     path = write(tmp_path, "Length\tBatch\tImage\n4.5\tNA\t007\n5.5\tNA\t007\n", "t.tsv")
     named = {"edge_length_nm": "Length", "sample": "Batch", "micrograph": "Image"}
