@@ -180,7 +180,7 @@ def test_files_that_swap_their_pixels_are_two_new_micrographs(raw, tmp_path):
     assert after.loc["B/4.tif", "content_digest"] == content_digest(image(2))
 
 
-def test_a_file_that_was_mended_leaves_the_refusals_and_one_that_broke_joins_them(raw, tmp_path):
+def test_a_file_that_was_mended_leaves_the_refusals_and_one_that_broke_joins_them(raw, tmp_path, caplog):
     out = tmp_path / "out"
     ingest(find_sources(raw), out)
     save(raw / "B/1.tif", image(4))
@@ -188,6 +188,8 @@ def test_a_file_that_was_mended_leaves_the_refusals_and_one_that_broke_joins_the
     after = ingest(find_sources(raw), out)
     assert list(after.micrographs["name"]) == ["A/2.tif", "A/10.tif", "B/1.tif", "B/4.tif"]
     assert "0 bytes" in after.refusals.set_index("name").loc["A/1.tif", "reason"]
+    assert "A/1.tif is refused now: micrograph" in caplog.text
+    assert "other pixels" not in caplog.text
 
 
 def test_another_sample_or_pixel_size_means_measuring_again_and_another_condition_does_not(raw, tmp_path):

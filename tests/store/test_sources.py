@@ -143,6 +143,12 @@ def test_a_table_of_micrographs_gives_everything_and_the_rest_is_ignored_by_coun
     assert "2 image files" in caplog.text
 
 
+def test_only_line_ends_end_rows_of_a_listing(tmp_path):
+    root = tree(tmp_path, "A/1.tif", "A/2.tif")
+    text = "file,note\r\nA/1.tif,first\x0bsecond\r\nA/2.tif,\u2028\x85third\r\n"
+    assert [s.conditions["note"] for s in find_sources(root, table=listing(root, text))] == ["first\x0bsecond", "third"]
+
+
 def test_rows_in_their_order_need_no_numbers(tmp_path):
     root = tree(tmp_path, "A/1.tif", "A/2.tif", "B/1.tif")
     sources = find_sources(root, table=listing(root, "\ufefffile\nA/2.tif\nB/1.tif\nA/1.tif\n"))

@@ -163,8 +163,7 @@ def _kept_type(path: Path, plane: Shaped[np.ndarray, "y x"]) -> Shaped[np.ndarra
     if name in _NARROWED:
         with np.errstate(over="ignore", invalid="ignore"):
             narrowed = native.astype(_NARROWED[name])
-            # NaN equals nothing, so an image with NaN stays wide here and is refused by its NaN later.
-            same = np.array_equal(narrowed.astype(name), native)
+            same = np.array_equal(narrowed.astype(name), native, equal_nan=True)  # NaN is refused by its name later
         if same:
             return narrowed
     if name not in RECORDED_DTYPES:

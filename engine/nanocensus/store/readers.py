@@ -150,6 +150,10 @@ def _understood(path: Path) -> Iterator[None]:
         raise ImageError(
             str(path), expected="a file", got="nothing there", remedy="Check the path, or whether the disk is mounted."
         ) from None
+    except PermissionError:
+        raise ImageError(
+            str(path), expected="a file that may be read", got="permission denied", remedy="Mend its permissions."
+        ) from None
     except Exception as cause:  # decoders raise whatever they like; all of it means that the file cannot be read
         raise ImageError(
             str(path),
