@@ -165,6 +165,7 @@ def test_a_table_without_our_names_is_recognised(tmp_path):
     ("text", "words"),
     [
         ("edge_length_nm\n4 nm\n", "'4 nm' in row 1"),
+        ("edge_length_nm,circularity\n4,True\n5,False\n", "'True' in row 1"),
         ("edge_length_nm;sample\n4,2;A\n", "semicolons"),
         ("edge_length_nm,edge_length_nm\n4,4\n", "different name"),
         ("edge_length_nm,sample\n4\n", "as many cells"),

@@ -254,7 +254,7 @@ def _kind(files: Sequence[TableFile], ours: str, theirs: str) -> Kind:
     kind = _KIND_OF[PARTICLES[ours].dtype]
     for file in files:
         held = file.kinds[theirs]
-        if kind != "text" and held not in (kind, "nothing") and not (kind == "number" and held == "truth"):
+        if kind != "text" and held not in (kind, "nothing"):
             raise TableError(
                 f"{file.path}, column {theirs!r}", expected=f"{kind}s", got=_example(file, theirs),
                 remedy="Write numbers with a decimal point and no unit; leave cells without a value empty.",
