@@ -121,6 +121,31 @@ def test_a_table_may_name_micrographs_by_numbers(tmp_path, column):
     assert rows["sample"].tolist() == ["Co0.4", "Co0.4", "Co0.8"]
 
 
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ("micrograph,sample", {}),
+        ("micrograph,other", {"sample": "A"}),
+        ("micrograph,other", {"micrographs": pd.DataFrame({"micrograph": ["x_g1", "y_g2"], "sample": "A"})}),
+    ],
+)
+@pytest.mark.parametrize("pattern", ["*_{group}", "{Co_mmol}_{group}"])
+def test_a_pattern_may_tell_the_group_where_something_else_tells_the_sample(tmp_path, columns, said, pattern):
+    path = write(tmp_path, f"{columns},edge_length_nm\nx_g1,A,3\ny_g2,A,4\n")
+    rows = nc.read_particle_table(path, pattern=pattern, **said)
+    assert rows["sample"].tolist() == ["A", "A"]
+    assert rows["group"].tolist() == ["g1", "g2"]
+    assert pattern[0] == "*" or rows["condition_Co_mmol"].tolist() == ["x", "y"]
+
+
+def test_a_pattern_that_does_not_tell_the_sample_leaves_it_to_the_folder_or_is_refused(tmp_path):
+    write(tmp_path / "raw", "edge_length_nm\n3\n", "A/x_g1.csv")
+    rows = nc.read_particle_table(tmp_path / "raw", pattern="**/*_{group}")
+    assert rows[["sample", "group"]].to_numpy().tolist() == [["A", "g1"]]
+    with pytest.raises(TableError, match="expected the sample of each particle"):
+        nc.read_particle_table(tmp_path / "raw/A", pattern="*_{group}")
+
+
 def test_of_several_tables_of_micrographs_none_is_passed_over(tmp_path):
     for number in (1, 2):
         write(tmp_path / "images", f"micrograph,sample\n{number},Co0.{number}\n", f"{number}.csv")
