@@ -57,10 +57,12 @@ def read_instrument(path: Path, image: str | None = None) -> Recorded:
     signal = _chosen(path, [signal for signal in signals if _is_image(signal)], signals, image)
     data = signal["data"]
     height, width = (length for length in data.shape if length > 1)
-    check_declared(path, height, width, data.dtype.itemsize, beside=files_beside(path))
+    check_declared(path, height, width)
     sides = [(axis["scale"], axis.get("units")) for axis in signal["axes"] if axis["size"] > 1]
     load = partial(_pixels, data, (height, width))
-    return Recorded((height, width), load, calibration(maker, *sides), _header(signal))
+    held = sum(each.stat().st_size for each in (path, *files_beside(path)))
+    declared = height * width * data.dtype.itemsize
+    return Recorded((height, width), load, calibration(maker, *sides), _header(signal), declared, held)
 
 
 def _pixels(data: Any, shape: tuple[int, int]) -> np.ndarray:  # noqa: ANN401  dask has no types
