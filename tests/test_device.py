@@ -17,3 +17,11 @@ def test_auto_says_why_it_took_what_it_took():
 def test_a_gpu_that_is_not_there_is_an_error_that_names_the_extra():
     with pytest.raises(DeviceError, match="cuda13"):
         resolve_device("gpu")
+
+
+@pytest.mark.parametrize("devices", ["", "-1", "-1,0"])
+def test_gpus_that_are_hidden_are_not_there(monkeypatch, devices):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", devices)
+    assert resolve_device("auto").reason == "auto: CUDA_VISIBLE_DEVICES hides every GPU"
+    with pytest.raises(DeviceError, match="hides every GPU"):
+        resolve_device("gpu")

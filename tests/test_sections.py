@@ -6,7 +6,7 @@ import jsonschema
 import pytest
 
 from nanocensus.errors import JobError
-from nanocensus.sections import json_schema, meanings, parse_section, plain
+from nanocensus.sections import json_schema, line_of, meanings, parse_section, plain, read_toml
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,17 @@ def test_what_was_read_can_be_written_and_read_again():
 def test_mistakes_are_named_with_what_was_expected(data, words):
     with pytest.raises(JobError, match=words):
         parse(**data)
+
+
+def test_a_file_may_begin_with_the_mark_that_editors_of_windows_put_there(tmp_path):
+    (tmp_path / "job.toml").write_text('[outer]\r\nfolder = "raw"\r\n', encoding="utf-8-sig", newline="")
+    assert read_toml(tmp_path / "job.toml") == {"outer": {"folder": "raw"}}
+
+
+def test_the_line_of_a_table_is_found_however_its_name_is_spaced():
+    text = 'a = 1\n[ samples . "Co 0.8" ]\nwidth = 2\n'
+    assert line_of(text, "[samples.Co 0.8] width", top="job") == 3
+    assert line_of(text, "[samples.Co 0.8]", top="job") == 2
 
 
 def test_the_line_below_a_field_is_its_meaning_everywhere():

@@ -2,6 +2,7 @@
 
 import importlib.util
 import mmap
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -65,6 +66,11 @@ def resolve_device(choice: DeviceChoice) -> Device:
 
 def _find_gpu() -> tuple[str | None, str]:
     """Name the first GPU, or say what is missing; touches no CUDA context, so workers may still start."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0].strip() in ("", "-1"):
+        return (
+            None,
+            "CUDA_VISIBLE_DEVICES hides every GPU",
+        )  # from CUDA, not from its driver, which names them all below
     missing = [library for library in ("pynvml", "cupy", "cucim", "dask_cuda") if not importlib.util.find_spec(library)]
     if missing:
         return None, "no " + ", ".join(missing)

@@ -203,6 +203,8 @@ def evaluate(
 ) -> Evaluation:
     """Say what a network is worth on micrographs whose true particles are known.
 
+    `model`, `table` and the pixel size describe a folder of micrographs; a run and a job say them themselves.
+
     Parameters
     ----------
     what : path or Job
@@ -235,26 +237,30 @@ def evaluate(
     Raises
     ------
     InputError
-        If no micrograph has a mask, a mask does not fit its micrograph, or a network cannot be used.
+        If no micrograph has a mask, a mask does not fit its micrograph, a network cannot be used, or a run or job is told
+        what it says itself.
     StoreError
         If the folder holds neither a run nor a listing, or the results are damaged.
     """
     to = None if out is None else Path(out)
     rules: dict[str, Any] = {"level": level, "large_px": large_px, "bin_width_nm": bin_width_nm}
-    if isinstance(what, Job):
-        return evaluate_job(what, to=to, on_progress=on_progress, **rules)
-    path = Path(what)
-    described = {"model": model, "table": table, "pixel_size_nm": pixel_size_nm}
+    path = None if isinstance(what, Job) else Path(what)
+    described = {
+        "model": model,
+        "table": table,
+        "pixel_size_nm": pixel_size_nm,
+        "pixel_size_assumed": pixel_size_assumed or None,
+    }
     given = [name for name, value in described.items() if value is not None]
-    if given and (path.is_file() or is_run(path)):
+    if given and (path is None or path.is_file() or is_run(path)):
         raise InputError(
-            str(path),
+            "job" if path is None else str(path),
             expected="a folder of micrographs, if " + ", ".join(given) + " is given",
-            got="a job file" if path.is_file() else "the results of a run, which has maps of its own",
+            got="a job" if path is None or path.is_file() else "the results of a run, which has maps of its own",
             remedy="Leave that out, or give the folder of the micrographs.",
         )
-    if path.is_file():
-        return evaluate_job(job_to_run(path), to=to, on_progress=on_progress, **rules)
+    if path is None or path.is_file():
+        return evaluate_job(job_to_run(what), to=to, on_progress=on_progress, **rules)
     if is_run(path):
         return evaluate_run(path, to=to, on_progress=on_progress, **rules)
     job = job_of_folder(

@@ -88,7 +88,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         If it is not there, is no text, or is not TOML.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # Windows' editors put a mark first
     except (OSError, UnicodeDecodeError) as error:
         got = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         remedy = "Check the path; jobs/ holds examples to copy."
@@ -117,16 +117,21 @@ def line_of(text: str, subject: str, *, top: str) -> int | None:
     named = re.match(r"\[(?P<section>.+?)\](?:$| (?P<key>[\w-]+))", subject)
     if named is None:
         return None
-    wanted, key, section, heading = named["section"], named["key"], top, None
+    wanted, key, section, heading = _bare(named["section"]), named["key"], top, None
     for number, line in enumerate(text.splitlines(), start=1):
         headed = re.match(r"\s*\[([^\[\]]+)\]\s*(#.*)?$", line)
         if headed is not None:
-            section = re.sub("""[ "']""", "", headed[1])
+            section = _bare(headed[1])
             if section in (wanted, key if wanted == top else None):
                 heading = number
         elif section == wanted and key is not None and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=", line):
             return number
     return heading
+
+
+def _bare(name: str) -> str:
+    """Give the name of a section however it is spaced and quoted."""
+    return re.sub("""[ "']""", "", name)
 
 
 def _parse(hint: Any, value: Any, where: str, base: Path | None) -> Any:  # noqa: ANN401  any annotation, any TOML value

@@ -4,6 +4,7 @@ Lengths inside nanocensus are nanometres; this is the one place where other unit
 """
 
 import math
+import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,13 +24,13 @@ NANOMETRES: Mapping[str, float] = {
 """One of each unit of length, in nanometres."""
 
 _ALIASES: Mapping[str, str] = {
-    "μm": "um", "\\u00b5m": "um", "micron": "um", "microns": "um", "micrometer": "um", "micrometre": "um",
+    "μm": "um", "micron": "um", "microns": "um", "micrometer": "um", "micrometre": "um",
     "nanometer": "nm", "nanometre": "nm", "nanometers": "nm", "nanometres": "nm", "å": "a", "ang": "a",
     "angstrom": "a", "angstroem": "a", "ångström": "a", "picometer": "pm", "picometre": "pm", "millimeter": "mm",
     "millimetre": "mm", "centimeter": "cm", "centimetre": "cm", "meter": "m", "metre": "m", "inch": "in",
     "inches": "in",
 }  # fmt: skip
-"""Other spellings, folded; ImageJ writes the micro sign as an escape."""
+"""Other spellings, folded."""
 
 SMALLEST_PIXEL_NM, LARGEST_PIXEL_NM = 1e-3, 1e3
 """Pixel sizes of electron micrographs lie far inside these; outside them a unit was mistaken for another."""
@@ -56,7 +57,8 @@ def nanometres_per(unit: str) -> float:
     >>> nanometres_per("µm")
     1000.0
     """
-    key = unicodedata.normalize("NFKC", unit).strip().casefold()  # one spelling of the micro and angstrom signs
+    written = re.sub(r"\\u([0-9a-fA-F]{4})", lambda escape: chr(int(escape[1], 16)), unit)  # as ImageJ does
+    key = unicodedata.normalize("NFKC", written).strip().casefold()  # one spelling of the micro and angstrom signs
     key = _ALIASES.get(key, key)
     if key not in NANOMETRES:
         raise CalibrationError(

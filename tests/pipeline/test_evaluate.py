@@ -20,13 +20,14 @@ from nanocensus.errors import ImageError, InputError, StoreError
 from nanocensus.pipeline.columns_page import evaluation_markdown
 from nanocensus.pipeline.evaluation_columns import EVALUATION_TABLES
 from nanocensus.pipeline.evaluation_tables import ALL, judged, size_edges, tables
-from nanocensus.pipeline.job_sections import MeasureSection
+from nanocensus.pipeline.job_sections import InputSection, MeasureSection
 from nanocensus.pipeline.scores import THRESHOLDS, judge, surest_pixels
 from nanocensus.pipeline.truth_cases import Case
 from nanocensus.simulate.coverage import render_area_fraction
 from nanocensus.simulate.rendering import write_simulated
 from nanocensus.simulate.shapes import disc
 from nanocensus.simulate.spec import SimulationSpec
+from nanocensus.store.manifest import write_manifest
 from nanocensus.store.masks import in_raster_order
 
 SIDE_NM = 0.1
@@ -273,6 +274,20 @@ def test_what_cannot_be_judged_is_refused(evaluation, tmp_path):
         nc.evaluate(tmp_path)
     with pytest.raises(InputError, match="no such row"):
         evaluation.figure("sharpness")
+
+
+@pytest.mark.parametrize(
+    ("told", "named"),
+    [({"model": "paper"}, "model"), ({"table": "t.csv", "pixel_size_assumed": True}, "table, pixel_size_assumed")],
+)
+def test_a_job_or_run_is_not_told_what_it_says_itself(tmp_path, told, named):
+    job = nc.Job(out=tmp_path / "out", input=InputSection(tmp_path / "raw"))
+    (tmp_path / "job.toml").write_text('out = "out"')
+    (tmp_path / "run").mkdir()
+    write_manifest(tmp_path / "run", nc.Manifest.from_rows([], []))
+    for what in (job, tmp_path / "job.toml", tmp_path / "run"):
+        with pytest.raises(InputError, match=f"expected a folder of micrographs, if {named} is given"):
+            nc.evaluate(what, **told)
 
 
 def test_the_page_of_columns_is_what_the_code_declares():

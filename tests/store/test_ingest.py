@@ -180,7 +180,7 @@ def test_files_that_swap_their_pixels_are_two_new_micrographs(raw, tmp_path):
     assert after.loc["B/4.tif", "content_digest"] == content_digest(image(2))
 
 
-def test_a_file_that_was_mended_leaves_the_refusals_and_one_that_broke_joins_them(raw, tmp_path):
+def test_a_file_that_was_mended_leaves_the_refusals_and_one_that_broke_joins_them(raw, tmp_path, caplog):
     out = tmp_path / "out"
     ingest(find_sources(raw), out)
     save(raw / "B/1.tif", image(4))
@@ -188,6 +188,8 @@ def test_a_file_that_was_mended_leaves_the_refusals_and_one_that_broke_joins_the
     after = ingest(find_sources(raw), out)
     assert list(after.micrographs["name"]) == ["A/2.tif", "A/10.tif", "B/1.tif", "B/4.tif"]
     assert "0 bytes" in after.refusals.set_index("name").loc["A/1.tif", "reason"]
+    assert "A/1.tif is refused now: micrograph" in caplog.text
+    assert "other pixels" not in caplog.text
 
 
 def test_another_sample_or_pixel_size_means_measuring_again_and_another_condition_does_not(raw, tmp_path):
@@ -283,6 +285,8 @@ def test_masks_become_truth_labels_and_their_name_a_column(raw, tmp_path):
         (np.array([[0.5, 0], [1, 1]]), "whole numbers"),
         (np.array([[0, np.nan], [1, 1]]), "whole numbers"),
         (np.array([[0, 1j], [1, 1]]), "whole numbers"),
+        (np.array([[0, np.inf], [1, 2]]), "inf as the highest value"),
+        (np.array([[0, 2**63], [1, 2]], np.uint64), "9223372036854775808 as the highest value"),
     ],
 )
 def test_masks_that_say_nothing_clear_are_refused(tmp_path, mask, reason):
@@ -304,6 +308,14 @@ def flood(mask):
                     labels[y, x] = n
                     stack += [(y + i, x + j) for i in (-1, 0, 1) for j in (-1, 0, 1)]
     return labels
+
+
+@pytest.mark.parametrize("kept", [">u2", ">i8", ">f4", "f2"])
+@pytest.mark.parametrize("top", [1, 2])
+def test_masks_and_labels_of_any_type_and_byte_order_are_read(tmp_path, kept, top):
+    numbers = np.array([[0, 1, 0], [0, 0, 0], [0, top, 0]])
+    np.save(tmp_path / "mask.npy", np.asfortranarray(numbers.astype(kept)))
+    np.testing.assert_array_equal(read_truth(tmp_path / "mask.npy", (3, 3)), [[0, 1, 0], [0, 0, 0], [0, 2, 0]])
 
 
 @settings(deadline=None, max_examples=100)
@@ -346,6 +358,13 @@ def test_a_damaged_micrograph_is_healed_by_ingesting_again(raw, tmp_path):
     shard.write_bytes(shard.read_bytes()[:-3])
     ingest(find_sources(raw), out)
     np.testing.assert_array_equal(read_pixels(out / STORE_FOLDER, micrograph), image(1))
+
+
+def test_links_that_lead_in_a_circle_are_refused_by_name(raw, tmp_path):
+    (raw / "A/3.tif").symlink_to("4.tif")
+    (raw / "A/4.tif").symlink_to("3.tif")
+    refusals = ingest(find_sources(raw), tmp_path / "out").refusals
+    assert {"A/3.tif", "A/4.tif"} < set(refusals["name"])
 
 
 def test_refusals_are_logged(raw, tmp_path, caplog):

@@ -12,6 +12,7 @@ import pytest
 
 from nanocensus.errors import CalibrationError, ImageError, MissingExtraError
 from nanocensus.store.ingest import ingest
+from nanocensus.store.micrographs import content_digest
 from nanocensus.store.readers import READERS, read_image
 from nanocensus.store.sources import find_sources
 from nanocensus.testing import (
@@ -209,6 +210,28 @@ def test_the_values_that_a_ripple_file_describes_are_no_file_of_their_own(tmp_pa
     written(tmp_path, "Ripple", "nm")
     assert {path.suffix for path in tmp_path.iterdir()} == {".rpl", ".raw"}
     assert [source.name for source in find_sources(tmp_path)] == ["x.rpl"]
+
+
+def test_a_ripple_file_of_many_pixels_is_no_trap(tmp_path):
+    pixels = np.random.default_rng(1).integers(0, 60000, (1200, 1300), dtype=np.uint16)
+    path = write_with("ripple", tmp_path / "x.rpl", image(pixels))
+    assert np.array_equal(read_image(path).pixels, pixels)
+
+
+def test_other_values_of_a_ripple_file_and_another_description_of_a_series_are_read(tmp_path):
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    rippled, series = (
+        write_with("ripple", raw / "x.rpl", image()),
+        ser_with_emi(raw / "x.ser", image(STACK[2], unit="m")),
+    )
+    assert len(ingest(find_sources(raw), tmp_path / "out").micrographs) == 2
+    values = rippled.with_suffix(".raw").read_bytes()
+    rippled.with_suffix(".raw").write_bytes(values[::-1])
+    write_emi(raw / "x.emi", mode="TEM Diffraction")
+    manifest = ingest(find_sources(raw), tmp_path / "out")
+    assert manifest.micrographs["content_digest"].tolist() == [content_digest(read_image(rippled).pixels)]
+    assert manifest.refusals["name"].tolist() == [series.name]
 
 
 DAMAGED = ("DigitalMicrograph 3", "DigitalMicrograph 4", "MRC", "TIA series", "EMD of NCEM", "EMD of Velox")

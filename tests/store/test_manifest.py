@@ -1,4 +1,5 @@
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -163,4 +164,17 @@ def test_a_killed_holder_leaves_no_lock(tmp_path):
             pass
         holder.send_signal(signal.SIGKILL)
     with OutputLock(tmp_path):
+        pass
+
+
+def test_a_full_disk_is_said_by_name_and_holds_no_lock(tmp_path):
+    (tmp_path / "out").mkdir()
+    allowed = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, allowed[1]))
+    try:
+        with pytest.raises(StoreError, match="expected a place that can be written"), OutputLock(tmp_path / "out"):
+            pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, allowed)
+    with OutputLock(tmp_path / "out"):
         pass

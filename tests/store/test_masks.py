@@ -3,6 +3,7 @@ import math
 import struct
 import zipfile
 
+import imageio.v3 as imageio
 import numpy as np
 import pytest
 import tifffile
@@ -10,6 +11,7 @@ import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import nanocensus as nc
 from nanocensus.errors import ImageError
 from nanocensus.simulate.coverage import render_area_fraction
 from nanocensus.simulate.shapes import disc, superellipse
@@ -365,3 +367,18 @@ def test_a_mask_in_zarr_that_changed_is_read_again(tmp_path):
     assert stamp(source) == before != []
     zarr.open_group(path, mode="r+")["labels/particles/0"][0, 0] = 9
     assert stamp(source) != before
+
+
+@pytest.mark.parametrize("name", ["mask.png", "labels.png", "labels.tif"])
+def test_masks_that_are_hardly_more_than_background_are_no_traps(tmp_path, name):
+    labels = np.zeros((2048, 2048), np.uint16)
+    labels[40:60, 50:80], labels[400:460, 50:80] = 1, 2
+    path = tmp_path / name
+    if path.suffix == ".tif":
+        tifffile.imwrite(path, labels, compression="zlib")
+    else:
+        imageio.imwrite(path, labels if path.stem == "labels" else (labels > 0).astype(np.uint8) * 255)
+    assert 500 * path.stat().st_size + 2**20 < labels.size * (1 if path.stem == "mask" else 2)
+    np.testing.assert_array_equal(read_truth(path, labels.shape), labels)
+    _, micrographs = nc.measure_labels(tmp_path, pixel_size_nm=0.1, sample="A")
+    assert micrographs["n_detected"].tolist() == [2]

@@ -269,10 +269,12 @@ def test_a_newer_format_is_refused(store):
 
 def test_another_pixel_size_reaches_every_image_and_keeps_the_data(store):
     probability, _ = all_three(store)
+    write_probability(store, NAME, probability, segment_digest="def", sibling="fold0")
     describe_micrograph(store, NAME, name="B/2.tif", pixel_size_nm=0.1)
     image = zarr.open_group(store / NAME, mode="r")
     assert_is_ngff_image(image, 0.1, "B/2.tif")
     assert_is_ngff_image(image["probability"], 0.1, "probability")
+    assert_is_ngff_image(image["probability_fold0"], 0.1, "probability_fold0")
     assert_is_ngff_image(image["labels/truth"], 0.1, "truth")
     assert "image-label" in image["labels/truth"].attrs["ome"]
     read, digest = read_probability(store, NAME)

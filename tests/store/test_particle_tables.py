@@ -112,6 +112,49 @@ def test_a_table_of_cellprofiler_takes_its_samples_from_its_images(tmp_path):
         )
 
 
+@pytest.mark.parametrize("column", ["micrograph", "file", "name"])
+def test_a_table_may_name_micrographs_by_numbers(tmp_path, column):
+    images = write(tmp_path / "images", f"{column},sample\n1,Co0.4\n2,Co0.8\n")
+    rows = nc.read_particle_table(
+        write(tmp_path, CELLPROFILER), tool="cellprofiler", pixel_size_nm=0.1, micrographs=images
+    )
+    assert rows["sample"].tolist() == ["Co0.4", "Co0.4", "Co0.8"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ("micrograph,sample", {}),
+        ("micrograph,other", {"sample": "A"}),
+        ("micrograph,other", {"micrographs": pd.DataFrame({"micrograph": ["x_g1", "y_g2"], "sample": "A"})}),
+    ],
+)
+@pytest.mark.parametrize("pattern", ["*_{group}", "{Co_mmol}_{group}"])
+def test_a_pattern_may_tell_the_group_where_something_else_tells_the_sample(tmp_path, columns, said, pattern):
+    path = write(tmp_path, f"{columns},edge_length_nm\nx_g1,A,3\ny_g2,A,4\n")
+    rows = nc.read_particle_table(path, pattern=pattern, **said)
+    assert rows["sample"].tolist() == ["A", "A"]
+    assert rows["group"].tolist() == ["g1", "g2"]
+    assert pattern[0] == "*" or rows["condition_Co_mmol"].tolist() == ["x", "y"]
+
+
+def test_a_pattern_that_does_not_tell_the_sample_leaves_it_to_the_folder_or_is_refused(tmp_path):
+    write(tmp_path / "raw", "edge_length_nm\n3\n", "A/x_g1.csv")
+    rows = nc.read_particle_table(tmp_path / "raw", pattern="**/*_{group}")
+    assert rows[["sample", "group"]].to_numpy().tolist() == [["A", "g1"]]
+    with pytest.raises(TableError, match="expected the sample of each particle"):
+        nc.read_particle_table(tmp_path / "raw/A", pattern="*_{group}")
+
+
+def test_of_several_tables_of_micrographs_none_is_passed_over(tmp_path):
+    for number in (1, 2):
+        write(tmp_path / "images", f"micrograph,sample\n{number},Co0.{number}\n", f"{number}.csv")
+    with pytest.raises(TableError, match=r"expected one file of micrographs, got 1\.csv and 1 more"):
+        nc.read_particle_table(
+            write(tmp_path, CELLPROFILER), tool="cellprofiler", pixel_size_nm=0.1, micrographs=tmp_path / "images"
+        )
+
+
 def test_named_columns_are_taken_at_their_word(tmp_path):
     path = write(tmp_path, "Length\tBatch\tImage\n4.5\tNA\t007\n5.5\tNA\t007\n", "t.tsv")
     named = {"edge_length_nm": "Length", "sample": "Batch", "micrograph": "Image"}
@@ -147,6 +190,7 @@ def test_a_table_without_our_names_is_recognised(tmp_path):
     ("text", "words"),
     [
         ("edge_length_nm\n4 nm\n", "'4 nm' in row 1"),
+        ("edge_length_nm,circularity\n4,True\n5,False\n", "'True' in row 1"),
         ("edge_length_nm;sample\n4,2;A\n", "semicolons"),
         ("edge_length_nm,edge_length_nm\n4,4\n", "different name"),
         ("edge_length_nm,sample\n4\n", "as many cells"),

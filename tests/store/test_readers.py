@@ -129,6 +129,7 @@ def test_a_single_row_or_leading_axes_of_length_one_are_an_image(tmp_path):
         (np.zeros((0, 5), np.uint8), "with pixels"),
         (np.full((4, 5), 7, np.uint8), "one value 7 everywhere"),
         (np.where(RAMP == 5 * 31, np.nan, RAMP), "1 values that are NaN or infinite"),
+        (np.where(RAMP == 5 * 31, np.nan, 0.5).astype(np.float16), "1 values that are NaN or infinite"),
         (np.where(RAMP < 62, np.inf, RAMP).astype(np.float32), "2 values that are NaN or infinite"),
         (np.array([[0, 2**40]]), "int64"),
         (np.array([["a", "b"]]), "types uint8"),
@@ -378,3 +379,13 @@ def test_real_tiffs_of_instruments_are_calibrated(name, nanometres, source):
     else:
         assert image.pixel_size.source == source
         assert image.pixel_size.square_nm() == pytest.approx(nanometres, rel=1e-6)
+
+
+def test_a_file_that_may_not_be_read_is_not_called_damaged(tmp_path, monkeypatch):
+    def denied(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    np.save(tmp_path / "x.npy", RAMP)
+    monkeypatch.setitem(READERS, ".npy", denied)
+    with pytest.raises(ImageError, match=r"x\.npy: .*permission denied\. Mend its permissions"):
+        read_image(tmp_path / "x.npy")

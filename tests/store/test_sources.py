@@ -1,4 +1,5 @@
 import logging
+import os
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,26 @@ def test_a_folder_without_micrographs_or_no_folder_is_refused(tmp_path):
         find_sources(tree(tmp_path, "A/notes.txt"))
     with pytest.raises(JobError, match="no folder there"):
         find_sources(tmp_path / "absent")
+
+
+def test_a_folder_that_cannot_be_listed_is_not_passed_over(tmp_path, monkeypatch):
+    root, listed = tree(tmp_path / "raw", "A/1.tif", "B/1.tif"), os.scandir
+
+    def scandir(path):
+        if Path(path).name == "B":
+            raise PermissionError(13, "Permission denied", str(path))
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(JobError, match="B: expected a folder that can be listed, got Permission denied"):
+        find_sources(root)
+
+
+def test_a_name_that_is_no_utf8_is_refused_in_words_that_can_be_written(tmp_path):
+    tree(tmp_path, os.fsdecode(b"A/Gr\xf6\xdfe.tif"))
+    with pytest.raises(ImageError, match=r"A/Gr\\xf6\\xdfe\.tif: expected a name in UTF-8") as refused:
+        find_sources(tmp_path)
+    str(refused.value).encode()
 
 
 def test_links_inside_the_folder_are_followed_and_links_out_of_it_refused(tmp_path):
@@ -122,6 +143,12 @@ def test_a_table_of_micrographs_gives_everything_and_the_rest_is_ignored_by_coun
     assert "2 image files" in caplog.text
 
 
+def test_only_line_ends_end_rows_of_a_listing(tmp_path):
+    root = tree(tmp_path, "A/1.tif", "A/2.tif")
+    text = "file,note\r\nA/1.tif,first\x0bsecond\r\nA/2.tif,\u2028\x85third\r\n"
+    assert [s.conditions["note"] for s in find_sources(root, table=listing(root, text))] == ["first\x0bsecond", "third"]
+
+
 def test_rows_in_their_order_need_no_numbers(tmp_path):
     root = tree(tmp_path, "A/1.tif", "A/2.tif", "B/1.tif")
     sources = find_sources(root, table=listing(root, "\ufefffile\nA/2.tif\nB/1.tif\nA/1.tif\n"))
@@ -139,6 +166,28 @@ def test_a_table_of_samples_describes_folders_and_finds_masks_by_stem(tmp_path, 
     assert [s.session for s in sources] == ["tue", "tue", "mon"]
     assert "1 micrographs of A have no mask" in caplog.text
     assert "does not list are ignored: C (1)\n" in caplog.text
+
+
+@pytest.mark.parametrize("pattern", [None, "{sample}/**/*.png"])
+def test_masks_in_the_folder_of_their_sample_are_no_micrographs(tmp_path, pattern):
+    root = tree(tmp_path / "raw", "A/1.png", "A/2.png", "A/masks/1.png", "A/masks/2.png")
+    sources = find_sources(root, pattern=pattern, table=listing(root, "sample,mask\nA,A/masks\n", "samples.csv"))
+    assert [(s.name, s.mask) for s in sources] == [(f"A/{i}.png", root / f"A/masks/{i}.png") for i in (1, 2)]
+
+
+def test_masks_may_lie_beside_their_micrographs(tmp_path):
+    root = tree(tmp_path / "raw", "A/1.tif", "A/1.roi")
+    (source,) = find_sources(root, table=listing(root, "sample,mask\nA,A\n", "samples.csv"))
+    assert (source.name, source.mask) == ("A/1.tif", root / "A/1.roi")
+
+
+@pytest.mark.parametrize(
+    "names", [["A/1.tif", "masks/1.png", "masks/1.npy"], ["A/a/1.tif", "A/b/1.tif", "masks/1.png"]]
+)
+def test_a_mask_that_stands_for_none_or_for_two_is_refused(tmp_path, names):
+    root = tree(tmp_path / "raw", *names)
+    with pytest.raises(TableError, match="line 2: expected one micrograph and one mask called '1'"):
+        find_sources(root, table=listing(root, "sample,mask\nA,masks\n", "samples.csv"))
 
 
 def test_a_table_of_samples_adds_to_what_a_pattern_says(tmp_path):

@@ -16,6 +16,7 @@ from nanocensus.store.integrity import broken_images
 from nanocensus.store.manifest import Manifest, read_manifest, write_manifest
 from nanocensus.store.micrographs import read_labels, read_pixels, read_probability
 from nanocensus.store.outlines import read_outlines
+from nanocensus.store.row_groups import open_particles
 from nanocensus.store.tables import read_micrographs, read_part_rows, read_particles, write_part
 
 SCHEMA = PARTICLES.arrow()
@@ -231,6 +232,8 @@ def test_a_part_of_an_older_minor_version_opens_with_nulls(tmp_path):
     frame = read_particles(tmp_path).compute(scheduler="sync")
     assert tuple(frame.columns) == PARTICLES.names
     assert frame["mean_probability"].isna().all()
+    filtered = open_particles(tmp_path, filters=[[("mean_probability", ">", 0.0)], [("label", "==", 2)]])
+    assert filtered.frame().compute(scheduler="sync")["label"].tolist() == [2]
 
 
 def test_an_output_folder_without_an_index_says_what_to_do(tmp_path):

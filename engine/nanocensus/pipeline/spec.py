@@ -205,6 +205,6 @@ def naming_lines(path: Path) -> Iterator[None]:
     try:
         yield
     except JobError as error:
-        line = line_of(path.read_text(encoding="utf-8"), error.subject, top="job")
+        line = line_of(path.read_text(encoding="utf-8-sig"), error.subject, top="job")
         where = f"{path.name}, line {line}: {error.subject}" if line is not None else f"{path.name}: {error.subject}"
         raise JobError(where, expected=error.expected, got=error.got, remedy=error.remedy) from None

@@ -346,8 +346,8 @@ def _report(source: Source, reason: str, result: Ingested, before: Mapping[str, 
         logger.info("refused: %s", reason)
     if before is not None and result.facts.get("content_digest") != before["content_digest"]:
         logger.warning(
-            "%s holds other pixels than before: micrograph %s and what was computed from it no longer count",
-            source.name, before["micrograph"],
+            "%s %s: micrograph %s and what was computed from it no longer count",
+            source.name, "holds other pixels than before" if result.facts else "is refused now", before["micrograph"],
         )  # fmt: skip
 
 

@@ -57,10 +57,12 @@ def read_instrument(path: Path, image: str | None = None) -> Recorded:
     signal = _chosen(path, [signal for signal in signals if _is_image(signal)], signals, image)
     data = signal["data"]
     height, width = (length for length in data.shape if length > 1)
-    check_declared(path, height, width, data.dtype.itemsize)
+    check_declared(path, height, width)
     sides = [(axis["scale"], axis.get("units")) for axis in signal["axes"] if axis["size"] > 1]
     load = partial(_pixels, data, (height, width))
-    return Recorded((height, width), load, calibration(maker, *sides), _header(signal))
+    held = sum(each.stat().st_size for each in (path, *files_beside(path)))
+    declared = height * width * data.dtype.itemsize
+    return Recorded((height, width), load, calibration(maker, *sides), _header(signal), declared, held)
 
 
 def _pixels(data: Any, shape: tuple[int, int]) -> np.ndarray:  # noqa: ANN401  dask has no types
@@ -112,6 +114,16 @@ def _silence() -> Iterator[None]:
             yield
     finally:
         log.level = loud
+
+
+def files_beside(path: Path) -> list[Path]:
+    """Give the files beside a file without which its image is not what it is.
+
+    They are the values of a Ripple file, and what describes a series of TIA.
+    """
+    values = [path.with_suffix(suffix) for suffix in (".raw", ".RAW")] if path.suffix.lower() == ".rpl" else []
+    described = _describing(path)
+    return [each for each in values if each.exists()][:1] if described is None else [described]
 
 
 def _describing(path: Path) -> Path | None:

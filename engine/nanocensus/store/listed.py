@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -100,9 +101,12 @@ def described_samples(root: Path, listing: Listing, sources: Sequence[Source], *
     described = []
     for sample, found in members.items():
         i = rows[sample]
-        group = [_with_row(replace(source, sample=sample, mask=None), listing, i) for source in found]
+        folder = _mask_folder(root, listing, i)
+        own = found if folder is None else _apart(found, folder)
+        group = [_with_row(replace(source, sample=sample, mask=None), listing, i) for source in own]
         group = [replace(s, conditions={**s.conditions, **listing.conditions[i]}) for s in group]
-        described += _with_masks(root, listing, i, numbered(group) if by_folder else group)
+        group = numbered(group) if by_folder else group
+        described += group if folder is None else _with_masks(folder, listing, i, group)
     return described
 
 
@@ -121,18 +125,40 @@ def _with_row(source: Source, listing: Listing, i: int) -> Source:
     )
 
 
-def _with_masks(root: Path, listing: Listing, i: int, sources: Sequence[Source]) -> list[Source]:
-    """Find the mask of each micrograph by its stem in the folder that the row names."""
-    if "mask" not in listing.rows[i]:
-        return list(sources)
-    folder = _inside(root, listing.rows[i]["mask"])
+def _mask_folder(root: Path, listing: Listing, i: int) -> Path | None:
+    text = listing.rows[i].get("mask")
+    if text is None:
+        return None
+    folder = _inside(root, text)
     if not folder.is_dir():
-        raise _missing(listing, [listing.rows[i]["mask"]], "folders of masks", root)
-    masks = {mask_stem(path): path for path in sorted(folder.iterdir()) if path.name.lower().endswith(MASK_SUFFIXES)}
-    without = sum(source.path.stem not in masks for source in sources)
+        raise _missing(listing, [text], "folders of masks", root)
+    return folder
+
+
+def _apart(found: Sequence[Source], masks: Path) -> Sequence[Source]:
+    """Leave out the masks among a sample's images; unless all of them lie there, as masks may beside micrographs."""
+    return [source for source in found if not source.path.is_relative_to(masks)] or found
+
+
+def _with_masks(folder: Path, listing: Listing, i: int, sources: Sequence[Source]) -> list[Source]:
+    """Find the mask of each micrograph by its stem."""
+    masks: dict[str, list[Path]] = defaultdict(list)
+    for path in sorted({*folder.iterdir()} - {source.path for source in sources}):
+        if path.name.lower().endswith(MASK_SUFFIXES):
+            masks[mask_stem(path)].append(path)
+    owners: dict[str, str] = {}
+    for source in sources:
+        stem = source.path.stem
+        owner = owners.setdefault(stem, source.name)
+        if len(masks[stem]) > 1 or (masks[stem] and owner != source.name):
+            several = [path.name for path in masks[stem]] if len(masks[stem]) > 1 else [owner, source.name]
+            expected = f"one micrograph and one mask called {stem!r}, which go together by name"
+            remedy = "Name the mask of each micrograph in a micrographs.csv, or rename them."
+            raise listing.error(i, expected=expected, got=", ".join(several), remedy=remedy)
+    without = sum(not masks[source.path.stem] for source in sources)
     if without:
         logger.warning("%d micrographs of %s have no mask of their name in %s", without, sources[0].sample, folder)
-    return [replace(source, mask=masks.get(source.path.stem)) for source in sources]
+    return [replace(source, mask=next(iter(masks[source.path.stem]), None)) for source in sources]
 
 
 def _mask_file(root: Path, listing: Listing, i: int) -> Path | None:

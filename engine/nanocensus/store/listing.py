@@ -2,6 +2,7 @@
 
 import csv
 import difflib
+import io
 import math
 import re
 from collections import Counter
@@ -134,7 +135,7 @@ def _parse(path: Path) -> tuple[list[int], list[list[str]]]:
     lines: list[int] = []
     rows: list[list[str]] = []
     try:
-        reader = csv.reader(text.splitlines(keepends=True), strict=True)
+        reader = csv.reader(io.StringIO(text), strict=True)
         for row in reader:
             if any(cell.strip() for cell in row):
                 rows.append(row)

@@ -129,6 +129,8 @@ class OutputLock:
     ------
     LockedError
         On entering, if another run holds it.
+    StoreError
+        On entering, if the folder cannot be written.
     """
 
     def __init__(self, out: Path) -> None:
@@ -140,11 +142,22 @@ class OutputLock:
         with writing(self.out):
             self.out.mkdir(parents=True, exist_ok=True)
             handle = os.open(self.out / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o644)
+            try:
+                self._take(handle)
+            except OSError:
+                os.close(handle)
+                raise
+        self._handle = handle
+        leftovers = clear_leftovers(self.out)
+        if leftovers:
+            logger.info("removed %d unfinished pieces that an interrupted run left in %s", leftovers, self.out)
+        return self
+
+    def _take(self, handle: int) -> None:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = os.read(handle, 32).decode("ascii", "replace").strip()
-            os.close(handle)
             raise LockedError(
                 str(self.out),
                 expected="an output folder that no other run is writing",
@@ -153,11 +166,6 @@ class OutputLock:
             ) from None
         os.truncate(handle, 0)
         os.write(handle, str(os.getpid()).encode())
-        self._handle = handle
-        leftovers = clear_leftovers(self.out)
-        if leftovers:
-            logger.info("removed %d unfinished pieces that an interrupted run left in %s", leftovers, self.out)
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

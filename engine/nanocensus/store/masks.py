@@ -111,8 +111,10 @@ def _numbered(path: Path, plane: Shaped[np.ndarray, "y x"], shape: tuple[int, in
     values = np.unique(plane)
     if values[0] != 0:
         raise _refusal(path, "0 for background", f"{values[0]} as the lowest value")
+    if not float(values[-1]) < 2.0**63:
+        raise _refusal(path, "numbers of particles", f"{values[-1]} as the highest value")
     if len(values) <= 2:
-        labels, _ = ndimage.label(plane, structure=np.ones((3, 3)))
+        labels, _ = ndimage.label(plane != 0, structure=np.ones((3, 3)))
         return labels.astype(np.int32, copy=False)  # SciPy numbers in raster order itself
     return in_raster_order(plane.astype(np.int64))
 

@@ -137,7 +137,7 @@ def write_micrograph(
 
 
 def describe_micrograph(store: Path, micrograph: str, *, name: str, pixel_size_nm: float) -> None:
-    """Change the name and pixel size that viewers of a micrograph, its probability and labels are told.
+    """Change the name and pixel size that viewers of a micrograph, its probability maps and labels are told.
 
     Raises
     ------
@@ -145,7 +145,7 @@ def describe_micrograph(store: Path, micrograph: str, *, name: str, pixel_size_n
         If the micrograph is not there or its metadata are damaged.
     """
     folder = store / micrograph
-    for image in [folder, folder / "probability", *sorted(folder.glob("labels/*"))]:
+    for image in [folder, *sorted(folder.glob("probability*")), *sorted(folder.glob("labels/*"))]:
         if image != folder and not (image / METADATA).exists():
             continue
         told = read_image_attributes(image, f"micrograph {micrograph}")

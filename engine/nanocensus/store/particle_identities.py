@@ -56,8 +56,7 @@ class Identities:
         there = {ours: as_texts(table.column(theirs)) for ours, theirs in self.columns.items()}
         if "micrograph" not in there:
             there["micrograph"] = self._micrographs(piece, table)
-        if "sample" not in there:
-            there |= self._samples(piece, there["micrograph"])
+        there = self._told(piece, there["micrograph"]) | there
         return pd.DataFrame({name: there[name] for name in self.made}, dtype=pd.StringDtype("pyarrow"))
 
     def identify_file(self, piece: Piece) -> pd.DataFrame | None:
@@ -65,7 +64,7 @@ class Identities:
         if "micrograph" in self.columns or "sample" in self.columns:
             return None
         one = pd.Series([piece.name], dtype=pd.StringDtype("pyarrow"))
-        return pd.DataFrame({"micrograph": one} | self._samples(piece, one))
+        return pd.DataFrame({"micrograph": one} | self._told(piece, one))
 
     def _micrographs(self, piece: Piece, table: pa.Table) -> pd.Series:
         """Name images by the tool's columns; where it has none, a file is a micrograph."""
@@ -89,23 +88,27 @@ class Identities:
         base = whole if name is None else name
         return (base + "#" + number).fillna(base)
 
-    def _samples(self, piece: Piece, micrograph: pd.Series) -> dict[str, pd.Series]:
-        def same(text: str) -> pd.Series:
-            return pd.Series(text, index=micrograph.index, dtype=micrograph.dtype)
-
+    def _told(self, piece: Piece, micrograph: pd.Series) -> dict[str, pd.Series]:
+        """Give what the pattern tells of micrographs, and their sample unless a column holds it."""
+        told = {} if self.pattern is None else self._fields(self.pattern, piece, micrograph)
         if self.sample is not None:
-            return {"sample": same(self.sample)}
-        if self.pattern is not None:
-            expression = compile_pattern(self.pattern)
-            found = {name: _match(expression, name, self.pattern, piece) for name in micrograph.dropna().unique()}
-            fields = dict.fromkeys(["sample", *expression.groupindex])
-            folder = first_folder(piece.name) or None
-            return {
-                _column_of_field(field): micrograph.map(
-                    {name: each.get(field, folder if field == "sample" else None) for name, each in found.items()}
-                ).astype(micrograph.dtype)
-                for field in fields
-            }
+            told["sample"] = _same(self.sample, micrograph)
+        elif "sample" not in {*told, *self.columns}:
+            told["sample"] = self._sample(piece, micrograph)
+        return told
+
+    def _fields(self, pattern: str, piece: Piece, micrograph: pd.Series) -> dict[str, pd.Series]:
+        expression = compile_pattern(pattern)
+        found = {name: _match(expression, name, pattern, piece) for name in micrograph.dropna().unique()}
+        return {
+            _column_of_field(field): micrograph.map({name: each[field] for name, each in found.items()}).astype(
+                micrograph.dtype
+            )
+            for field in expression.groupindex
+        }
+
+    def _sample(self, piece: Piece, micrograph: pd.Series) -> pd.Series:
+        """Give the sample by the table of micrographs, or else by the first folder."""
         if self.samples is not None:
             for name in micrograph.dropna().unique():
                 if name not in self.samples:
@@ -113,14 +116,18 @@ class Identities:
                         f"micrograph {name!r} of {piece.path}", expected="one in the table of micrographs",
                         got="none of that name", remedy=did_you_mean(name, self.samples) or "Add its row.",
                     )  # fmt: skip
-            return {"sample": micrograph.map(self.samples).astype(micrograph.dtype)}
+            return micrograph.map(self.samples).astype(micrograph.dtype)
         if folder := first_folder(piece.name):
-            return {"sample": same(folder)}
+            return _same(folder, micrograph)
         raise TableError(
             piece.path, expected="the sample of each particle", got="no column of it, and no folder that could name it",
             remedy='Give one name (sample="Co0.4"), its column (columns={"sample": "Condition"}), or a pattern of the '
             'micrographs\' names ("{sample}_*").',
         )  # fmt: skip
+
+
+def _same(text: str, rows: pd.Series) -> pd.Series:
+    return pd.Series(text, index=rows.index, dtype=rows.dtype)
 
 
 def _match(expression: re.Pattern[str], name: str, pattern: str, piece: Piece) -> dict[str, str]:

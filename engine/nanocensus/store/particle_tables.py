@@ -28,6 +28,8 @@ _PANDAS: Mapping[Kind, Any] = {
     "text": pd.StringDtype("pyarrow"),
     "truth": pd.BooleanDtype(),
 }
+_NAMES = ("micrograph", "file", "name")
+"""Columns of a table of micrographs that may name them, the first that is there."""
 _KIND_OF: Mapping[str, Kind] = {"string": "text", "bool": "truth", "int32": "number", "float64": "number"}
 
 
@@ -118,23 +120,30 @@ def read_micrograph_table(path: str | os.PathLike[str]) -> pd.DataFrame:
     Raises
     ------
     TableError
-        If it cannot be read, or has no column micrograph, file or name.
+        If it cannot be read, is in several files, or has no column micrograph, file or name.
     """
-    (file,) = table_files(path)[:1]
+    file, *others = table_files(path)
+    if others:
+        raise TableError(
+            str(path), expected="one file of micrographs", got=f"{file.path.name} and {len(others)} more",
+            remedy="Put all micrographs into one table.",
+        )  # fmt: skip
     raw = pa.concat_tables([piece.read(list(file.kinds)) for piece in file.pieces])
     made = {
-        name: as_texts(raw.column(name)) if name in PLACES or kind == "nothing" else _READ[kind](raw.column(name))
+        name: as_texts(raw.column(name))
+        if name in (*PLACES, *_NAMES) or kind == "nothing"
+        else _READ[kind](raw.column(name))
         for name, kind in file.kinds.items()
         if kind != "other"
     }
     rows = pd.DataFrame(made)
-    named = next((name for name in ("micrograph", "file", "name") if name in rows), None)
+    named = next((name for name in _NAMES if name in rows), None)
     if named is None:
         raise TableError(
             str(path), expected="a column micrograph (or file, or name)", got=", ".join(file.kinds),
             remedy="Call the column that names the micrographs so.",
         )  # fmt: skip
-    return rows if named == "micrograph" else rows.assign(micrograph=rows[named].astype("str"))
+    return rows.assign(micrograph=rows[named])
 
 
 def load_piece(piece: Piece, plan: Plan, columns: Sequence[str] | None = None) -> pd.DataFrame:
@@ -245,7 +254,7 @@ def _kind(files: Sequence[TableFile], ours: str, theirs: str) -> Kind:
     kind = _KIND_OF[PARTICLES[ours].dtype]
     for file in files:
         held = file.kinds[theirs]
-        if kind != "text" and held not in (kind, "nothing") and not (kind == "number" and held == "truth"):
+        if kind != "text" and held not in (kind, "nothing"):
             raise TableError(
                 f"{file.path}, column {theirs!r}", expected=f"{kind}s", got=_example(file, theirs),
                 remedy="Write numbers with a decimal point and no unit; leave cells without a value empty.",

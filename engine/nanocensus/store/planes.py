@@ -25,19 +25,23 @@ class Recorded:
     """Reads the array as stored."""
     calibration: Calibration
     metadata: Mapping[str, str | int | float]
+    declared: int
+    """Bytes of the array, all channels together."""
+    held: int
+    """Bytes of the files that it is in."""
 
 
 LARGEST_PIXELS = 2**28
 """16384 x 16384, far above any camera: measuring a micrograph takes about ten bytes a pixel, all at once."""
 
 LARGEST_EXPANSION = 500
-"""Declared bytes per byte of file. Noise does not compress; a header that claims more is damaged or a trap."""
+"""Declared bytes per byte of a micrograph's file. Noise does not compress; a header that claims more is damaged or a trap."""
 
 RECORDED_DTYPES = ("uint8", "uint16", "uint32", "int8", "int16", "int32", "float32", "float64")
 _NARROWED = {"int64": "int32", "uint64": "uint32", "float64": "float32", "float16": "float32"}
 
 
-def check_declared(path: Path, height: int, width: int, bytes_per_pixel: int) -> None:
+def check_declared(path: Path, height: int, width: int) -> None:
     """Refuse sizes that no micrograph has, before memory is taken for them.
 
     Parameters
@@ -46,13 +50,11 @@ def check_declared(path: Path, height: int, width: int, bytes_per_pixel: int) ->
         The file whose header was read.
     height, width : int
         As declared by the header, px.
-    bytes_per_pixel : int
-        After decompression, all channels together.
 
     Raises
     ------
     ImageError
-        If there are no pixels, more than `LARGEST_PIXELS`, or far more than the file could hold.
+        If there are no pixels, or more than `LARGEST_PIXELS`.
     """
     if height <= 0 or width <= 0:
         raise ImageError(
@@ -65,12 +67,21 @@ def check_declared(path: Path, height: int, width: int, bytes_per_pixel: int) ->
             got=f"a header that declares {height} x {width}",
             remedy="Cut a mosaic into fields and give each its own file; if it is no mosaic, the file is damaged.",
         )
-    declared, held = height * width * bytes_per_pixel, path.stat().st_size
-    if declared > LARGEST_EXPANSION * held + 2**20:
+
+
+def check_expansion(path: Path, recorded: Recorded) -> None:
+    """Refuse a micrograph that is far more than its file could hold; masks may be, since what is even packs well.
+
+    Raises
+    ------
+    ImageError
+    """
+    if recorded.declared > LARGEST_EXPANSION * recorded.held + 2**20:
+        size = " x ".join(map(str, recorded.shape[:2]))
         raise ImageError(
             str(path),
-            expected=f"a file that holds what it declares ({height} x {width} pixels, {declared:.3g} bytes)",
-            got=f"{held} bytes",
+            expected=f"a file that holds what it declares ({size} pixels, {recorded.declared:.3g} bytes)",
+            got=f"{recorded.held} bytes",
             remedy="The file is cut short, damaged or a decompression bomb: export it again from the microscope.",
         )
 
@@ -161,8 +172,7 @@ def _kept_type(path: Path, plane: Shaped[np.ndarray, "y x"]) -> Shaped[np.ndarra
     if name in _NARROWED:
         with np.errstate(over="ignore", invalid="ignore"):
             narrowed = native.astype(_NARROWED[name])
-            # NaN equals nothing, so an image with NaN stays wide here and is refused by its NaN later.
-            same = np.array_equal(narrowed.astype(name), native)
+            same = np.array_equal(narrowed.astype(name), native, equal_nan=True)  # NaN is refused by its name later
         if same:
             return narrowed
     if name not in RECORDED_DTYPES:

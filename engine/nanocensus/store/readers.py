@@ -18,7 +18,7 @@ from jaxtyping import Shaped
 from nanocensus.errors import CalibrationError, ImageError, NanocensusError
 from nanocensus.store.calibration import Calibration
 from nanocensus.store.instruments import INSTRUMENTS, read_instrument
-from nanocensus.store.planes import Recorded, as_recorded, check_declared, one_plane
+from nanocensus.store.planes import Recorded, as_recorded, check_declared, check_expansion, one_plane
 from nanocensus.store.tiff import read_tiff
 from nanocensus.units import PixelSize
 
@@ -83,6 +83,7 @@ def read_image(path: Path, image: str | None = None) -> RecordedImage:
     """
     with _understood(path):
         recorded = _reader(path, image)(path)
+        check_expansion(path, recorded)
         array = recorded.load()
     pixels = as_recorded(path, one_plane(path, array))
     said = recorded.calibration
@@ -90,7 +91,7 @@ def read_image(path: Path, image: str | None = None) -> RecordedImage:
 
 
 def read_header(path: Path, image: str | None = None) -> RecordedHeader:
-    """Read what a file says of its micrograph, without its pixels; parameters and errors as `read_image`."""
+    """Read what a file says of its micrograph, without its pixels; parameters and errors as `read_image`, but for what pixels are refused for."""
     with _understood(path):
         recorded = _reader(path, image)(path)
     said = recorded.calibration
@@ -150,6 +151,10 @@ def _understood(path: Path) -> Iterator[None]:
         raise ImageError(
             str(path), expected="a file", got="nothing there", remedy="Check the path, or whether the disk is mounted."
         ) from None
+    except PermissionError:
+        raise ImageError(
+            str(path), expected="a file that may be read", got="permission denied", remedy="Mend its permissions."
+        ) from None
     except Exception as cause:  # decoders raise whatever they like; all of it means that the file cannot be read
         raise ImageError(
             str(path),
@@ -181,7 +186,7 @@ def _read_png(path: Path) -> Recorded:
         raise ValueError("not a PNG file")
     width, height, depth, colour = struct.unpack(">IIBB", header[16:26])
     channels = _PNG_CHANNELS[colour]
-    check_declared(path, height, width, channels * max(depth, 8) // 8)
+    check_declared(path, height, width)
     if (depth == 16 and channels > 1) or depth in (2, 4):
         # The decoder reduces 16-bit colour to 8 bits and stretches 2 and 4 bits: values would not be as recorded.
         raise ImageError(
@@ -192,7 +197,8 @@ def _read_png(path: Path) -> Recorded:
         )
     # The resolution chunk of PNG is about printing, as TIFF's plain tags are; it is not believed.
     load = functools.partial(_png_pixels, path, (height, width))
-    return Recorded((height, width), load, Calibration(), {"bit_depth": int(depth)})
+    declared = height * width * channels * max(depth, 8) // 8
+    return Recorded((height, width), load, Calibration(), {"bit_depth": int(depth)}, declared, path.stat().st_size)
 
 
 def _png_pixels(path: Path, shape: tuple[int, int]) -> np.ndarray:
@@ -210,8 +216,9 @@ def _png_pixels(path: Path, shape: tuple[int, int]) -> np.ndarray:
 def _read_npy(path: Path) -> Recorded:
     plane = one_plane(path, np.lib.format.open_memmap(path, mode="r"))  # never unpickles; mapped, so not yet in memory
     if plane.size:
-        check_declared(path, plane.shape[0], plane.shape[1], plane.itemsize)
-    return Recorded(plane.shape, functools.partial(np.array, plane), Calibration(), {})
+        check_declared(path, plane.shape[0], plane.shape[1])
+    load = functools.partial(np.array, plane)
+    return Recorded(plane.shape, load, Calibration(), {}, plane.nbytes, path.stat().st_size)
 
 
 READERS: Mapping[str, Callable[[Path], Recorded]] = {

@@ -74,10 +74,11 @@ class RowGroups:
     def _read(self, columns: Sequence[str]) -> Iterator[pa.Table]:
         file, groups = self._open()
         condition = None if self.filters is None else pq.filters_to_expression(self.filters)
-        if condition is not None:
-            groups = _possible(self.path, groups, condition)
-        needed = list(dict.fromkeys([*columns, *filtered_columns(self.filters)]))
+        filtered = filtered_columns(self.filters)
+        needed = list(dict.fromkeys([*columns, *filtered]))
         where = {file.metadata.schema.column(leaf).path: leaf for leaf in range(len(file.metadata.schema))}
+        if condition is not None and where.keys() >= set(filtered):  # parts of older versions may lack a column
+            groups = _possible(self.path, groups, condition)
         names = [name for name in IDENTITIES if name in needed and condition is None]
         known = {name: _constants(file.metadata, where[name], groups) for name in names}
         batches = _batches(file.metadata, groups) or [[]]

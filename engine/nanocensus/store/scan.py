@@ -36,14 +36,14 @@ def image_files(root: Path) -> list[str]:
     Raises
     ------
     JobError
-        If it is no folder.
+        If it is no folder, or one inside it cannot be listed.
     ImageError
-        If a link leads out of it.
+        If a link leads out of it, or the name of a file is no UTF-8.
     """
     if not root.is_dir():
         raise JobError(str(root), expected="a folder of micrographs", got="no folder there", remedy="Check the path.")
     found, others = [], 0
-    for folder, subfolders, files in os.walk(root):
+    for folder, subfolders, files in os.walk(root, onerror=_refuse_unlisted):
         here = Path(folder)
         if here != root and (LOCK_FILE in files or MICROGRAPHS_FILE in files):
             logger.info("%s holds results of a run, which are passed over", here)
@@ -62,10 +62,30 @@ def image_files(root: Path) -> list[str]:
                 others += 1
                 continue
             check_inside(root, here / name)
-            found.append((here / name).relative_to(root).as_posix())
+            found.append(_as_utf8((here / name).relative_to(root).as_posix()))
     if others:
         logger.info("%d files under %s do not look like images and are ignored", others, root)
     return sorted(found, key=natural_key)
+
+
+def _refuse_unlisted(error: OSError) -> None:
+    """Stop where `os.walk` would pass over a folder, whose micrographs would leave the census without a word."""
+    raise JobError(
+        str(error.filename),
+        expected="a folder that can be listed",
+        got=error.strerror or str(error),
+        remedy="Mend its permissions, or move it out of the folder of micrographs.",
+    )
+
+
+def _as_utf8(name: str) -> str:
+    """Refuse a name whose bytes are no UTF-8, which no table can hold."""
+    shown = os.fsencode(name).decode("utf-8", "backslashreplace")
+    if shown != name:
+        raise ImageError(
+            shown, expected="a name in UTF-8", got="other bytes, of an older encoding", remedy="Rename the file."
+        )
+    return name
 
 
 def no_micrographs(root: Path) -> JobError:
@@ -86,11 +106,12 @@ def check_inside(root: Path, path: Path) -> None:
     ImageError
         If it does.
     """
-    if not path.resolve().is_relative_to(root.resolve()):
+    place = Path(os.path.realpath(path))  # Path.resolve raises where links lead in a circle, before Python 3.13
+    if not place.is_relative_to(root.resolve()):
         raise ImageError(
             str(path),
             expected=f"a file inside {root}",
-            got=f"a path that leads to {path.resolve()}",
+            got=f"a path that leads to {place}",
             remedy="Copy it into the folder, or start from the folder that holds both.",
         )
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from nanocensus.store.commit import commit_bytes
+from nanocensus.store.instruments import files_beside
 from nanocensus.store.source import Source
 
 STAMPS_FILE = ".sources.json"
@@ -16,9 +17,9 @@ Stamp = list[int]
 
 
 def stamp(source: Source) -> Stamp:
-    """Give the size and time of change of a source's file and mask; empty if one cannot be found."""
+    """Give the size and time of change of a source's file, of those it needs and of its mask; empty if one cannot be found."""
     facts: Stamp = []
-    for path in filter(None, (source.path, source.mask)):
+    for path in filter(None, (source.path, *files_beside(source.path), source.mask)):
         try:
             states = [each.stat() for each in (path, *path.rglob("*"))]  # a mask in Zarr is a folder
         except OSError:

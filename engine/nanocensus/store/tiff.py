@@ -33,11 +33,13 @@ def read_tiff(path: Path) -> Recorded:
             )
         page = images[0].keyframe
         channels, itemsize = page.samplesperpixel, page.dtype.itemsize if page.dtype is not None else 1
-        check_declared(path, page.imagelength, page.imagewidth, channels * itemsize)
+        check_declared(path, page.imagelength, page.imagewidth)
         _check_held(path, page)
         shape = (page.imagelength, page.imagewidth) + ((channels,) if channels > 1 else ())
         apart = page.planarconfig == tifffile.PLANARCONFIG.SEPARATE and channels > 1
-        return Recorded(shape, partial(_pixels, path, shape, apart), tiff_calibration(tiff, page), _metadata(page))
+        load = partial(_pixels, path, shape, apart)
+        declared, held = page.imagelength * page.imagewidth * channels * itemsize, path.stat().st_size
+        return Recorded(shape, load, tiff_calibration(tiff, page), _metadata(page), declared, held)
 
 
 def _images(tiff: "tifffile.TiffFile") -> list["tifffile.TiffPageSeries"]:
