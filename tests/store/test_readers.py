@@ -235,6 +235,9 @@ def test_sizes_that_no_micrograph_has_are_refused_before_they_are_unpacked(tmp_p
     path.write_bytes(png_header(2**17, 2**17))
     with pytest.raises(ImageError, match=f"at most {LARGEST_PIXELS} pixels"):
         read_image(path)
+    path.write_bytes(png_header(2**14, 2**14))
+    with pytest.raises(ImageError, match=r"a PNG of at most .* Save it as TIFF"):
+        read_image(path)
     path.write_bytes(png_header(2**13, 2**13))
     with pytest.raises(ImageError, match="decompression bomb"):
         read_image(path)

@@ -177,6 +177,8 @@ def _unsupported(path: Path) -> ImageError:
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
+_LARGEST_PNG = 178_956_970
+"""Pixels above which Pillow takes a PNG for a decompression bomb."""
 
 
 def _read_png(path: Path) -> Recorded:
@@ -187,6 +189,13 @@ def _read_png(path: Path) -> Recorded:
     width, height, depth, colour = struct.unpack(">IIBB", header[16:26])
     channels = _PNG_CHANNELS[colour]
     check_declared(path, height, width)
+    if height * width > _LARGEST_PNG:
+        raise ImageError(
+            str(path),
+            expected=f"a PNG of at most {_LARGEST_PNG} pixels, the most that its decoder takes",
+            got=f"{height} x {width}",
+            remedy="Save it as TIFF, which may be larger.",
+        )
     if (depth == 16 and channels > 1) or depth in (2, 4):
         # The decoder reduces 16-bit colour to 8 bits and stretches 2 and 4 bits: values would not be as recorded.
         raise ImageError(
