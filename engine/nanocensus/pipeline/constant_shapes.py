@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float64
 
 from nanocensus.errors import InputError, StatisticsError
 from nanocensus.pipeline.measuring import measuring_of_run
@@ -40,6 +41,12 @@ class ConstantShape:
             raise TypeError("a constant shape that could not be measured has no course")
         curve = self.copies.baseline(descriptor, self.shape)
         return curve.assign(value=np.zeros(len(curve)))
+
+    def changes(self, descriptor: str, n: int, rng: np.random.Generator) -> Float64[np.ndarray, "#draw size"]:
+        """Give by how much higher the course might as well be, in each of many draws; one row of zeros without an envelope."""
+        if self.envelope is None:
+            return np.zeros((1, len(self.course(descriptor))))
+        return self.envelope.changes(descriptor, self.shape, n, rng)
 
 
 def constant_shape_of(job: Job) -> ConstantShape | None:
