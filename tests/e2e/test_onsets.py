@@ -2,8 +2,10 @@
 
 import dataclasses
 import json
+import re
 import shutil
 
+import imageio.v3
 import jsonschema
 import numpy as np
 import pandas as pd
@@ -24,7 +26,7 @@ from nanocensus.pipeline.reporting import report_run
 from nanocensus.simulate.growth import Growth
 from nanocensus.simulate.population_spec import PopulationSpec, SampleSpec
 from nanocensus.simulate.populations import simulate_population
-from nanocensus.simulate.rendering import write_simulated
+from nanocensus.simulate.rendering import simulate_micrograph, write_simulated
 from nanocensus.simulate.spec import FamilyWeights, SimulationSpec
 from nanocensus.statistics.onset_samples import JOINT
 
@@ -214,6 +216,41 @@ def test_pairs_that_too_few_particles_tell_of_are_refused_in_words_for_each_samp
     assert not made.onsets.found.table["excess"].any()
     assert not (copied / "tables/pair_contamination.csv").exists()
     assert content.envelope is None
+
+
+def test_a_run_estimates_its_overlapping_particles_takes_them_off_and_says_so(client, tmp_path):
+    """Two sheets of discs lie over each other, as on a real grid: what lets through both is dark twice."""
+    spec = SimulationSpec(shape=(256, 256), pixel_size_nm=0.1, mean_particles=9.0, mean_edge_length_nm=2.2,
+                          edge_length_log_sd=0.2, gap_px=4.0, film_amplitude=0.1, families=FamilyWeights(disc=1.0))  # fmt: skip
+    rng, bare, raw, out = (
+        np.random.default_rng(1),
+        spec.electrons_per_px * spec.counts_per_electron,
+        tmp_path / "raw",
+        tmp_path / "out",
+    )
+    raw.mkdir()
+    for number in range(12):
+        one, other = (simulate_micrograph(spec, rng).pixels / bare for _ in range(2))
+        imageio.v3.imwrite(raw / f"{number}.tif", np.clip(np.rint(bare * one * other), 0, 65535).astype(np.uint16))
+    job = {
+        "out": str(out),
+        "input": {"folder": str(raw), "pixel_size_nm": 0.1},
+        "criteria": {"min_area_nm2": 1.0, "min_mean_probability": 0.0},
+        "onsets": {"pairs": True, "replicates": 99, "descriptors": {"solidity": {"between_nm": [1.5, 3.5]}}},
+    }
+    nc.run(job, client)
+    rates, bins = (pd.read_csv(out / f"tables/{name}.csv") for name in ("pair_rates", "pair_contamination"))
+    assert rates["n_merged"].sum() > 3 * np.hypot(*rates["error"])
+    assert bins["shift"].lt(0).all()
+    assert pd.read_csv(out / "tables/onsets.csv").query("not sample.str.startswith('paper')")["excess"].all()
+    text = (out / "report.html").read_text(encoding="utf-8")
+    assert "what pairs of particles that are measured as one add in each sample." in text
+    share = np.average(bins["share"], weights=bins["n"])
+    told = re.search(
+        r"an estimated ([\d.]+)% \(standard error [\d.]+%\) of the accepted particles from 1.5 to 3.5 nm", text
+    )
+    assert told[1] == f"{100 * share:.1f}"
+    assert f"they shift mean solidity by {bins['shift'].min():+.4f} at" in text
 
 
 @pytest.mark.parametrize("key", [{"pairs": True}, {"constant_shape": "disc"}, {"remeasure": True}])

@@ -318,6 +318,26 @@ def test_pairs_can_be_taken_off_without_a_shape(asked_for):
     assert set(taken.tables()) == {"pair_contamination", "pair_rates"}
 
 
+def test_pairs_vary_with_their_counts_and_each_sample_by_itself(asked_for):
+    _, made = asked_for
+    taken = made.beyond.taken
+    found, size = taken.pairs.found, taken.constant.course("solidity")["size_nm"].to_numpy()
+    rows = found.table.query("descriptor == 'solidity'")
+    draws = found.draws["A", "solidity"]
+    assert draws.shape == (100, len(rows))
+    shift, error = (float(np.average(rows[name], weights=rows["n"])) for name in ("shift", "share_error"))
+    mean = np.average(draws, axis=1, weights=rows["n"])
+    assert mean.mean() == pytest.approx(shift, abs=0.5 * mean.std() + 1e-9)
+    # Number and shift go together: as uncertain as the share, which bins have in common for the most part.
+    share = float(np.average(rows["share"], weights=rows["n"]))
+    assert 0.3 * error / share < mean.std() / abs(shift) < 1.2 * error / share
+    alone = dataclasses.replace(taken, pairs=None).changes(SOUGHT)["solidity"]
+    both = taken.changes(SOUGHT)["solidity"].reshape(len(alone), 2, -1)
+    np.testing.assert_allclose(both[:, 1], alone)  # nothing can be told of sample B
+    np.testing.assert_allclose(both[:, 0] - alone, found.shift_changes(size, "solidity", "A"), atol=1e-12)
+    assert (both[:, 0].std(0) > alone.std(0)).mean() > 0.9
+
+
 def test_what_is_not_asked_for_again_is_removed(asked_for, run_of_many, envelope, tmp_path):
     out = shutil.copytree(asked_for[0], tmp_path / "again")
     analysed(run_of_many, envelope, out, dataclasses.replace(SOUGHT, constant_shape=None, pairs=False))

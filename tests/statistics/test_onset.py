@@ -11,7 +11,7 @@ from nanocensus.simulate.populations import simulate_population
 from nanocensus.statistics.cells import cells, size_bins
 from nanocensus.statistics.onset import onsets, tried_bends
 from nanocensus.statistics.onset_existence import bend_p_value, null_scores
-from nanocensus.statistics.onset_fit import Bends, bent, explained, fitted, profile, refined
+from nanocensus.statistics.onset_fit import Bends, bent, explained, explained_beside, fitted, profile, refined
 from nanocensus.statistics.onset_intervals import cluster_weights, compare, locate
 from nanocensus.statistics.onset_samples import JOINT
 
@@ -79,6 +79,16 @@ def test_the_gain_of_a_bend_is_that_of_weighted_least_squares():
             for k, place in enumerate(bends.place.tolist()):
                 q = np.tile(bent(sample.size - place, half), clusters)
                 np.testing.assert_allclose(fast[r, h, k], rest(x) - rest(x, q), rtol=1e-6, atol=1e-6)
+
+
+def test_the_gain_beside_known_curves_is_that_of_the_sample_without_them():
+    rng = np.random.default_rng(3)
+    sample, bends = curved(rng, kink(4.5), clusters=5, per=400), tried_bends(RANGE)
+    curves = np.vstack([np.zeros(len(sample.size)), 0.01 * rng.standard_normal((3, len(sample.size)))])
+    found = explained_beside(sample, bends, curves)
+    for curve, gain in zip(curves, found, strict=True):
+        alone = explained(sample._replace(value=sample.value - sample.precision * curve), bends, np.ones((1, 5)))[0]
+        np.testing.assert_allclose(gain, alone, rtol=1e-7, atol=1e-7 * alone.max())
 
 
 def test_without_noise_the_bend_and_the_curve_are_found():

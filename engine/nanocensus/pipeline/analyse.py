@@ -219,9 +219,15 @@ def _onsets(
         return None
     scale = _scale_uncertainties(micrographs)
     material = Material(judged, micrographs, asked.criteria, asked.weight, scale, asked.maps)
-    baselines = {} if taken is None else taken.baselines(asked.onsets)
+    baselines, changes = ({}, {}) if taken is None else (taken.baselines(asked.onsets), taken.changes(asked.onsets))
     return analyse_onsets(
-        material, asked.onsets, cluster=asked.cluster, level=asked.level, seed=asked.seed, baselines=baselines
+        material,
+        asked.onsets,
+        cluster=asked.cluster,
+        level=asked.level,
+        seed=asked.seed,
+        baselines=baselines,
+        changes=changes,
     )
 
 

@@ -26,7 +26,7 @@ _FIRST_STAYS, _LEAST_STAYS = 0.2, 0.03
 _PASSES = 2
 _IN_A_FIELD, _MOST_FIELDS = 500, 30
 _BLURS_REACH = 2.0
-_REPLICATES = 100
+REPLICATES = 100
 _ROUNDS = 300
 _TOUCHING_GAINS = 5.41
 """Twice the log likelihood that touching pairs must gain: p of 0.01, as a number cannot be negative."""
@@ -166,7 +166,7 @@ def _fit(
     """
     failing = _fails_by_shape(merged)
     observed = _cells(rejected, np.ones(len(rejected)))
-    counts = np.vstack([observed, rng.poisson(observed, (_REPLICATES, len(observed)))])
+    counts = np.vstack([observed, rng.poisson(observed, (REPLICATES, len(observed)))])
     seen = np.stack([_cells(merged[failing], share[failing]) for share in shares_of_kinds(merged)])
     reached = seen.sum(0) > 0
     counts, seen = counts[:, reached], seen[:, reached]

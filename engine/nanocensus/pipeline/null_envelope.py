@@ -57,10 +57,30 @@ class NullEnvelope:
         InputError
             If the shape or the descriptor is not in the table.
         """
-        rows = self._rows(descriptor, shape)
-        low, high = self.between_nm
-        sizes = np.linspace(low, high, math.ceil((high - low) / _STEP_NM) + 1)
-        return pd.DataFrame({"size_nm": sizes, "value": _fit(rows)(sizes)})
+        sizes = self._grid()
+        return pd.DataFrame({"size_nm": sizes, "value": _fit(self._rows(descriptor, shape))(sizes)})
+
+    def changes(
+        self, descriptor: str, shape: str, n: int, rng: np.random.Generator
+    ) -> Float64[np.ndarray, "draw size"]:
+        """Give by how much higher the baseline might as well have come out, at its sizes, in each of many draws.
+
+        The mean at each size is drawn from a normal distribution about the one that was measured, with its standard error,
+        and the smooth curve is fitted anew. Sizes are independent: each has copies, or particles, of its own.
+
+        Parameters
+        ----------
+        descriptor, shape : str
+            See `baseline`.
+        n : int
+            Number of draws.
+        rng : Generator
+        """
+        rows, sizes = self._rows(descriptor, shape), self._grid()
+        mean, error = (rows[name].to_numpy(np.float64) for name in ("value", "standard_error"))
+        drawn = mean + error * rng.standard_normal((n, len(rows)))
+        curves = [_fit(rows.assign(value=value))(sizes) for value in drawn]
+        return np.asarray(np.array(curves) - _fit(rows)(sizes))
 
     def at(
         self, sizes_nm: Float64[np.ndarray, " n"], descriptor: str, shape: str = "disc"
@@ -68,6 +88,10 @@ class NullEnvelope:
         """Give the value of one shape at some sizes, by the baseline; NaN at sizes that are not covered."""
         curve = self.baseline(descriptor, shape)
         return np.asarray(np.interp(sizes_nm, curve["size_nm"], curve["value"], left=np.nan, right=np.nan), np.float64)
+
+    def _grid(self) -> Float64[np.ndarray, " size"]:
+        low, high = self.between_nm
+        return np.linspace(low, high, math.ceil((high - low) / _STEP_NM) + 1)
 
     def _rows(self, descriptor: str, shape: str) -> pd.DataFrame:
         rows = self.table[(self.table["shape"] == shape) & (self.table["descriptor"] == descriptor)]

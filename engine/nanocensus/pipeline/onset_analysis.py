@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
+from jaxtyping import Float64
 
 from nanocensus.pipeline.onset_columns import BIN_MEANS, CURVES, ONSETS, REJECTED, UNCERTAINTY
 from nanocensus.pipeline.onset_results import FoundOnsets, find_onsets, onset_cells
@@ -40,6 +42,7 @@ def analyse_onsets(
     level: float,
     seed: int,
     baselines: Mapping[str, pd.DataFrame] | None = None,
+    changes: Mapping[str, Float64[np.ndarray, "draw row"]] | None = None,
 ) -> OnsetAnalysis:
     """Find the onsets that a job asks for, and what else could move them.
 
@@ -51,6 +54,8 @@ def analyse_onsets(
         See `onsets`.
     baselines : mapping of str to DataFrame, optional
         What a constant shape would show of a descriptor (see `onsets`): its bends are then those of the excess.
+    changes : mapping of str to float64 array (draw, row), optional
+        By how much the rows of each baseline might be higher, in each of many draws.
     """
     of = list(section.descriptors)
     columns = material.columns(of)
@@ -59,6 +64,6 @@ def analyse_onsets(
     found = find_onsets(made, section, cluster=cluster, level=level, seed=seed, baselines=baselines)
     moved = None
     if section.uncertainty:
-        moved = sensitivity(material, made, found, section, cluster=cluster, baselines=baselines)
+        moved = sensitivity(material, made, found, section, cluster=cluster, baselines=baselines, changes=changes)
     judged = None if material.criteria is None else rejected_by_size(material.particles, material.criteria, columns)
     return OnsetAnalysis(found, moved, judged)

@@ -5,12 +5,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float64
 
 from nanocensus.measure.criteria import Criteria
+from nanocensus.pipeline.cluster_model import REPLICATES
 from nanocensus.pipeline.constant_shapes import ConstantShape
 from nanocensus.pipeline.excess_columns import ENVELOPE
 from nanocensus.pipeline.onset_pairs import OnsetPairs, pairs_of_run
 from nanocensus.pipeline.onset_section import OnsetsSection
+from nanocensus.statistics.onset_intervals import generator
 from nanocensus.statistics.partitions import Particles
 
 
@@ -22,12 +25,20 @@ class TakenOff:
     pairs: OnsetPairs | None
     """None where the job does not ask for them, or how the run measured cannot be told."""
     samples: Sequence[str]
+    seed: int = 0
+    """Of the draws that tell how well it is known."""
 
     def baselines(self, section: OnsetsSection) -> Mapping[str, pd.DataFrame]:
         """Give what is taken off of each descriptor, as `onsets` has it; nothing where nothing is known."""
-        if self.constant.envelope is None and (self.pairs is None or self.pairs.found is None):
-            return {}
-        return {name: self._baseline(name) for name in section.descriptors}
+        return {name: self._baseline(name) for name in section.descriptors} if self._known else {}
+
+    def changes(self, section: OnsetsSection) -> Mapping[str, Float64[np.ndarray, "draw row"]]:
+        """Give by how much the baseline of each descriptor might be higher, in 100 draws, row by row of `baselines`.
+
+        The means of the constant shape are drawn by their standard errors, the same for all samples; pairs by the counts that tell
+        how many there are, in each sample of its own.
+        """
+        return {name: self._changes(name) for name in section.descriptors} if self._known else {}
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """Give the tables by the names of their files."""
@@ -45,6 +56,10 @@ class TakenOff:
         if self.pairs is not None:
             yield from self.pairs.sentences(list(section.descriptors), section.reach_nm)
 
+    @property
+    def _known(self) -> bool:
+        return self.constant.envelope is not None or (self.pairs is not None and self.pairs.found is not None)
+
     def _baseline(self, descriptor: str) -> pd.DataFrame:
         curve = self.constant.course(descriptor)
         if self.pairs is None:
@@ -55,6 +70,15 @@ class TakenOff:
             for sample in self.samples
         ]
         return pd.concat(parts, ignore_index=True)
+
+    def _changes(self, descriptor: str) -> Float64[np.ndarray, "draw row"]:
+        rng = generator(self.seed, f"baseline of {descriptor}")
+        of_shape = self.constant.changes(descriptor, REPLICATES, rng)
+        if self.pairs is None:
+            return of_shape
+        size = self.constant.course(descriptor)["size_nm"].to_numpy(np.float64)
+        of_each = [of_shape + self.pairs.shift_changes(size, descriptor, sample) for sample in self.samples]
+        return np.concatenate([np.broadcast_to(one, (REPLICATES, len(size))) for one in of_each], axis=1)
 
     def _words(self) -> Iterator[str]:
         if self.constant.envelope is not None:
@@ -95,6 +119,6 @@ def taken_off(
     """
     samples = [str(name) for name in dict.fromkeys(micrographs["sample"])]
     if not section.pairs or constant.copies is None or criteria is None:
-        return TakenOff(constant, None, samples)
+        return TakenOff(constant, None, samples, seed)
     found = pairs_of_run(constant.copies, constant.shape, judged, micrographs, criteria, seed=seed)
-    return TakenOff(constant, found, samples)
+    return TakenOff(constant, found, samples, seed)

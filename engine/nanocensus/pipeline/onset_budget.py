@@ -13,12 +13,12 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from nanocensus.pipeline.onset_variants import FOLDS, PIXEL_SIZE
+from nanocensus.pipeline.onset_variants import BASELINE, FOLDS, PIXEL_SIZE
 
 _COVERAGE = 0.954499736
 """Of a normal distribution within two standard deviations."""
-_STANDARD = (FOLDS, PIXEL_SIZE)
-"""Varied by what is itself a standard uncertainty, or over networks; the others over a range."""
+_STANDARD = (FOLDS, PIXEL_SIZE, BASELINE)
+"""Varied by what is itself a standard uncertainty, drawn from it, or over networks; the others over a range."""
 Varied = Mapping[str, Mapping[str, "pd.Series[float]"]]
 """By source and name of the way: the estimates that it gives."""
 
@@ -50,7 +50,7 @@ def standard_uncertainties(nominal: "pd.Series[float]", varied: Varied) -> pd.Da
     -------
     DataFrame
         A column a source: the root mean square of the ways' distances from the nominal estimate, where they are one standard
-        uncertainty to either side or other networks; else the range over all ways and the nominal one over the root of 12.
+        uncertainty to either side, draws or other networks; else the range over all ways and the nominal one over the root of 12.
     """
     found = {}
     for source, ways in varied.items():

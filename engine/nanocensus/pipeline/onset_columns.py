@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from nanocensus.measure.acceptance import REASONS
-from nanocensus.pipeline.onset_variants import SOURCES
+from nanocensus.pipeline.onset_variants import BASELINE, SOURCES
 from nanocensus.schema import Column, Table
 from nanocensus.statistics.onset_samples import JOINT
 from nanocensus.statistics.onset_table import ONSET, SATURATION
@@ -78,12 +78,12 @@ CURVES = Table(
 UNCERTAINTY = Table(
     "onset_uncertainty",
     "`onset_uncertainty.csv`: what each onset owes to sampling and to all else that could move it. For every onset with a number a "
-    "row a source: sampling, then what was varied, then all of it combined (GUM).",
+    "row a source: sampling, then what was varied, the baseline where one is taken off, then all of it combined (GUM).",
     (
         DESCRIPTOR,
         BEND,
         SAMPLE,
-        Column("source", "string", "What is in doubt.", choices=(SAMPLING, *SOURCES, COMBINED)),
+        Column("source", "string", "What is in doubt.", choices=(SAMPLING, *SOURCES, BASELINE, COMBINED)),
         length("standard_uncertainty_nm", "What it contributes, as a standard uncertainty; none if not known."),
         length(
             "expanded_uncertainty_nm", "Of the combination alone: its standard uncertainty times the coverage factor."

@@ -36,6 +36,14 @@ class OnsetPairs:
             return np.zeros(sizes_nm.shape)
         return self.found.shift(sizes_nm, descriptor, sample)
 
+    def shift_changes(
+        self, sizes_nm: Float64[np.ndarray, " n"], descriptor: str, sample: str
+    ) -> Float64[np.ndarray, "#draw n"]:
+        """Give by how much more they might shift it as well, in each of many draws; one row of zeros where it cannot be told."""
+        if self.found is None or sample not in self.found.samples:
+            return np.zeros((1, *sizes_nm.shape))
+        return self.found.shift_changes(sizes_nm, descriptor, sample)
+
     def tables(self) -> dict[str, pd.DataFrame]:
         """Give the tables by the names of their files."""
         return {} if self.found is None else {PAIRS.name: self.found.table, PAIR_RATES.name: self.found.rates}
@@ -95,7 +103,8 @@ def pairs_of_run(
         return OnsetPairs(None, refusals)
     table, rates = (pd.concat(parts, ignore_index=True)
                     for parts in ([one.table for one in found], [one.rates for one in found]))  # fmt: skip
-    return OnsetPairs(PairContamination(copies, shape, table, rates), refusals)
+    draws = {key: shifts for one in found for key, shifts in one.draws.items()}
+    return OnsetPairs(PairContamination(copies, shape, table, rates, draws), refusals)
 
 
 def _read(judged: Particles, of: Sequence[str]) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from nanocensus.pipeline.beyond import Beyond
 from nanocensus.pipeline.onset_analysis import OnsetAnalysis
 from nanocensus.pipeline.onset_columns import COMBINED, SAMPLING
 from nanocensus.pipeline.onset_results import FoundOnsets
-from nanocensus.pipeline.onset_variants import CRITERIA, FOLDS, PIXEL_SIZE, THRESHOLD, WEIGHT
+from nanocensus.pipeline.onset_variants import BASELINE, CRITERIA, FOLDS, PIXEL_SIZE, THRESHOLD, WEIGHT
 from nanocensus.show.content import OnsetContent, ReportTable
 from nanocensus.show.numbers import with_interval, with_reach
 from nanocensus.show.theme import quantity_name, unit_sign
@@ -23,7 +23,10 @@ _SOURCE_WORDS = {
     PIXEL_SIZE: "the pixel size",
     WEIGHT: "the border weight",
     CRITERIA: "the criteria",
+    BASELINE: "how well what is taken off is known",
 }
+
+_OF_BASELINE = "Baseline: the course of the constant shape, and the numbers of pairs, drawn by their standard errors. "
 
 
 def onset_content(made: OnsetAnalysis, beside: Beyond | None = None, *, assumed: bool) -> OnsetContent:
@@ -91,7 +94,7 @@ def _budgets(made: OnsetAnalysis, sign: str) -> Iterator[ReportTable]:
         pd.DataFrame(rows),
         "Threshold: sizes at probabilities of 0.4 and 0.6, shapes as they are. Folds: sizes one standard deviation of the sibling "
         "networks larger and smaller, as if all particles shared it. Criteria: bounds on solidity, convexity and eccentricity a step to "
-        "either side, in all combinations. A dash is a contribution that is not known, and not in the combination. Between samples "
+        f"either side, in all combinations. {_OF_BASELINE if BASELINE in set(table['source']) else ''}A dash is a contribution that is not known, and not in the combination. Between samples "
         "of one calibration and one network the common errors cancel: there the intervals above are right. "
         "onset_uncertainty.csv says more; bin_mean_uncertainty.csv holds the same of the bin means, rejected_by_size.csv what "
         "the criteria reject at each size.",

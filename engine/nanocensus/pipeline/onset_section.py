@@ -51,7 +51,7 @@ class OnsetsSection:
     replicates: int = 999
     """Number of bootstrap replicates."""
     uncertainty: bool = True
-    """Whether it is worked out what else could move them: thresholds, networks, the pixel size, weights and criteria."""
+    """Whether it is worked out what else could move them: thresholds, networks, the pixel size, weights, criteria and what is taken off."""
     remeasure: bool = False
     """Whether for thresholds and networks the particles are measured again on the maps that the run keeps, instead of taking
     other sizes from columns of the particle table: shapes then change too, and who is accepted. Takes as long as measuring,

@@ -22,13 +22,13 @@ from nanocensus.pipeline.onset_section import OnsetsSection
 from nanocensus.pipeline.onset_uncertainty import KEYS, bin_mean_rows, completed, onset_rows
 from nanocensus.statistics.cells import Cells
 from nanocensus.statistics.clusters import Cluster
-from nanocensus.statistics.onset_places import bend_places
+from nanocensus.statistics.onset_places import bend_places, bend_places_beside
 from nanocensus.statistics.onset_samples import JOINT, SIZE
 from nanocensus.statistics.onset_table import READINGS
 from nanocensus.statistics.partitions import Particles
 
 _RANDOM_EFFECTS = "mean over samples"
-SCALES = "exact: all sizes scale with it"
+_WORDS = {variants.PIXEL_SIZE: ["exact: all sizes scale with it"], variants.BASELINE: ["draws by its standard errors"]}
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +76,7 @@ def sensitivity(
     *,
     cluster: Cluster,
     baselines: Mapping[str, pd.DataFrame] | None = None,
+    changes: Mapping[str, Float64[np.ndarray, "draw row"]] | None = None,
 ) -> Sensitivity:
     """Find the onsets and the bin means in every other way, and combine what that does to them.
 
@@ -88,6 +89,8 @@ def sensitivity(
     section : OnsetsSection
     cluster, baselines
         As the onsets were found with.
+    changes : mapping of str to float64 array (draw, row), optional
+        By how much the rows of each baseline might be higher, in each of many draws.
     """
     of = list(section.descriptors)
     ways, unknown = _ways(material, section)
@@ -103,6 +106,8 @@ def sensitivity(
         other = onset_cells(rows, material.micrographs, section, way.weight)
         moved.setdefault(way.source, {})[way.name] = _places(other, section, shares, cluster, baselines)
         moved_means.setdefault(way.source, {})[way.name] = bin_means(other, of)
+    if baselines and changes and len(told):
+        moved[variants.BASELINE] = _beside(made, section, shares, cluster, baselines, changes)
     moved.pop(variants.PIXEL_SIZE, None)  # of an onset it is exact: all sizes scale
     parts = standard_uncertainties(nominal, moved)
     parts[variants.PIXEL_SIZE] = told["estimate_nm"].astype(float) * _relative(
@@ -120,7 +125,7 @@ def sensitivity(
             completed(parts, unknown),
             ends,
             unknown,
-            {source: list(each) for source, each in moved.items()} | {variants.PIXEL_SIZE: [SCALES]},
+            {source: list(each) for source, each in moved.items()} | _WORDS,
         ),
         bin_mean_rows(means, of_means),
     )
@@ -203,6 +208,25 @@ def _places(
             )  # fmt: skip
             found |= {(of, bend, sample): place for sample, place in places.items()}
     return series_of(found, KEYS)
+
+
+def _beside(
+    made: Cells, section: OnsetsSection, shares: Mapping[tuple[str, str], Mapping[str, float]], cluster: Cluster,
+    baselines: Mapping[str, pd.DataFrame], changes: Mapping[str, Float64[np.ndarray, "draw row"]],
+) -> dict[str, "pd.Series[float]"]:  # fmt: skip
+    """Give the places with other baselines, draw by draw."""
+    found: dict[tuple[str, str, str], Float64[np.ndarray, " draw"]] = {}
+    for of, sought in section.descriptors.items():
+        for bend, between in sought.ranges.items():
+            places = bend_places_beside(
+                made, of=of, between=between, cluster=cluster, shares=shares.get((of, bend)), baseline=baselines[of],
+                changes=changes[of],
+            )  # fmt: skip
+            found |= {(of, bend, sample): each for sample, each in places.items()}
+    return {
+        str(draw): series_of({key: float(place) for key, place in zip(found, column, strict=True)}, KEYS)
+        for draw, column in enumerate(zip(*found.values(), strict=True))
+    }
 
 
 def _relative(samples: "pd.Index[str]", relative: Mapping[str, float]) -> Float64[np.ndarray, " row"]:

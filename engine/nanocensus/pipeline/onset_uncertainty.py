@@ -16,7 +16,8 @@ _MOST_NAMED = 2
 def completed(parts: pd.DataFrame, unknown: Mapping[str, str]) -> pd.DataFrame:
     """Give a column to every source: nothing comes from one that is known and has no other way."""
     still = [source for source in SOURCES if source not in parts.columns and source not in unknown]
-    return parts.reindex(columns=list(SOURCES)).assign(**dict.fromkeys(still, 0.0))
+    more = [source for source in parts.columns if source not in SOURCES]
+    return parts.reindex(columns=[*SOURCES, *more]).assign(**dict.fromkeys(still, 0.0))
 
 
 def onset_rows(
@@ -41,7 +42,7 @@ def onset_rows(
     error = told["standard_error_nm"].astype(float)
     whole = combined(error, parts, told["degrees_of_freedom"].astype(float))
     frames = [_rows(told, SAMPLING, error, whole).assign(remark=told["method"])]
-    for source in SOURCES:
+    for source in parts.columns:
         known = np.isfinite(parts[source])
         why = unknown.get(source, "it could not be found in one of the ways")
         frame = _rows(told, source, parts[source], whole).assign(

@@ -17,6 +17,8 @@ from nanocensus.statistics.rows import numbers
 
 THRESHOLD, FOLDS, PIXEL_SIZE, WEIGHT, CRITERIA = "threshold", "folds", "pixel size", "border weight", "criteria"
 SOURCES = (THRESHOLD, FOLDS, PIXEL_SIZE, WEIGHT, CRITERIA)
+BASELINE = "baseline"
+"""No other way to measure the particles: what is taken off their means, and of onsets alone, where something is."""
 BORDER_WEIGHT = "border_weight"
 AREAS = ("area_p40_nm2", "area_p60_nm2")
 SIBLINGS = "edge_length_sibling_sd_nm"

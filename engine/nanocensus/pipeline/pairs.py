@@ -7,12 +7,11 @@ placement alone would not do: particles keep apart, or cling together.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float64
-from scipy.optimize import least_squares
 
 from nanocensus.errors import InputError
 from nanocensus.measure.acceptance import FAILED, apply_criteria
@@ -27,11 +26,11 @@ from nanocensus.pipeline.cluster_model import (
 )
 from nanocensus.pipeline.excess_columns import KINDS, PAIR_RATES, PAIRS
 from nanocensus.pipeline.null_envelope import OF, SHAPES, NullEnvelope
+from nanocensus.pipeline.pair_shifts import smooth_shift
 from nanocensus.simulate.outline import Outline
 from nanocensus.statistics.onset_samples import SIZE
 from nanocensus.statistics.partitions import Particles
 
-_FEWEST_BINS = 4
 _FEWEST_PER_BIN = 20
 _ROUNDING = 1e-9
 
@@ -49,6 +48,9 @@ class PairContamination:
     """One row a sample and kind: sample, kind ("overlapping", "touching"), n_merged (clusters measured as one, accepted or not),
     error (its standard error), accepted (share of them that meets the criteria), n_detected, n_rejected (for their shape alone),
     n_random (pairs that would meet with random placement), density_per_nm2."""
+    draws: Mapping[tuple[str, str], Float64[np.ndarray, "draw bin"]] = field(default_factory=dict)
+    """By sample and descriptor, other shifts of its rows that might as well have come out: of counts of rejected particles, and
+    clusters, drawn anew."""
 
     @property
     def samples(self) -> frozenset[str]:
@@ -75,34 +77,30 @@ class PairContamination:
         InputError
             If the sample or descriptor is not in the table.
         """
+        return smooth_shift(self._rows(descriptor, sample)).at(sizes_nm)
+
+    def shift_changes(
+        self, sizes_nm: Float64[np.ndarray, " n"], descriptor: str, sample: str
+    ) -> Float64[np.ndarray, "draw n"]:
+        """Give by how much more the mean would be shifted in each of the draws, as `shift` does.
+
+        Raises
+        ------
+        InputError
+            If the sample or descriptor is not in the table.
+        """
+        rows = self._rows(descriptor, sample)
+        changed = self.draws[sample, descriptor] - rows["shift"].to_numpy(np.float64)
+        return smooth_shift(rows).changes(changed, sizes_nm)
+
+    def _rows(self, descriptor: str, sample: str) -> pd.DataFrame:
         rows = self.table[(self.table["sample"] == sample) & (self.table["descriptor"] == descriptor)]
         if rows.empty:
             raise InputError(
                 "baseline", expected="a sample and descriptor of the table", got=f"{sample} {descriptor}",
                 remedy="Ask pair_contamination for it.",
             )  # fmt: skip
-        return _smooth(rows, sizes_nm)
-
-
-def _smooth(rows: pd.DataFrame, sizes_nm: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
-    """Give the shift at sizes by a curve whose logarithm is a parabola; beyond the bins it stays as at their ends.
-
-    With log-normal sizes the share of pairs rises about so. Shifts of single bins jump by a cluster more or less among those
-    drawn, and taken off the data they would bend where nothing bends.
-    """
-    centre, shift, n = (rows[name].to_numpy(np.float64) for name in ("size_left", "shift", "n"))
-    centre = centre + (rows["size_right"] - rows["size_left"]).to_numpy(np.float64) / 2
-    mean = float(np.average(shift, weights=n))
-    if mean == 0 or len(rows) < _FEWEST_BINS:
-        return np.full(sizes_nm.shape, mean)
-    place = (centre - centre.mean()) / np.ptp(centre)
-
-    def left(terms: Float64[np.ndarray, " 3"]) -> Float64[np.ndarray, " bin"]:
-        return np.asarray((np.exp(np.polynomial.polynomial.polyval(place, terms)) - shift / mean) * np.sqrt(n))
-
-    terms = least_squares(left, np.array([0.0, 1.0, 0.0])).x
-    wanted = (np.clip(sizes_nm, centre[0], centre[-1]) - centre.mean()) / np.ptp(centre)
-    return np.asarray(mean * np.exp(np.polynomial.polynomial.polyval(wanted, terms)))
+        return rows
 
 
 def pair_contamination(
@@ -173,6 +171,7 @@ def pair_contamination(
     judged = judged[["sample", FAILED, *dict.fromkeys([SIZE, "eccentricity", "solidity", *of])]]
     frame = judged if isinstance(judged, pd.DataFrame) else judged.compute()
     rows, rates = [], []
+    draws: dict[tuple[str, str], Float64[np.ndarray, "draw bin"]] = {}
     for number, (name, one) in enumerate(frame.groupby("sample", sort=True)):
         sample = crowded_sample(str(name), one, micrographs, criteria)
         model = ClusterModel(
@@ -182,12 +181,15 @@ def pair_contamination(
         refuse_contradicted(sample, merged, counts)
         rates += _rates(sample, merged, counts)
         above = {descriptor: _above(merged, descriptor, envelope, shape) for descriptor in of}
-        rows += _bins(sample, merged, counts, above, bin_width_nm)
+        found, drawn = _bins(sample, merged, counts, above, bin_width_nm, model.rng)
+        rows += found
+        draws |= {(sample.name, descriptor): shifts for descriptor, shifts in drawn.items()}
     return PairContamination(
         envelope,
         shape,
         pd.DataFrame(rows, columns=list(PAIRS.names)),
         pd.DataFrame(rates, columns=list(PAIR_RATES.names)),
+        draws,
     )
 
 
@@ -210,25 +212,39 @@ def _bins(
     counts: Float64[np.ndarray, "replicate kind"],
     above: Mapping[str, Float64[np.ndarray, " n"]],
     width: float,
-) -> list[dict[str, object]]:
-    """Compare, size bin by size bin, the clusters that are to be expected with the particles that are there."""
+    rng: np.random.Generator,
+) -> tuple[list[dict[str, object]], dict[str, Float64[np.ndarray, "draw bin"]]]:
+    """Compare, size bin by size bin, the clusters that are to be expected with the particles that are there.
+
+    Beside the rows stand, by descriptor, the shifts of each replicate of the counts; want of drawn clusters is drawn to them.
+    """
     share = shares_of_kinds(merged) * (merged[FAILED] == 0).to_numpy()
     of_merged, of_particle = (np.floor(edge_lengths(one) / width + _ROUNDING).astype(np.int64)
                               for one in (merged, sample.accepted))  # fmt: skip
     rows: list[dict[str, object]] = []
+    draws: dict[str, list[Float64[np.ndarray, " draw"]]] = {name: [] for name in above}
     for number, n in zip(*(column.tolist() for column in np.unique(of_particle, return_counts=True)), strict=True):
         if n < _FEWEST_PER_BIN:
             continue
         here = share[:, of_merged == number]
         met = counts @ here.sum(1)
-        few = float((counts[0] ** 2) @ (here**2).sum(1))  # what is not known for want of drawn clusters
+        few = _of_few(counts, here)
         facts = {"sample": sample.name, "size_left": number * width, "size_right": (number + 1) * width, "n": n,
                  "share": min(1.0, float(met[0]) / n),
                  "share_error": math.sqrt(float(met[1:].var(ddof=1)) + few) / n}  # fmt: skip
         for name, difference in above.items():
-            shift = float(counts[0] @ (here @ difference[of_merged == number]))
-            rows.append(facts | {"descriptor": name, "shift": shift / max(n, float(met[0]))})
-    return rows
+            effect = here * difference[of_merged == number]
+            total = counts @ effect.sum(1)
+            total[1:] += math.sqrt(_of_few(counts, effect)) * rng.standard_normal(len(total) - 1)
+            shift = total / np.maximum(n, met)
+            rows.append(facts | {"descriptor": name, "shift": float(shift[0])})
+            draws[name].append(shift[1:])
+    return rows, {name: np.array(each).T for name, each in draws.items() if each}
+
+
+def _of_few(counts: Float64[np.ndarray, "replicate kind"], parts: Float64[np.ndarray, "kind n"]) -> float:
+    """Give the variance of the sum of expected parts for want of drawn clusters."""
+    return float((counts[0] ** 2) @ (parts**2).sum(1))
 
 
 def _above(merged: pd.DataFrame, descriptor: str, envelope: NullEnvelope, shape: str) -> Float64[np.ndarray, " n"]:

@@ -84,6 +84,25 @@ def parse_baselines(frame: pd.DataFrame, ranges: Iterable[tuple[Number, Number]]
     return Baselines(None, {str(name): _parsed(rows, sought) for name, rows in frame.groupby(SAMPLE, sort=False)})
 
 
+def changes_at(
+    size_nm: Float64[np.ndarray, " n"], frame: pd.DataFrame, changes: Float64[np.ndarray, "draw row"], sample: str
+) -> Float64[np.ndarray, "draw n"]:
+    """Give by how much the curve of a sample might be higher at some sizes.
+
+    Parameters
+    ----------
+    size_nm : float64 array (n,)
+    frame : DataFrame
+        As for `parse_baselines`.
+    changes : float64 array (draw, row)
+        By how much the value of each row of the frame might be higher.
+    sample : str
+    """
+    own = (frame[SAMPLE] == sample).to_numpy() if SAMPLE in frame.columns else np.full(len(frame), True)
+    size = frame.loc[own, COLUMNS[0]].to_numpy(np.float64)
+    return np.array([np.interp(size_nm, size, change) for change in changes[:, own]])
+
+
 def _parsed(frame: pd.DataFrame, ranges: Iterable[tuple[Number, Number]]) -> Baseline:
     size, value = (frame[name].to_numpy(np.float64, na_value=np.nan) for name in COLUMNS)
     if len(size) < 2 or not (np.isfinite(size).all() and np.isfinite(value).all() and (np.diff(size) > 0).all()):

@@ -139,10 +139,41 @@ def explained(
     )  # fmt: skip
     sums = weights @ per_cluster
     qq, xq, qy, xx, xy = sums[:, :k], sums[:, k : 2 * k], sums[:, 2 * k : 3 * k], sums[:, -2:-1], sums[:, -1:]
+    return _gains(qq, xq, qy, xx, xy).reshape(len(weights), len(bends.half_width), len(bends.place))
+
+
+def explained_beside(
+    sample: Profile, bends: Bends, taken_off: Float64[np.ndarray, "curve bin"]
+) -> Float64[np.ndarray, "curve half place"]:
+    """Give what `explained` gives, every cluster counting once, of what is left of the sample beside known curves.
+
+    The bends' own sums are the same whatever is taken off: many curves cost hardly more than one.
+
+    Parameters
+    ----------
+    sample : Profile
+    bends : Bends
+    taken_off : float64 array (curve, bin)
+        What is taken off the mean of each bin, in the descriptor's unit.
+    """
+    q = bends.columns(sample.size)
+    columns = np.vstack([q, sample.size - sample.size.mean()])
+    of_clusters = (sample.precision @ columns.T) / _per_cluster(sample)
+    swept = columns * sample.precision.sum(0) - of_clusters.T @ sample.precision
+    left = swept_values(sample, columns).sum(0) - taken_off @ swept.T
+    products = swept @ columns[-1]
+    gains = _gains((swept[:-1] * q).sum(1), products[:-1], left[:, :-1], products[-1:], left[:, -1:])
+    return gains.reshape(len(taken_off), len(bends.half_width), len(bends.place))
+
+
+def _gains(
+    qq: Float64[np.ndarray, "*bend"], xq: Float64[np.ndarray, "*bend"], qy: Float64[np.ndarray, "row bend"],
+    xx: Float64[np.ndarray, "*one"], xy: Float64[np.ndarray, "row 1"],
+) -> Float64[np.ndarray, "row bend"]:  # fmt: skip
+    """Give what bends explain beyond a line, from their swept sums of products with themselves, the line and the descriptor."""
     slope = xq / xx
     left = qq - slope * xq
-    gain = np.where(left > _FLATTEST * qq, (qy - slope * xy) ** 2 / np.where(left > 0, left, 1.0), 0.0)
-    return gain.reshape(len(weights), len(bends.half_width), len(bends.place))
+    return np.asarray(np.where(left > _FLATTEST * qq, (qy - slope * xy) ** 2 / np.where(left > 0, left, 1.0), 0.0))
 
 
 def refined(

@@ -4,13 +4,16 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float64
 
 from nanocensus.statistics.cells import Cells
 from nanocensus.statistics.clusters import Cluster
 from nanocensus.statistics.onset import tried_bends
-from nanocensus.statistics.onset_baseline import parse_baselines
-from nanocensus.statistics.onset_fit import best_half_width, explained, refined
+from nanocensus.statistics.onset_baseline import changes_at, parse_baselines
+from nanocensus.statistics.onset_fit import best_half_width, explained_beside, refined
 from nanocensus.statistics.onset_samples import JOINT, take_samples
+
+Places = Float64[np.ndarray, " draw"]
 
 
 def bend_places(
@@ -44,21 +47,63 @@ def bend_places(
     dict
         Places, nm, by sample, and "all samples"; what cannot be fitted is not in it.
     """
+    found = _places(made, of, between, cluster, shares, baseline, None)
+    return {name: float(places[0]) for name, places in found.items()}
+
+
+def bend_places_beside(
+    made: Cells,
+    *,
+    of: str,
+    between: tuple[float, float],
+    cluster: Cluster,
+    shares: Mapping[str, float] | None = None,
+    baseline: pd.DataFrame,
+    changes: Float64[np.ndarray, "draw row"],
+) -> dict[str, Places]:
+    """Give what `bend_places` gives with each of many other baselines.
+
+    Parameters
+    ----------
+    made, of, between, cluster, shares, baseline
+        See `bend_places`.
+    changes : float64 array (draw, row)
+        By how much the value of each row of the baseline might be higher, in each draw.
+
+    Returns
+    -------
+    dict
+        Places, nm, one a draw, by sample, and "all samples".
+    """
+    return _places(made, of, between, cluster, shares, baseline, changes)
+
+
+def _places(
+    made: Cells, of: str, between: tuple[float, float], cluster: Cluster, shares: Mapping[str, float] | None,
+    baseline: pd.DataFrame | None, changes: Float64[np.ndarray, "draw row"] | None,
+) -> dict[str, Places]:  # fmt: skip
     known = None if baseline is None else parse_baselines(baseline, [between])
-    good = [sample for sample in take_samples(made, of, cluster, between, known) if sample.profile is not None]
-    if not good:
-        return {}
     bends = tried_bends(between)
-    profiles = [sample.profile for sample in good if sample.profile is not None]
-    gains = np.array([explained(one, bends, np.ones((1, len(one.precision))))[0] for one in profiles])
+    found = {}
+    for sample in take_samples(made, of, cluster, between, known):
+        one = sample.profile
+        if one is not None:
+            above = np.zeros((1, len(one.size)))
+            if baseline is not None and changes is not None:
+                above = changes_at(one.size, baseline, changes, sample.name)
+            found[sample.name] = explained_beside(one, bends, above)
+    if not found:
+        return {}
+    gains = np.array(list(found.values()))
+    draw = np.arange(gains.shape[1])
     # Each sample at its own place with a half width that all share, as `locate` has it.
-    own = best_half_width(gains.max(2).sum(0)[None], bends.half_width)[0]
-    each = dict(zip([sample.name for sample in good], refined(gains[:, own], bends.place).tolist(), strict=True))
+    own = best_half_width(gains.max(3).sum(0), bends.half_width)
+    each = {name: refined(gain[draw, own], bends.place) for name, gain in found.items()}
     if shares is None:
         total = gains.sum(0)
-        common = best_half_width(total.max(1)[None], bends.half_width)[0]
-        return {**each, JOINT: float(refined(total[common][None], bends.place)[0])}
+        common = best_half_width(total.max(2), bends.half_width)
+        return {**each, JOINT: refined(total[draw, common], bends.place)}
     if not shares.keys() <= each.keys():
         return each
     weights = [shares[name] for name in shares]
-    return {**each, JOINT: float(np.average([each[name] for name in shares], weights=weights))}
+    return {**each, JOINT: np.average([each[name] for name in shares], axis=0, weights=weights)}
