@@ -86,3 +86,16 @@ def test_asking_for_nothing_is_refused():
         representatives(table(0), of=OF, number=0)
     with pytest.raises(TableError, match="none named label"):
         representatives(table(0).drop(columns="label"), of=OF)
+
+
+@pytest.mark.parametrize("column", ["circularity", "edge_length_nm", "sample"])
+def test_missing_values_are_refused_by_their_column(column):
+    rows = table(0)
+    rows.loc[7, column] = np.nan
+    with pytest.raises(TableError, match=f"{column}.*1 without"):
+        representatives(rows, of=["circularity"], bins=size_bins(0.5))
+
+
+def test_no_particles_are_refused():
+    with pytest.raises(StatisticsError, match="at least one particle"):
+        representatives(table(0).iloc[:0], of=OF)
