@@ -20,6 +20,7 @@ from jaxtyping import Bool, Float64, Int64
 from scipy import special
 
 from nanocensus.errors import StatisticsError
+from nanocensus.statistics.contrasts import independent_keys
 
 FEWEST_SAMPLES = 3
 _NODES, _NODE_WEIGHTS = np.polynomial.legendre.leggauss(24)
@@ -50,7 +51,7 @@ def cv_across_samples(ds: xr.Dataset, *, key: str = "sample", statistic: str = "
     ds : xr.Dataset
         Of `estimate`, by sample and for example size bin.
     key : str
-        The dimension whose values are compared.
+        The dimension whose values are compared; not the bins of a column, which share their micrographs.
     statistic : str
         Which of the statistics.
 
@@ -81,11 +82,11 @@ def cv_across_samples(ds: xr.Dataset, *, key: str = "sample", statistic: str = "
     >>> [round(100 * float(found[name].item()), 2) for name in ("naive", "estimate", "lower", "upper")]
     [1.1, 1.09, 0.94, 1.25]
     """
-    dims = ds["estimate"].dims
-    if key in ("size_bin", "descriptor", "statistic") or key not in dims or statistic not in ds["statistic"].values:
+    keys = independent_keys(ds)
+    if key not in keys or statistic not in ds["statistic"].values:
         raise StatisticsError(
             f"CV across {key!r} of {statistic!r}",
-            expected="a key and a statistic of the estimates: " + ", ".join(map(str, [*dims, *ds["statistic"].values])),
+            expected="a key and a statistic of the estimates: " + ", ".join(map(str, [*keys, *ds["statistic"].values])),
             got=f"{key!r}, {statistic!r}", remedy="Estimate by that key, and ask for that statistic.",
         )  # fmt: skip
     if "degrees_of_freedom" not in ds:
