@@ -26,6 +26,8 @@ FEWEST_SAMPLES = 3
 _NODES, _NODE_WEIGHTS = np.polynomial.legendre.leggauss(24)
 _SHARES, _SHARE_WEIGHTS = (_NODES[:, None] + 1) / 2, _NODE_WEIGHTS / 2
 _HALVINGS = 48
+_FAR = 1e8
+"""Noncentrality beyond which sums of squares are the square of a normal number, and scipy's series is neither exact nor quick."""
 
 PerSample = Float64[np.ndarray, "sample cell"]
 PerCell = Float64[np.ndarray, " cell"]
@@ -197,8 +199,15 @@ def _below(theta: PerCell, form: _Form) -> PerCell:
     freedom = parts.sum(0) ** 2 / (parts**2 / form.freedom).sum(0)
     true = freedom / (2 * special.gammaincinv(freedom / 2, _SHARES))  # true over estimated variance, at its quantiles
     scale = true * (true * form.noise_square + 2 * theta * along) / (true * form.noise + 2 * theta)
-    found = special.chndtr(form.total / scale, true * form.noise / scale, theta / scale)
+    found = _noncentral(form.total / scale, true * form.noise / scale, theta / scale)
     return np.asarray(_SHARE_WEIGHTS @ found, np.float64)
+
+
+def _noncentral(x: np.ndarray, freedom: np.ndarray, noncentrality: np.ndarray) -> np.ndarray:
+    """Give the distribution function of the noncentral chi-square."""
+    far = noncentrality > _FAR
+    near = special.chndtr(x, freedom, np.where(far, 0.0, noncentrality))
+    return np.where(far, special.ndtr(np.sqrt(x) - np.sqrt(np.maximum(noncentrality + freedom - 1, 0.0))), near)
 
 
 def _where(form: _Form, probability: float) -> PerCell:

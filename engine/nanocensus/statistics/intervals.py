@@ -205,7 +205,8 @@ def centred_sums(sums: ClusterSums) -> tuple[PerCluster, PerCluster]:
     [[-1.0, 1.0], [0.0, 0.0]]
     """
     mean, variance = sums.moments.mean, sums.moments.variance
-    centred = sums.first - mean * sums.weight
+    # Equal values differ from their mean by nothing, not by what is rounded.
+    centred = np.where(variance == 0, 0.0, sums.first - mean * sums.weight)
     # Written from the centred first sums, so that only one cancellation is left.
     return centred, sums.second - mean * sums.first - mean * centred - variance * sums.weight
 
