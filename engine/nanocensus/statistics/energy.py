@@ -19,6 +19,7 @@ from scipy import fft
 
 from nanocensus.errors import StatisticsError
 from nanocensus.statistics.cells import cells
+from nanocensus.statistics.checks import check_draws, check_level
 from nanocensus.statistics.clusters import Cluster
 from nanocensus.statistics.contrasts import holm
 from nanocensus.statistics.intervals import FEWEST_CLUSTERS, FEWEST_PARTICLES
@@ -77,7 +78,7 @@ def energy_distances(
     Raises
     ------
     StatisticsError
-        If there are fewer than two samples.
+        If there are fewer than two samples, or no permutations.
 
     Notes
     -----
@@ -95,6 +96,8 @@ def energy_distances(
     (True, True)
     """
     check_seed(seed)
+    check_level(level)
+    check_draws("permutations", permutations)
     made = cells(particles, micrographs, by=["sample"], of=of, weight=weight, scale=scale)
     plane = plane_histograms(made, particles, of, cluster)
     if len(plane.samples) < 2:

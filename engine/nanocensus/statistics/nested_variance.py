@@ -19,6 +19,7 @@ from jaxtyping import Float64, Int64
 
 from nanocensus.statistics.binning import DESCRIPTORS
 from nanocensus.statistics.cells import Cells, cells_by_sample
+from nanocensus.statistics.checks import check_level
 from nanocensus.statistics.intervals import FEWEST_CLUSTERS, FEWEST_PARTICLES, ClusterSums
 from nanocensus.statistics.onset_intervals import generator
 from nanocensus.statistics.panels import cluster_sums, lay_out, panels
@@ -100,6 +101,7 @@ def nested_variance(
     they should be.
     """
     check_seed(seed)
+    check_level(level)
     made = cells_by_sample(particles, micrographs, of, weight)
     layout = lay_out(made, "micrograph")
     index = layout.index

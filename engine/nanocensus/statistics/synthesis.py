@@ -15,6 +15,7 @@ from nanocensus.errors import StatisticsError
 from nanocensus.statistics.binning import DESCRIPTORS
 from nanocensus.statistics.bootstrap import bootstrap
 from nanocensus.statistics.cells import Cells, cells_by_sample
+from nanocensus.statistics.checks import check_draws
 from nanocensus.statistics.clusters import Cluster
 from nanocensus.statistics.estimation import estimate
 from nanocensus.statistics.partitions import Particles
@@ -105,6 +106,7 @@ def synthesis_model(
     benchmarks/results/synthesis.md.
     """
     check_seed(seed)
+    check_draws("permutations", permutations)
     design = design_of(micrographs, conditions)
     made = cells_by_sample(particles, micrographs, of, weight)
     asked = {name: [mean] for name in of}

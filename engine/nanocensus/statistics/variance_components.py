@@ -10,6 +10,7 @@ from jaxtyping import Float64, Int64
 from nanocensus.schema import FORMAT_VERSION
 from nanocensus.statistics import intraclass
 from nanocensus.statistics.cells import Cells
+from nanocensus.statistics.checks import check_level
 from nanocensus.statistics.clusters import Cluster
 from nanocensus.statistics.intervals import ClusterSums, PerCell, refusals
 from nanocensus.statistics.intraclass import Components, MicrographSums
@@ -58,7 +59,7 @@ def variance_components(cells: Cells, *, cluster: Cluster = "group", level: floa
     Raises
     ------
     StatisticsError
-        For clusters that are unknown.
+        For clusters that are unknown, and a level that is none.
 
     Notes
     -----
@@ -76,6 +77,7 @@ def variance_components(cells: Cells, *, cluster: Cluster = "group", level: floa
     >>> bool(found["icc_lower"] < 0.1 < found["icc_upper"]), bool(found["effective_n"] < 800)
     (True, True)
     """
+    check_level(level)
     layout = lay_out(cells, "micrograph")
     whole = lay_out(cells, cluster)
     members = _members(cells, layout, whole)
