@@ -54,11 +54,12 @@ def test_the_nearest_to_the_median_are_chosen_first_by_name_among_equals(seed):
         assert (chosen["n"] == len(own)).all()
 
 
-def test_equally_near_particles_are_chosen_by_their_names():
+@pytest.mark.parametrize("kind", ["str", pd.CategoricalDtype(["y", "x"])])
+def test_equally_near_particles_are_chosen_by_their_names(kind):
     rows = pd.DataFrame(
         {"sample": "A", "micrograph": ["y", "x", "x"], "label": [1, 3, 2], "edge_length_nm": 4.0, "circularity": 0.9}
     )
-    found = representatives(rows, of=OF).iloc[0]
+    found = representatives(rows.astype({"micrograph": kind}), of=OF).iloc[0]
     assert (found["micrograph"], found["label"], found["distance"]) == ("x", 2, 0.0)
 
 

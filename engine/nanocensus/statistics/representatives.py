@@ -107,7 +107,7 @@ def nearest(values: Float64[np.ndarray, "particle descriptor"], scale: Float64[n
 def _of_sample(part: Particles, of: Sequence[str], bins: SizeBins | None, quantum: Quantum | None,
                number: int) -> pd.DataFrame:  # fmt: skip
     rows = part if isinstance(part, pd.DataFrame) else part.compute()
-    rows = rows.sort_values(["micrograph", "label"], ignore_index=True)
+    rows = rows.sort_values(["micrograph", "label"], ignore_index=True, key=_by_name)
     for name in [*of, *([] if bins is None else [bins.of])]:
         if missing := int((~np.isfinite(numbers(rows[name]))).sum()):
             raise _incomplete(name, missing)
@@ -128,6 +128,11 @@ def _of_sample(part: Particles, of: Sequence[str], bins: SizeBins | None, quantu
         parts.append(table.assign(**ends))
     ordered = ["sample", *_PLACES, "rank", "micrograph", "label", "distance", *of, "n"]
     return pd.concat(parts, ignore_index=True)[ordered] if parts else pd.DataFrame(columns=ordered)
+
+
+def _by_name(column: pd.Series) -> pd.Series:
+    """Let categories be sorted by their names, not by the order that a reader gave them."""
+    return column.astype("str") if isinstance(column.dtype, pd.CategoricalDtype) else column
 
 
 def _table(rows: pd.DataFrame, of: Sequence[str], chosen: np.ndarray, distance: np.ndarray) -> pd.DataFrame:
