@@ -32,8 +32,8 @@ def estimate(
     """Estimate statistics of columns in every cell, with intervals clustered by what was drawn at random.
 
     Means have CR2 standard errors and t intervals, standard deviation and CV leave out a cluster at a time, quantiles
-    have Woodruff's intervals (see `intervals`). Where there are fewer than 20 particles or 4 clusters with particles there is an
-    estimate, no interval, and a reason in `refusal`.
+    have Woodruff's intervals (see `intervals`). Where there are fewer than 20 particles or 4 clusters with particles, or one
+    cluster has more than 95 % of them, there is an estimate, no interval, and a reason in `refusal`.
 
     Parameters
     ----------
