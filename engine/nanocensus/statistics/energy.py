@@ -110,7 +110,7 @@ def energy_distances(
     for i, j in combinations(range(len(plane.samples)), 2):
         names = (plane.samples[j], plane.samples[i])
         head: dict[str, object] = dict(zip(("first", "second", "x", "y"), (*names, *of), strict=True))
-        places = [np.flatnonzero((plane.sample == which) & (plane.n > 0)) for which in (j, i)]
+        places = [np.flatnonzero((plane.sample == which) & (weights > 0)) for which in (j, i)]
         counts = {f"n_{side}": int(plane.n[own].sum()) for side, own in zip(("first", "second"), places, strict=True)}
         counts |= {f"n_clusters_{side}": len(own) for side, own in zip(("first", "second"), places, strict=True)}
         refusal = _refusal(plane, places, names)
