@@ -286,3 +286,21 @@ def test_statistics_of_samples_take_cells_by_sample_alone():
         for made, told in ((by_session, "got by sample, session"), (lacking, "of circularity$|of circularity[.]")):
             with pytest.raises(StatisticsError, match=told):
                 ask(made, micrographs, of=OF)
+
+
+@pytest.mark.parametrize("backend", ["numpy_nullable", "pyarrow"])
+def test_equal_tables_of_any_library_give_equal_digests(backend):
+    rows = draw_particles(1)
+    micrographs = rows[["sample", "micrograph"]].drop_duplicates().assign(condition_Co=0.5)
+    micrographs["order"] = np.arange(len(micrographs), dtype=np.int32)
+    made = [
+        cells(*tables, by=["sample", "condition_Co"], of=OF)
+        for tables in (
+            (rows, micrographs),
+            [table.convert_dtypes(dtype_backend=backend) for table in (rows, micrographs)],
+        )
+    ]
+    assert made[0].digest == made[1].digest
+    unordered = micrographs.convert_dtypes(dtype_backend=backend)
+    unordered.loc[unordered.index[0], "order"] = pd.NA
+    assert cells(rows, unordered, by=["sample"], of=OF).micrographs["order"].isna().sum() == 1
