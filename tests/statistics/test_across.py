@@ -11,6 +11,7 @@ from nanocensus.statistics.across import cv_across_samples, spread
 from nanocensus.statistics.binning import size_statistics
 from nanocensus.statistics.bootstrap import bootstrap
 from nanocensus.statistics.cells import cells
+from nanocensus.statistics.estimation import estimate
 from nanocensus.statistics.intervals import degrees_of_freedom, standard_error
 from nanocensus.statistics.reductions import mean
 
@@ -39,6 +40,27 @@ def test_errors_that_are_known_and_equal_give_the_noncentral_chi_square():
                 assert found <= probability
 
 
+@pytest.mark.parametrize("error", [1e-3, 1e-5, 1e-6, 1e-9, 1e-12])
+def test_errors_far_below_the_differences_give_the_normal_interval_of_the_standard_deviation(error):
+    # The sum of squares then moves along the deviations alone, by a normal number of the standard deviation `error`.
+    estimates = np.array([0.85, 0.90, 0.95, 1.00])
+    _, corrected, lower, upper, _ = everything(estimates, [error] * 4, [1e9] * 4)
+    reach = stats.norm.ppf(0.975) * error / np.sqrt(3) / estimates.mean()
+    np.testing.assert_allclose([corrected - lower, upper - corrected], reach, rtol=0.02, atol=1e-13)
+
+
+def test_samples_of_equal_values_have_no_standard_error():
+    rows = pd.DataFrame(
+        {"sample": np.repeat(list("ABC"), 200), "micrograph": np.tile(np.repeat(list("stuvwxyz"), 25), 3)}
+    )
+    rows["x"] = rows["sample"].map({"A": 0.1234, "B": 0.4937, "C": 0.8641})
+    rows["weight"] = np.random.default_rng(0).uniform(1, 3, len(rows))
+    made = cells(rows, by=["sample"], of=["x"], weight="weight", scale={"x": 0.0001})
+    ds = estimate(made, {"x": [mean]})
+    assert (ds["standard_error"] == 0).all()
+    assert "standard error" in cv_across_samples(ds)["refusal"].item()
+
+
 def test_no_difference_is_judged_by_an_f_test():
     # Equal errors of 9 degrees of freedom each: at theta = 0 the sum of squares over the noise is F(7, 72).
     error = 0.003
@@ -53,8 +75,8 @@ def test_no_difference_is_judged_by_an_f_test():
 def test_a_higher_level_is_wider_and_holds_the_estimate():
     estimates = [0.90, 0.91, 0.93, 0.89]
     ends = [everything(estimates, [0.003] * 4, [9.0] * 4, level)[1:4] for level in (0.5, 0.9, 0.99)]
-    for (estimate, lower, upper), (_, wider_lower, wider_upper) in pairwise(ends):
-        assert wider_lower < lower < estimate < upper < wider_upper
+    for (middle, lower, upper), (_, wider_lower, wider_upper) in pairwise(ends):
+        assert wider_lower < lower < middle < upper < wider_upper
 
 
 def test_samples_left_out_are_named_and_change_nothing():

@@ -10,7 +10,10 @@ from hypothesis import strategies as st
 
 from nanocensus.errors import FormatVersionError, StatisticsError, StoreError, TableError
 from nanocensus.statistics.cells import Cells, cells, delayed_cells, size_bins
+from nanocensus.statistics.nested_variance import nested_variance
 from nanocensus.statistics.quanta import LARGEST_INTEGER
+from nanocensus.statistics.spread import spread_against_mean
+from nanocensus.statistics.synthesis import synthesis_model
 
 OF = ["circularity", "edge_length_nm"]
 BY = ["sample", size_bins(0.2)]
@@ -271,3 +274,33 @@ def test_no_particles_make_empty_cells():
     made = cells(draw_particles(1).iloc[:0], by=BY, of=OF)
     assert len(made.table) == 0
     assert (made + WHOLE).digest == WHOLE.digest
+
+
+def test_statistics_of_samples_take_cells_by_sample_alone():
+    rows = draw_particles(0)
+    micrographs = rows[["sample", "micrograph"]].drop_duplicates().assign(session="s")
+    micrographs["condition_Co"] = 1.0 + pd.factorize(micrographs["sample"])[0]
+    by_session = cells(rows, micrographs, by=["sample", "session"], of=OF)
+    lacking = cells(rows, micrographs, by=["sample"], of=OF[:1])
+    for ask in (nested_variance, spread_against_mean, synthesis_model):
+        for made, told in ((by_session, "got by sample, session"), (lacking, "of circularity$|of circularity[.]")):
+            with pytest.raises(StatisticsError, match=told):
+                ask(made, micrographs, of=OF)
+
+
+@pytest.mark.parametrize("backend", ["numpy_nullable", "pyarrow"])
+def test_equal_tables_of_any_library_give_equal_digests(backend):
+    rows = draw_particles(1)
+    micrographs = rows[["sample", "micrograph"]].drop_duplicates().assign(condition_Co=0.5)
+    micrographs["order"] = np.arange(len(micrographs), dtype=np.int32)
+    made = [
+        cells(*tables, by=["sample", "condition_Co"], of=OF)
+        for tables in (
+            (rows, micrographs),
+            [table.convert_dtypes(dtype_backend=backend) for table in (rows, micrographs)],
+        )
+    ]
+    assert made[0].digest == made[1].digest
+    unordered = micrographs.convert_dtypes(dtype_backend=backend)
+    unordered.loc[unordered.index[0], "order"] = pd.NA
+    assert cells(rows, unordered, by=["sample"], of=OF).micrographs["order"].isna().sum() == 1

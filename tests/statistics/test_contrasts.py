@@ -169,7 +169,7 @@ def test_a_ratio_of_what_is_not_positive_is_refused():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"key": "size_bin"}, "Size bins share their micrographs"),
+        ({"key": "size_bin"}, "Bins share their micrographs"),
         ({"key": "condition"}, "expected one of sample, got 'condition'"),
         ({"reference": "Z"}, "expected one of A, B, C, got Z"),
     ],

@@ -100,6 +100,10 @@ def test_values_that_cannot_be_counted_are_refused():
         densities(dd.from_pandas(rows, npartitions=2), "circularity")
     with pytest.raises(StatisticsError, match="particles"):
         densities(rows.iloc[:0], "circularity")
+    kept = draw_particles(5)
+    sample = kept["sample"].iloc[0]
+    with pytest.raises(StatisticsError, match=f"none in {sample}"):
+        densities(kept.assign(weight=(kept["sample"] != sample).astype(float)), "circularity", weight="weight")
 
 
 def test_the_drawn_density_is_nearer_to_two_peaks_than_silvermans():

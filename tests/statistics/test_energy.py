@@ -145,6 +145,15 @@ def test_too_little_is_refused():
         energy_distances(table(rng).assign(circularity=np.nan), weight=None)
 
 
+@pytest.mark.parametrize("weightless", ["C", "ABC"])
+def test_samples_whose_weights_are_all_zero_are_refused(weightless):
+    rows = table(np.random.default_rng(9), samples="ABC")
+    rows["weight"] = (~rows["sample"].isin(list(weightless))).astype(float)
+    found = energy_distances(rows, weight="weight", permutations=9).set_index(["first", "second"])
+    assert "C: 0 particles in 0 clusters" in found.loc[("C", "A"), "refusal"]
+    assert (found.loc[("B", "A"), "refusal"] == "") == (weightless == "C")
+
+
 def test_constant_columns_have_no_distance():
     rows = table(np.random.default_rng(8)).assign(edge_length_nm=5.0, circularity=0.9)
     found = energy_distances(rows, weight=None, permutations=99).iloc[0]

@@ -197,6 +197,22 @@ def test_one_micrograph_gives_numbers_and_no_interval():
     assert all("1 clusters" in text for text in found["refusal"].to_numpy().ravel())
 
 
+@pytest.mark.parametrize(("largest", "told"), [(190, True), (191, False)])
+def test_one_micrograph_with_nearly_all_particles_gives_no_interval(largest, told):
+    # 191 of 201 are more than 95 %: what its micrograph was like moves the mean, and the others do not say by how much.
+    rng = np.random.default_rng(3)
+    names = np.repeat(list("abcdef"), [largest, 2, 2, 2, 2, 2])
+    rows = pd.DataFrame({"sample": "A", "micrograph": names, "circularity": rng.normal(0.9, 0.01, len(names))})
+    ds = estimate(
+        cells(rows, by=["sample"], of=["circularity"], weight=None), {"circularity": [mean, median]}
+    ).squeeze()
+    mean_alone = ds.sel(statistic="mean")
+    assert (mean_alone["refusal"].item() == "") == np.isfinite(mean_alone["lower"].item()) == told
+    if not told:
+        assert set(ds["refusal"].to_numpy()) == {"one cluster holds 191 of 201 particles: the others say too little"}
+    assert np.isfinite(ds["estimate"]).all()
+
+
 def test_conditions_gather_samples_and_keep_their_clusters_apart():
     rows = draw_particles(7, samples=("a1", "a2", "b"))
     micrographs = micrographs_of(rows)

@@ -200,6 +200,32 @@ def test_groups_are_left_out_whole_and_few_of_them_refuse():
     assert np.isfinite(few["icc"])
 
 
+def test_micrographs_of_a_group_count_as_alike_in_whatever_order_they_were_recorded():
+    rng = np.random.default_rng(5)
+    groups, each, particles = 15, 4, 30
+    group = np.repeat(np.arange(groups), each)
+    names = [f"m{number:03d}" for number in range(groups * each)]
+    rows = pd.DataFrame({"sample": "A", "micrograph": np.repeat(names, particles)})
+    rows["edge_length_nm"] = 5 + np.repeat(0.3 * rng.standard_normal(groups)[group], particles)
+    rows["edge_length_nm"] += 0.5 * rng.standard_normal(len(rows))
+    in_groups = np.arange(groups * each)
+    in_turns = in_groups % each * groups + group
+    found = []
+    for order in (in_groups, in_turns):
+        known = pd.DataFrame(
+            {"sample": "A", "micrograph": names, "group": [f"g{k:02d}" for k in group], "order": order}
+        )
+        made = cells(rows, known, by=["sample"], of=["edge_length_nm"], weight=None)
+        found.append(variance_components(made).squeeze())
+    one, other = found
+    assert one["long_run_factor"] > 3
+    for name in ("long_run_factor", "long_run_factor_upper", "effective_n", "design_effect_upper"):
+        np.testing.assert_allclose(one[name], other[name], rtol=1e-9)  # sums in another order
+    mean_error = float(np.sqrt(other["variance"] / other["effective_n"]))
+    assert mean_error == pytest.approx(np.sqrt((0.3**2 + 0.5**2 / (each * particles)) / groups), rel=0.4)
+    assert other["neighbour_correlation"] < 0.5 < one["neighbour_correlation"]
+
+
 def test_every_size_bin_has_components_and_sparse_ones_say_why_not():
     made = cells(table(), by=["sample", size_bins(1.0)], of=["edge_length_nm"])
     found = variance_components(made).squeeze()

@@ -7,8 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nanocensus.errors import StatisticsError
+from nanocensus.statistics.across import cv_across_samples
 from nanocensus.statistics.binning import to_table
 from nanocensus.statistics.cells import Cells, cells, size_bins
+from nanocensus.statistics.contrasts import compare
 from nanocensus.statistics.estimation import estimate
 from nanocensus.statistics.onset import onsets
 from nanocensus.statistics.quanta import quantum_of
@@ -159,3 +161,20 @@ def test_what_knows_one_column_of_bins_says_so():
             StatisticsError, match="bins of one column at most, got bins of edge_length_nm and circularity"
         ):
             ask()
+
+
+@pytest.mark.parametrize("key", ["size_bin", "circularity_bin"])
+def test_bins_of_neither_column_are_compared_with_each_other(key):
+    ds = estimate(made(particles()), {"solidity": [mean]})
+    for ask in (compare, cv_across_samples):
+        with pytest.raises(StatisticsError, match="sample"):
+            ask(ds, key=key)
+
+
+def test_samples_are_compared_in_each_cell_of_a_plane():
+    ds = estimate(made(particles()), {"solidity": [mean]})
+    cell = {"size_bin": [ds.sizes["size_bin"] // 2], "circularity_bin": [ds.sizes["circularity_bin"] // 2]}
+    for ask in (compare, cv_across_samples):
+        whole, alone = ask(ds), ask(ds.isel(cell))
+        for name in ("estimate", "lower", "upper"):
+            np.testing.assert_array_equal(whole[name].isel(cell).to_numpy(), alone[name].to_numpy())

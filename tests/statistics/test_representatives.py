@@ -54,11 +54,12 @@ def test_the_nearest_to_the_median_are_chosen_first_by_name_among_equals(seed):
         assert (chosen["n"] == len(own)).all()
 
 
-def test_equally_near_particles_are_chosen_by_their_names():
+@pytest.mark.parametrize("kind", ["str", pd.CategoricalDtype(["y", "x"])])
+def test_equally_near_particles_are_chosen_by_their_names(kind):
     rows = pd.DataFrame(
         {"sample": "A", "micrograph": ["y", "x", "x"], "label": [1, 3, 2], "edge_length_nm": 4.0, "circularity": 0.9}
     )
-    found = representatives(rows, of=OF).iloc[0]
+    found = representatives(rows.astype({"micrograph": kind}), of=OF).iloc[0]
     assert (found["micrograph"], found["label"], found["distance"]) == ("x", 2, 0.0)
 
 
@@ -86,3 +87,16 @@ def test_asking_for_nothing_is_refused():
         representatives(table(0), of=OF, number=0)
     with pytest.raises(TableError, match="none named label"):
         representatives(table(0).drop(columns="label"), of=OF)
+
+
+@pytest.mark.parametrize("column", ["circularity", "edge_length_nm", "sample"])
+def test_missing_values_are_refused_by_their_column(column):
+    rows = table(0)
+    rows.loc[7, column] = np.nan
+    with pytest.raises(TableError, match=f"{column}.*1 without"):
+        representatives(rows, of=["circularity"], bins=size_bins(0.5))
+
+
+def test_no_particles_are_refused():
+    with pytest.raises(StatisticsError, match="at least one particle"):
+        representatives(table(0).iloc[:0], of=OF)

@@ -60,6 +60,17 @@ def test_the_means_by_volume_are_those_of_de_brouckere_and_sauter():
     assert set(ISO_NAMES) == set(names["statistic"].to_numpy())
 
 
+def test_sizes_below_an_eighth_of_a_nanometre_count_too():
+    rows = draw(2)
+    rows["edge_length_nm"] /= 40
+    found = size_distribution(rows, weight=None)["estimate"].sel(weighting="number")
+    for sample, own in rows.groupby("sample"):
+        expected = by_numpy(own["edge_length_nm"].to_numpy(), np.ones(len(own)))
+        for name in ("mean", "harmonic_mean", "geometric_mean"):
+            # Lengths are rounded to 2^-12 nm, a fifth of a percent here, to both sides.
+            np.testing.assert_allclose(found.sel(sample=sample, statistic=name), expected[name], rtol=1e-4)
+
+
 def test_a_constant_factor_of_length_changes_lengths_alone():
     rows = draw(3)
     one = size_distribution(rows, weight=None)

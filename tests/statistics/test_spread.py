@@ -1,5 +1,7 @@
 """Spread against mean: planted slopes, the ceiling of ratios, and what is refused."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -78,3 +80,12 @@ def test_what_cannot_be_told_is_refused():
     constant = nc.spread_against_mean(rows.assign(edge_length_nm=5.0), of=["edge_length_nm"], weight=None).table.iloc[0]
     assert constant["refusal"]
     assert np.isnan(constant["slope"])
+
+
+def test_a_sample_of_one_micrograph_is_left_out_without_a_warning():
+    particles = particles_of([4.0, 5.0, 6.0, 7.0, 8.0], [0.4, 0.5, 0.6, 0.7, 0.8], particles=20)
+    alone = particles[particles["micrograph"] == "0-0"].assign(sample="one")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = nc.spread_against_mean(pd.concat([particles, alone]), of=["edge_length_nm"], weight=None).table.iloc[0]
+    assert (found["left_out"], found["refusal"]) == ("one", "")

@@ -23,6 +23,7 @@ MODULES = [
     "contrasts",
     "across",
     "size_distribution",
+    "size_weights",
     "philox",
     "permutation",
     "block_sums",

@@ -20,11 +20,14 @@ from jaxtyping import Bool, Float64, Int64
 from scipy import special
 
 from nanocensus.errors import StatisticsError
+from nanocensus.statistics.contrasts import independent_keys
 
 FEWEST_SAMPLES = 3
 _NODES, _NODE_WEIGHTS = np.polynomial.legendre.leggauss(24)
 _SHARES, _SHARE_WEIGHTS = (_NODES[:, None] + 1) / 2, _NODE_WEIGHTS / 2
 _HALVINGS = 48
+_FAR = 1e8
+"""Noncentrality beyond which sums of squares are the square of a normal number, and scipy's series is neither exact nor quick."""
 
 PerSample = Float64[np.ndarray, "sample cell"]
 PerCell = Float64[np.ndarray, " cell"]
@@ -50,7 +53,7 @@ def cv_across_samples(ds: xr.Dataset, *, key: str = "sample", statistic: str = "
     ds : xr.Dataset
         Of `estimate`, by sample and for example size bin.
     key : str
-        The dimension whose values are compared.
+        The dimension whose values are compared; not the bins of a column, which share their micrographs.
     statistic : str
         Which of the statistics.
 
@@ -81,11 +84,11 @@ def cv_across_samples(ds: xr.Dataset, *, key: str = "sample", statistic: str = "
     >>> [round(100 * float(found[name].item()), 2) for name in ("naive", "estimate", "lower", "upper")]
     [1.1, 1.09, 0.94, 1.25]
     """
-    dims = ds["estimate"].dims
-    if key in ("size_bin", "descriptor", "statistic") or key not in dims or statistic not in ds["statistic"].values:
+    keys = independent_keys(ds)
+    if key not in keys or statistic not in ds["statistic"].values:
         raise StatisticsError(
             f"CV across {key!r} of {statistic!r}",
-            expected="a key and a statistic of the estimates: " + ", ".join(map(str, [*dims, *ds["statistic"].values])),
+            expected="a key and a statistic of the estimates: " + ", ".join(map(str, [*keys, *ds["statistic"].values])),
             got=f"{key!r}, {statistic!r}", remedy="Estimate by that key, and ask for that statistic.",
         )  # fmt: skip
     if "degrees_of_freedom" not in ds:
@@ -196,8 +199,15 @@ def _below(theta: PerCell, form: _Form) -> PerCell:
     freedom = parts.sum(0) ** 2 / (parts**2 / form.freedom).sum(0)
     true = freedom / (2 * special.gammaincinv(freedom / 2, _SHARES))  # true over estimated variance, at its quantiles
     scale = true * (true * form.noise_square + 2 * theta * along) / (true * form.noise + 2 * theta)
-    found = special.chndtr(form.total / scale, true * form.noise / scale, theta / scale)
+    found = _noncentral(form.total / scale, true * form.noise / scale, theta / scale)
     return np.asarray(_SHARE_WEIGHTS @ found, np.float64)
+
+
+def _noncentral(x: np.ndarray, freedom: np.ndarray, noncentrality: np.ndarray) -> np.ndarray:
+    """Give the distribution function of the noncentral chi-square."""
+    far = noncentrality > _FAR
+    near = special.chndtr(x, freedom, np.where(far, 0.0, noncentrality))
+    return np.where(far, special.ndtr(np.sqrt(x) - np.sqrt(np.maximum(noncentrality + freedom - 1, 0.0))), near)
 
 
 def _where(form: _Form, probability: float) -> PerCell:

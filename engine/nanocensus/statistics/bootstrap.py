@@ -8,6 +8,7 @@ from jaxtyping import Float64, Shaped
 
 from nanocensus.errors import StatisticsError
 from nanocensus.statistics.cells import Cells
+from nanocensus.statistics.checks import check_draws
 from nanocensus.statistics.clusters import Cluster
 from nanocensus.statistics.estimation import as_dataset, check_asked
 from nanocensus.statistics.intervals import Estimates, refusals
@@ -81,8 +82,7 @@ def bootstrap(
     check_asked(cells.recipe, reductions, level)
     check_seed(seed)
     wanted = _moments_only(reductions)
-    if replicates < 2:
-        raise StatisticsError("replicates", expected="two or more", got=str(replicates), remedy="For example 2000.")
+    check_draws("replicates", replicates, least=2)
     layout = lay_out(cells, cluster, list(reductions))
     statistics = list(dict.fromkeys(reduction.name for asked in reductions.values() for reduction in asked))
     shape = (layout.index.n_cells, len(reductions), len(statistics))

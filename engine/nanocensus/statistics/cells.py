@@ -204,6 +204,27 @@ def cells(particles: ParticleSource, micrographs: pd.DataFrame | None = None, *,
     return replace(made, particles=(particles,))
 
 
+def cells_by_sample(particles: ParticleSource | Cells, micrographs: pd.DataFrame | None, of: Sequence[str],
+                    weight: str | None) -> Cells:  # fmt: skip
+    """Give cells of samples, all sizes together: of particles, or those given.
+
+    Raises
+    ------
+    StatisticsError
+        If the cells given are by other keys, lack a column, or are binned by two columns.
+    """
+    if not isinstance(particles, Cells):
+        return cells(particles, micrographs, by=["sample"], of=of, weight=weight)
+    held = [quantum.column for quantum in particles.recipe.quanta]
+    if particles.by != ("sample",) or not set(of) <= set(held):
+        raise StatisticsError(
+            "cells", expected="by sample, of " + ", ".join(of),
+            got=f"by {', '.join(particles.by) or 'no key'}, of {', '.join(held)}",
+            remedy='Build them with cells(by=["sample"], of=[...]), or give the particles.',
+        )  # fmt: skip
+    return particles if particles.recipe.bins is None else particles.of_all_sizes()
+
+
 def delayed_cells(particles: ParticleSource, micrographs: pd.DataFrame | None = None, *, by: Sequence[str | SizeBins],
                   of: Sequence[str], weight: str | None = "border_weight",
                   scale: Mapping[str, Number] | None = None) -> Delayed:  # fmt: skip

@@ -1,7 +1,7 @@
 """What counts as one observation: groups, sessions, micrographs, or runs of micrographs that resemble their neighbours."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,7 @@ RUN = 10
 """Micrographs of a run: enough that runs hardly resemble each other at correlations of neighbours up to 0.6."""
 CORRELATED = 0.2
 """Correlation of neighbouring micrographs above which "auto" takes runs."""
+_UNITS = get_args(Cluster)
 _FEWEST = 4  # sessions of every sample, for intervals over sessions
 
 
@@ -48,6 +49,19 @@ def cluster_names(micrographs: pd.DataFrame, cluster: Cluster) -> pd.Series:
             remedy="Fill in the column session of the micrographs, or use cluster='group'.",
         )  # fmt: skip
     return "session " + micrographs["session"].astype(str)
+
+
+def check_cluster(cluster: str) -> None:
+    """Refuse units that there are not.
+
+    Raises
+    ------
+    StatisticsError
+    """
+    if cluster not in _UNITS:
+        raise StatisticsError(
+            "cluster", expected="one of " + ", ".join(_UNITS), got=repr(cluster), remedy="The default is 'group'."
+        )
 
 
 def recorded_cluster(micrographs: pd.DataFrame) -> Cluster | None:

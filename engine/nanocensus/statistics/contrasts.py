@@ -23,7 +23,6 @@ from nanocensus.statistics.reductions import mean, median
 
 Kind = Literal["difference", "ratio"]
 _SIGNS: dict[Kind, str] = {"difference": "−", "ratio": "/"}
-_NO_KEYS = ("size_bin", "descriptor", "statistic")
 _NOT_ASKED = "not asked for"
 
 
@@ -37,7 +36,7 @@ def difference(ds: xr.Dataset, a: object, b: object, *, key: str = "sample") -> 
     a, b : str or number
         Two values of the key, for example two samples.
     key : str
-        Any key of the estimates but the size bin, whose bins share their micrographs.
+        Any key of the estimates but the bins of a column, which share their micrographs.
 
     Returns
     -------
@@ -82,7 +81,7 @@ def compare(ds: xr.Dataset, *, kind: Kind = "difference", key: str = "sample",
         Of `estimate` or `bootstrap`.
     kind : {"difference", "ratio"}
     key : str
-        Any key of the estimates but the size bin.
+        Any key of the estimates but the bins of a column.
     reference : str or number, optional
         The value that all others are compared with; all pairs, the later against the earlier, if absent.
 
@@ -122,12 +121,18 @@ def compare(ds: xr.Dataset, *, kind: Kind = "difference", key: str = "sample",
     return _compare(ds, pairs, key, kind)
 
 
+def independent_keys(ds: xr.Dataset) -> list[str]:
+    """Name the keys of estimates whose values share no micrograph: all but the bins of a column."""
+    keys = [str(name) for name in ds["estimate"].dims if name not in ("descriptor", "statistic")]
+    return [name for name in keys if f"{name.removesuffix('_bin')}_left" not in ds.coords]
+
+
 def _known_key(ds: xr.Dataset, key: str) -> str:
-    keys = [str(name) for name in ds["estimate"].dims if name not in _NO_KEYS]
+    keys = independent_keys(ds)
     if key not in keys:
         raise StatisticsError(
             "key of a comparison", expected="one of " + ", ".join(keys) if keys else "estimates by a key", got=repr(key),
-            remedy="Estimate by that key. Size bins share their micrographs: their estimates are not independent.",
+            remedy="Estimate by that key. Bins share their micrographs: their estimates are not independent.",
         )  # fmt: skip
     return key
 

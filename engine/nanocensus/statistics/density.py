@@ -59,7 +59,7 @@ def densities(particles: ParticleSource, column: str, *, weight: str | None = "b
     TableError
         For absent columns, missing values and values out of range.
     StatisticsError
-        For particles without a weight, or no particles.
+        For particles without a weight, samples whose weights are all 0, or no particles.
 
     Examples
     --------
@@ -76,6 +76,12 @@ def densities(particles: ParticleSource, column: str, *, weight: str | None = "b
         raise StatisticsError(
             f"density of {column!r}", expected="particles, and at least 16 points",
             got=f"{len(table)} values, {points} points", remedy="Check the criteria, or leave points out.",
+        )  # fmt: skip
+    weightless = [str(sample) for sample, total in table.groupby("sample")["w"].sum().items() if total == 0]
+    if weightless:
+        raise StatisticsError(
+            f"density of {column!r}", expected="particles with a weight in every sample",
+            got="none in " + ", ".join(weightless), remedy="Leave those samples out, or check the weights.",
         )  # fmt: skip
     summaries = {sample: _summarise(rows, quantum) for sample, rows in table.groupby("sample", sort=True)}
     widest = max(summary["mode_bandwidth"] for summary in summaries.values())

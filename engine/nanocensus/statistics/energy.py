@@ -19,6 +19,7 @@ from scipy import fft
 
 from nanocensus.errors import StatisticsError
 from nanocensus.statistics.cells import cells
+from nanocensus.statistics.checks import check_draws, check_level
 from nanocensus.statistics.clusters import Cluster
 from nanocensus.statistics.contrasts import holm
 from nanocensus.statistics.intervals import FEWEST_CLUSTERS, FEWEST_PARTICLES
@@ -77,7 +78,7 @@ def energy_distances(
     Raises
     ------
     StatisticsError
-        If there are fewer than two samples.
+        If there are fewer than two samples, or no permutations.
 
     Notes
     -----
@@ -95,6 +96,8 @@ def energy_distances(
     (True, True)
     """
     check_seed(seed)
+    check_level(level)
+    check_draws("permutations", permutations)
     made = cells(particles, micrographs, by=["sample"], of=of, weight=weight, scale=scale)
     plane = plane_histograms(made, particles, of, cluster)
     if len(plane.samples) < 2:
@@ -107,7 +110,7 @@ def energy_distances(
     for i, j in combinations(range(len(plane.samples)), 2):
         names = (plane.samples[j], plane.samples[i])
         head: dict[str, object] = dict(zip(("first", "second", "x", "y"), (*names, *of), strict=True))
-        places = [np.flatnonzero((plane.sample == which) & (plane.n > 0)) for which in (j, i)]
+        places = [np.flatnonzero((plane.sample == which) & (weights > 0)) for which in (j, i)]
         counts = {f"n_{side}": int(plane.n[own].sum()) for side, own in zip(("first", "second"), places, strict=True)}
         counts |= {f"n_clusters_{side}": len(own) for side, own in zip(("first", "second"), places, strict=True)}
         refusal = _refusal(plane, places, names)

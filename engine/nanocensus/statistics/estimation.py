@@ -8,6 +8,7 @@ import xarray as xr
 from nanocensus.errors import StatisticsError
 from nanocensus.schema import FORMAT_VERSION, WEIGHT_QUANTUM
 from nanocensus.statistics.cells import Cells
+from nanocensus.statistics.checks import check_level
 from nanocensus.statistics.clusters import Cluster
 from nanocensus.statistics.intervals import FEWEST_CLUSTERS, FEWEST_PARTICLES, Estimates
 from nanocensus.statistics.panels import Layout, cluster_sums, lay_out, panels, totals
@@ -31,8 +32,8 @@ def estimate(
     """Estimate statistics of columns in every cell, with intervals clustered by what was drawn at random.
 
     Means have CR2 standard errors and t intervals, standard deviation and CV leave out a cluster at a time, quantiles
-    have Woodruff's intervals (see `intervals`). Where there are fewer than 20 particles or 4 clusters with particles there is an
-    estimate, no interval, and a reason in `refusal`.
+    have Woodruff's intervals (see `intervals`). Where there are fewer than 20 particles or 4 clusters with particles, or one
+    cluster has more than 95 % of them, there is an estimate, no interval, and a reason in `refusal`.
 
     Parameters
     ----------
@@ -110,10 +111,7 @@ def check_asked(recipe: Recipe, reductions: Mapping[str, Sequence[Reduction]], l
             "reductions", expected="statistics of the columns of the cells: " + ", ".join(held),
             got=", ".join(absent) or "none", remedy="Name the column in cells(of=[...]).",
         )  # fmt: skip
-    if not 0 < level < 1:
-        raise StatisticsError(
-            "level", expected="a number between 0 and 1", got=f"{level:g}", remedy="For example 0.95."
-        )
+    check_level(level)
 
 
 def as_dataset(cells: Cells, layout: Layout, reductions: Mapping[str, Sequence[Reduction]], statistics: list[str],

@@ -29,7 +29,9 @@ WORKING_CORRELATION = 0.05
 """Intracluster correlation assumed for the degrees of freedom only; micrographs of nanocrystals show 0.03 to 0.13."""
 FEWEST_CLUSTERS = 4
 FEWEST_PARTICLES = 20
-_LARGEST_SHARE = 0.95
+LARGEST_SHARE = 0.95
+"""Share of the particles of one cluster, above which the others say too little of how far clusters lie apart: at 99 % intervals of
+a mean covered 20 % of the time in simulation, at 95 % 93 %."""
 _UNDEFINED = "not defined for these values (no spread, or not positive)"
 
 PerCluster = Float64[np.ndarray, "cluster cell"]
@@ -97,7 +99,7 @@ def standard_error(residuals: PerCluster, weight: PerCluster) -> PerCell:
         Its total weight.
     """
     total = weight.sum(0)
-    share = np.clip(weight / total, 0.0, _LARGEST_SHARE)
+    share = np.clip(weight / total, 0.0, LARGEST_SHARE)
     return np.asarray(np.sqrt((residuals**2 / (1 - share)).sum(0)) / total)
 
 
@@ -119,7 +121,7 @@ def degrees_of_freedom(weight: PerCluster, n: PerCell) -> PerCell:
 
 
 def refusals(n: Int64[np.ndarray, "cluster cell"]) -> Shaped[np.ndarray, " cell"]:
-    """Say where there are too few clusters or particles for any interval.
+    """Say where there are too few clusters or particles for any interval, or nearly all of them in one cluster.
 
     Examples
     --------
@@ -133,6 +135,9 @@ def refusals(n: Int64[np.ndarray, "cluster cell"]) -> Shaped[np.ndarray, " cell"
         f"{p} particles in {c} clusters: {needs}" if bad else ""
         for p, c, bad in zip(particles, clusters, few, strict=True)
     ]
+    largest = n.max(0, initial=0)
+    for cell in np.flatnonzero(~few & (largest > LARGEST_SHARE * particles)):
+        texts[cell] = f"one cluster holds {largest[cell]} of {particles[cell]} particles: the others say too little"
     return np.array(texts, dtype=object)
 
 
@@ -205,7 +210,8 @@ def centred_sums(sums: ClusterSums) -> tuple[PerCluster, PerCluster]:
     [[-1.0, 1.0], [0.0, 0.0]]
     """
     mean, variance = sums.moments.mean, sums.moments.variance
-    centred = sums.first - mean * sums.weight
+    # Equal values differ from their mean by nothing, not by what is rounded.
+    centred = np.where(variance == 0, 0.0, sums.first - mean * sums.weight)
     # Written from the centred first sums, so that only one cancellation is left.
     return centred, sums.second - mean * sums.first - mean * centred - variance * sums.weight
 

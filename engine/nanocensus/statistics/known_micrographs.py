@@ -36,7 +36,10 @@ def _plain(column: pd.Series) -> pd.Series:
     """Give a column as numpy's numbers or as text, whatever library holds it: the two that can be saved."""
     if not pd.api.types.is_numeric_dtype(column):
         return column.astype("str")
-    return column if isinstance(column.dtype, np.dtype) else column.astype(np.float64)
+    if isinstance(column.dtype, np.dtype):
+        return column
+    values = column.to_numpy(np.float64, na_value=np.nan) if column.isna().any() else column.to_numpy()
+    return pd.Series(values, index=column.index)
 
 
 def sorted_micrographs(rows: pd.DataFrame) -> pd.DataFrame:

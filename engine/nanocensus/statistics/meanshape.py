@@ -14,6 +14,7 @@ from jaxtyping import Float64
 from nanocensus.errors import StatisticsError
 from nanocensus.statistics.binning import long_table
 from nanocensus.statistics.cells import Cells
+from nanocensus.statistics.checks import check_draws, check_level
 from nanocensus.statistics.clusters import Cluster
 from nanocensus.statistics.outline_intervals import (
     ANGLES,
@@ -92,7 +93,8 @@ def mean_shapes(
     and Wu, JASA 83, 231, 1988), enlarged by t over the normal quantile for few clusters.
     """
     bins = _parse_cells(made)
-    _check(level, replicates)
+    check_level(level)
+    check_draws("replicates", replicates, least=99)
     check_seed(seed)
     layout = lay_out(made, cluster, [RADII[0], RADII[-1]])
     results: list[CellShape] = []
@@ -123,14 +125,6 @@ def _parse_cells(made: Cells) -> SizeBins:
             got=f"by {', '.join(made.by)}, of {', '.join(sorted(held))}", remedy="Let nc.mean_shapes make them.",
         )  # fmt: skip
     return made.recipe.bins
-
-
-def _check(level: float, replicates: int) -> None:
-    if not 0 < level < 1 or replicates < 99:
-        raise StatisticsError(
-            "bands", expected="a level between 0 and 1, and 99 replicates or more", got=f"{level:g}, {replicates}",
-            remedy="Leave both out for 0.95 and 999.",
-        )  # fmt: skip
 
 
 def _dataset(made: Cells, bins: SizeBins, layout: Layout, results: list[CellShape]) -> xr.Dataset:

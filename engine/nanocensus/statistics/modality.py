@@ -22,6 +22,7 @@ from scipy import fft
 
 from nanocensus.statistics.bandwidths import silverman
 from nanocensus.statistics.cells import Cells, cells
+from nanocensus.statistics.checks import check_draws
 from nanocensus.statistics.clusters import Cluster
 from nanocensus.statistics.intervals import FEWEST_PARTICLES
 from nanocensus.statistics.onset_intervals import generator
@@ -110,6 +111,7 @@ def modality(
     (True, [4, 6])
     """
     check_seed(seed)
+    check_draws("replicates", replicates)
     step, bins = _steps(cells(particles, micrographs, by=["sample"], of=[of], weight=None, scale=scale), of)
     made = cells(particles, micrographs, by=["sample", bins], of=[of], weight=None, scale=scale)
     layout = lay_out(made, cluster)

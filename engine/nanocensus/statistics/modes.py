@@ -19,6 +19,7 @@ from scipy import fft, special
 
 from nanocensus.errors import StatisticsError
 from nanocensus.statistics.cells import cells
+from nanocensus.statistics.checks import check_draws, check_level
 from nanocensus.statistics.clusters import Cluster
 from nanocensus.statistics.intervals import FEWEST_PARTICLES
 from nanocensus.statistics.panels import PanelSums, lay_out, panels
@@ -80,6 +81,8 @@ def mode_intervals(densities: xr.Dataset, particles: ParticleSource, micrographs
     True
     """
     check_seed(seed)
+    check_level(level)
+    check_draws("replicates", replicates)
     column, weight = str(densities.attrs["column"]), str(densities.attrs["weighting"]) or None
     low, high = float(densities["x_left"].min()), float(densities["x_right"].max())
     finest = float(densities["mode_bandwidth"].min()) / _STEPS_PER_BANDWIDTH

@@ -18,7 +18,8 @@ import pandas as pd
 from jaxtyping import Float64, Int64
 
 from nanocensus.statistics.binning import DESCRIPTORS
-from nanocensus.statistics.cells import Cells, cells
+from nanocensus.statistics.cells import Cells, cells_by_sample
+from nanocensus.statistics.checks import check_level
 from nanocensus.statistics.intervals import FEWEST_CLUSTERS, FEWEST_PARTICLES, ClusterSums
 from nanocensus.statistics.onset_intervals import generator
 from nanocensus.statistics.panels import cluster_sums, lay_out, panels
@@ -89,18 +90,19 @@ def nested_variance(
         the number of units and degrees of freedom; or a refusal. A level that has one unit in each of the next higher has no
         row: it cannot be told from it.
 
+    Raises
+    ------
+    StatisticsError
+        For cells by other keys than the sample, or without one of the columns.
+
     Notes
     -----
     The intervals take the effects for normally distributed, and numbers for not too unequal. Few sessions leave them wide, as
     they should be.
     """
     check_seed(seed)
-    made = (
-        particles
-        if isinstance(particles, Cells)
-        else cells(particles, micrographs, by=["sample"], of=of, weight=weight)
-    )
-    made = made if made.recipe.bins is None else made.of_all_sizes()
+    check_level(level)
+    made = cells_by_sample(particles, micrographs, of, weight)
     layout = lay_out(made, "micrograph")
     index = layout.index
     samples = [str(name) for name in layout.keys["sample"]]

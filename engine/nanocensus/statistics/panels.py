@@ -16,6 +16,7 @@ from nanocensus.statistics.clusters import (
     CORRELATED,
     RUN,
     Cluster,
+    check_cluster,
     cluster_names,
     correlation_of_neighbours,
     ordered,
@@ -125,6 +126,7 @@ def lay_out(cells: Cells, cluster: Cluster, columns: Sequence[str] = ()) -> Layo
 
 def _settle(cells: Cells, cluster: Cluster, columns: Sequence[str]) -> tuple[Cluster, dict[str, object]]:
     """Give the unit that is meant, and what is to be said of it."""
+    check_cluster(cluster)
     facts: dict[str, object] = {}
     if cluster == "auto":
         facts = {"cluster_rule": "group, else session, else run where neighbours correlate, else micrograph"}

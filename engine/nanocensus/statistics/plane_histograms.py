@@ -81,7 +81,9 @@ def plane_histograms(made: Cells, particles: ParticleSource, of: tuple[str, str]
 def _axis(made: Cells, cluster: Cluster, column: str) -> Axis:
     """Cut a column about the mean of all samples, each sample as heavy."""
     moments = [cluster_sums(sums, made.recipe, column).moments for _, sums in panels(made, lay_out(made, cluster))]
-    means, variances = (np.array([float(part[i][0]) for part in moments if part.n[0] > 0]) for i in (1, 2))
+    means, variances = (np.array([float(part[i][0]) for part in moments if np.isfinite(part.mean[0])]) for i in (1, 2))
+    if not len(means):  # no particle has a weight
+        return Axis(0.0, 1.0)
     sd = float(np.sqrt(variances.mean() + means.var()))
     step = sd / STEPS_PER_SD if sd > 0 else 1.0
     return Axis(float(means.mean()) - REACH * STEPS_PER_SD * step, step)

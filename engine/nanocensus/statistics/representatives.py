@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float64, Int64
 
-from nanocensus.errors import StatisticsError
+from nanocensus.errors import StatisticsError, TableError
 from nanocensus.statistics.bin_numbers import place_in_bins
 from nanocensus.statistics.binning import DESCRIPTORS
 from nanocensus.statistics.partitions import Particles
@@ -54,9 +54,9 @@ def representatives(
     Raises
     ------
     TableError
-        For absent columns.
+        For absent columns, and missing or infinite values.
     StatisticsError
-        If no particle is asked for.
+        If no particle is asked for, or there is none.
 
     Examples
     --------
@@ -75,6 +75,12 @@ def representatives(
     frame = particles[wanted]
     names = frame["sample"].drop_duplicates()
     names = names if isinstance(names, pd.Series) else names.compute()
+    if names.empty:
+        raise StatisticsError(
+            "representatives", expected="at least one particle", got="none", remedy="Check the criteria."
+        )
+    if names.isna().any():
+        raise _incomplete("sample", int(frame["sample"].isna().sum()))
     quantum = None if bins is None else quantum_of(bins.of, scale)
     found = [_of_sample(frame[frame["sample"] == name], of, bins, quantum, number) for name in sorted(names)]
     return pd.concat(found, ignore_index=True)
@@ -101,7 +107,10 @@ def nearest(values: Float64[np.ndarray, "particle descriptor"], scale: Float64[n
 def _of_sample(part: Particles, of: Sequence[str], bins: SizeBins | None, quantum: Quantum | None,
                number: int) -> pd.DataFrame:  # fmt: skip
     rows = part if isinstance(part, pd.DataFrame) else part.compute()
-    rows = rows.sort_values(["micrograph", "label"], ignore_index=True)
+    rows = rows.sort_values(["micrograph", "label"], ignore_index=True, key=_by_name)
+    for name in [*of, *([] if bins is None else [bins.of])]:
+        if missing := int((~np.isfinite(numbers(rows[name]))).sum()):
+            raise _incomplete(name, missing)
     values = np.column_stack([numbers(rows[name]) for name in of])
     scale = _NORMAL * np.median(np.abs(values - np.median(values, axis=0)), axis=0)
     if bins is None or quantum is None:
@@ -121,8 +130,20 @@ def _of_sample(part: Particles, of: Sequence[str], bins: SizeBins | None, quantu
     return pd.concat(parts, ignore_index=True)[ordered] if parts else pd.DataFrame(columns=ordered)
 
 
+def _by_name(column: pd.Series) -> pd.Series:
+    """Let categories be sorted by their names, not by the order that a reader gave them."""
+    return column.astype("str") if isinstance(column.dtype, pd.CategoricalDtype) else column
+
+
 def _table(rows: pd.DataFrame, of: Sequence[str], chosen: np.ndarray, distance: np.ndarray) -> pd.DataFrame:
     table = rows.iloc[chosen][["sample", "micrograph", "label", *of]].reset_index(drop=True)
     table.insert(1, "rank", np.arange(1, len(chosen) + 1))
     table.insert(4, "distance", distance)
     return table
+
+
+def _incomplete(column: str, missing: int) -> TableError:
+    return TableError(
+        f"column {column!r}", expected="a finite value in every row", got=f"{missing} without one",
+        remedy="Drop those particles, or leave the column out.",
+    )  # fmt: skip

@@ -29,7 +29,16 @@ from nanocensus.statistics.quanta import Number
 from nanocensus.statistics.reductions import MomentReduction, Reduction, mean, quantile
 from nanocensus.statistics.rows import numbers
 from nanocensus.statistics.size_bins import size_bins
-from nanocensus.statistics.size_weights import INVERSE, LOG, WEIGHT, derive, each_partition, largest_volume, read_sizes
+from nanocensus.statistics.size_weights import (
+    INVERSE,
+    LOG,
+    WEIGHT,
+    derive,
+    each_partition,
+    extremes,
+    read_sizes,
+    scale_of,
+)
 
 WEIGHTINGS = ("number", "volume")
 ISO_NAMES: Mapping[str, tuple[str, str]] = {
@@ -45,7 +54,6 @@ ISO_NAMES: Mapping[str, tuple[str, str]] = {
 """Each statistic's name in ISO 9276-1, -2 and -5, by number and by volume."""
 
 _SHARES = {"d10": 0.1, "d50": 0.5, "d90": 0.9}
-_SCALE: Mapping[str, Number] = {LOG: 2.0**-18, INVERSE: 2.0**-20}
 _LOG_SD = MomentReduction(
     "sd", lambda m: np.sqrt(m.variance), lambda m: (np.zeros_like(m.mean), 0.5 / np.sqrt(m.variance)), spread=True
 )
@@ -116,13 +124,13 @@ def size_distribution(particles: ParticleSource, micrographs: pd.DataFrame | Non
     array([4.97, 1.22])
     """
     kept = read_sizes(particles, of, weight)
-    largest = largest_volume(kept, of, weight)
+    lowest, largest = extremes(kept, of, weight)
     factors = {"number": None, "volume": LARGEST_WEIGHT / largest}
     parts: list[xr.Dataset] = []
     for name in WEIGHTINGS:
         weighed = each_partition(kept, derive, of, weight, factors[name])
         settled = parts[0].attrs["cluster"] if parts else cluster  # "auto" is settled once, by number
-        parts.append(_weighted(weighed, micrographs, of, bin_width_nm, settled, level))
+        parts.append(_weighted(weighed, micrographs, of, bin_width_nm, scale_of(lowest), settled, level))
     counts = ["n", "n_micrographs", "n_clusters"]
     made = xr.concat([part.drop_vars(counts) for part in parts], xr.Variable("weighting", np.array(WEIGHTINGS, object)),
                      data_vars="all", coords="different", compat="equals", join="exact")  # fmt: skip
@@ -133,10 +141,10 @@ def size_distribution(particles: ParticleSource, micrographs: pd.DataFrame | Non
     )
 
 
-def _weighted(particles: Particles, micrographs: pd.DataFrame | None, of: str, bin_width_nm: float, cluster: Cluster,
-              level: float) -> xr.Dataset:  # fmt: skip
+def _weighted(particles: Particles, micrographs: pd.DataFrame | None, of: str, bin_width_nm: float,
+              scale: Mapping[str, Number], cluster: Cluster, level: float) -> xr.Dataset:  # fmt: skip
     """Give the distribution of sizes by one kind of weight."""
-    made = cells(particles, micrographs, by=["sample"], of=[of, LOG, INVERSE], weight=WEIGHT, scale=_SCALE)
+    made = cells(particles, micrographs, by=["sample"], of=[of, LOG, INVERSE], weight=WEIGHT, scale=scale)
     percentiles = [quantile(share) for share in _SHARES.values()]
     asked: dict[str, Sequence[Reduction]] = {of: [mean, *percentiles], LOG: [mean, _LOG_SD], INVERSE: [mean]}
     ds = estimate(made, asked, cluster=cluster, level=level)

@@ -1,6 +1,8 @@
 """What the statistics of sizes need of every particle: logarithm, inverse, and weight by number or by volume."""
 
+import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -8,10 +10,13 @@ from jaxtyping import Float64
 
 from nanocensus.errors import StatisticsError, TableError
 from nanocensus.statistics.partitions import Particles, ParticleSource, as_frame
+from nanocensus.statistics.quanta import LARGEST_INTEGER, Number
 from nanocensus.statistics.rows import numbers
 from nanocensus.store.row_groups import check_columns
 
 LOG, INVERSE, WEIGHT = "log_size", "inverse_size", "weight_of_size"
+_FINEST = 2.0**-20
+"""Quantum of 1 / size, unless a size is below an eighth of its unit."""
 
 
 def each_partition(particles: Particles, change: Callable[..., pd.DataFrame], *arguments: object) -> Particles:
@@ -41,8 +46,16 @@ def _volume(frame: pd.DataFrame, of: str, weight: str | None) -> Float64[np.ndar
     return volume * numbers(frame[weight]) if weight else volume
 
 
-def largest_volume(particles: Particles, of: str, weight: str | None) -> float:
-    """Give the largest cube of a size times its weight.
+class Extremes(NamedTuple):
+    """What the sizes of all samples lie between."""
+
+    lowest: float
+    volume: float
+    """Largest cube of a size times its weight."""
+
+
+def extremes(particles: Particles, of: str, weight: str | None) -> Extremes:
+    """Give the smallest size, and the largest cube of a size times its weight.
 
     Raises
     ------
@@ -66,7 +79,19 @@ def largest_volume(particles: Particles, of: str, weight: str | None) -> float:
             f"distribution of {of!r}", expected="particles with a size and a weight", got="none",
             remedy="Check the criteria, or the columns.",
         )  # fmt: skip
-    return volume
+    return Extremes(lowest, volume)
+
+
+def scale_of(lowest: float) -> dict[str, Number]:
+    """Give the quanta of logarithms and inverses: finer than can be measured, and of the smallest size still in range.
+
+    Examples
+    --------
+    >>> [scale_of(lowest)[INVERSE] * 2**20 for lowest in (5.0, 0.125, 0.12)]
+    [1.0, 1.0, 2.0]
+    """
+    doublings = max(math.ceil(-math.log2(lowest * LARGEST_INTEGER * _FINEST)), 0)
+    return {LOG: 2.0**-18, INVERSE: _FINEST * 2.0**doublings}
 
 
 def _extremes(frame: pd.DataFrame, of: str, weight: str | None) -> pd.DataFrame:

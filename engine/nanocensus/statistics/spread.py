@@ -15,7 +15,7 @@ from scipy import special
 
 from nanocensus.statistics.binning import DESCRIPTORS
 from nanocensus.statistics.bootstrap import bootstrap
-from nanocensus.statistics.cells import Cells, cells
+from nanocensus.statistics.cells import Cells, cells_by_sample
 from nanocensus.statistics.clusters import Cluster
 from nanocensus.statistics.estimation import estimate
 from nanocensus.statistics.partitions import Particles
@@ -72,16 +72,16 @@ def spread_against_mean(
         the mean, or to the distance from 1); `reliability`, the share of the variance of ln(mean) over samples that is no noise.
         Refused with fewer than four samples or a reliability below 0.8; samples without an interval are in `left_out`.
 
+    Raises
+    ------
+    StatisticsError
+        For cells by other keys than the sample, or without one of the columns.
+
     Notes
     -----
     Coverage in simulation: benchmarks/results/comparison.md.
     """
-    made = (
-        particles
-        if isinstance(particles, Cells)
-        else cells(particles, micrographs, by=["sample"], of=of, weight=weight)
-    )
-    made = made if made.recipe.bins is None else made.of_all_sizes()
+    made = cells_by_sample(particles, micrographs, of, weight)
     found = estimate(made, {name: [mean, sd] for name in of}, cluster=cluster, level=level)
     drawn = bootstrap(made, {name: [mean] for name in of}, replicates=200, seed=seed, cluster=cluster)["replicates"]
     rows, points = [], []
@@ -92,8 +92,9 @@ def spread_against_mean(
         ratio = str(one["unit"].item()) in ("", "1") and bool((means[told] < 1).all())
         noise = drawn.sel(descriptor=name, statistic="mean").transpose("sample", "replicate").to_numpy()
         room, noisy = (1 - means, 1 - noise) if ratio else (means, noise)
+        errors, positive = np.full(len(room), np.nan), told & (room > 0)
         with np.errstate(invalid="ignore", divide="ignore"):
-            errors = np.nanvar(np.log(noisy), axis=1)
+            errors[positive] = np.nanvar(np.log(noisy[positive]), axis=1)
         samples = one["sample"].to_numpy().astype(str)
         left = ", ".join(samples[~told])
         numbers = slope_over_samples(room[told], spreads[told], errors[told], level=level)

@@ -14,7 +14,8 @@ import xarray as xr
 from nanocensus.errors import StatisticsError
 from nanocensus.statistics.binning import DESCRIPTORS
 from nanocensus.statistics.bootstrap import bootstrap
-from nanocensus.statistics.cells import Cells, cells
+from nanocensus.statistics.cells import Cells, cells_by_sample
+from nanocensus.statistics.checks import check_draws
 from nanocensus.statistics.clusters import Cluster
 from nanocensus.statistics.estimation import estimate
 from nanocensus.statistics.partitions import Particles
@@ -95,7 +96,7 @@ def synthesis_model(
     ------
     StatisticsError
         For conditions that are missing, no positive numbers or not those of a sample, or fewer different ones than their
-        number and four more.
+        number and four more; for cells by other keys than the sample, or without one of the columns.
 
     Notes
     -----
@@ -105,13 +106,9 @@ def synthesis_model(
     benchmarks/results/synthesis.md.
     """
     check_seed(seed)
+    check_draws("permutations", permutations)
     design = design_of(micrographs, conditions)
-    made = (
-        particles
-        if isinstance(particles, Cells)
-        else cells(particles, micrographs, by=["sample"], of=of, weight=weight)
-    )
-    made = made.of_all_sizes() if made.recipe.bins is not None else made
+    made = cells_by_sample(particles, micrographs, of, weight)
     asked = {name: [mean] for name in of}
     found = estimate(made, asked, cluster=cluster, level=level)
     drawn = bootstrap(made, asked, replicates=replicates, seed=seed, cluster=cluster, level=level)

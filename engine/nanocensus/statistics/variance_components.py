@@ -10,9 +10,10 @@ from jaxtyping import Float64, Int64
 from nanocensus.schema import FORMAT_VERSION
 from nanocensus.statistics import intraclass
 from nanocensus.statistics.cells import Cells
+from nanocensus.statistics.checks import check_level
 from nanocensus.statistics.clusters import Cluster
 from nanocensus.statistics.intervals import ClusterSums, PerCell, refusals
-from nanocensus.statistics.intraclass import MicrographSums
+from nanocensus.statistics.intraclass import Components, MicrographSums
 from nanocensus.statistics.panels import Layout, cluster_sums, lay_out, panels
 
 _LAGS = intraclass.MOST_LAGS + 1
@@ -49,7 +50,7 @@ def variance_components(cells: Cells, *, cluster: Cluster = "group", level: floa
         Over the keys of the cells and descriptor: `mean` and `variance` of all particles; `between_variance` and `within_variance` (squared unit of
         the column); `icc`; `design_effect`, by which the variance of the mean exceeds that of as many independent
         particles; `effective_n`, the number of independent particles that would give the mean as well;
-        `long_run_factor`, by which the likeness of neighbouring micrographs raises the variance between (1: none), and
+        `long_run_factor`, by which the likeness of neighbouring micrographs, or those of a cluster, raises the variance between (1: none), and
         `long_run_factor_upper` if every likeness is believed that chance may have made;
         `neighbour_correlation`; `autocovariance` (lag); `n_clusters`, what the jackknife left out one by one. `_lower` and `_upper` are the ends of intervals, NaN where
         `refusal` says why. Over the keys: `n` and `n_micrographs` and, the square of sizes over sizes, `crowd`, the
@@ -58,7 +59,7 @@ def variance_components(cells: Cells, *, cluster: Cluster = "group", level: floa
     Raises
     ------
     StatisticsError
-        For clusters that are unknown.
+        For clusters that are unknown, and a level that is none.
 
     Notes
     -----
@@ -76,6 +77,7 @@ def variance_components(cells: Cells, *, cluster: Cluster = "group", level: floa
     >>> bool(found["icc_lower"] < 0.1 < found["icc_upper"]), bool(found["effective_n"] < 800)
     (True, True)
     """
+    check_level(level)
     layout = lay_out(cells, "micrograph")
     whole = lay_out(cells, cluster)
     members = _members(cells, layout, whole)
@@ -143,8 +145,7 @@ def _split(sums: MicrographSums, panel: _Panel, level: float) -> tuple[dict[str,
         alike = intraclass.autocovariances(everything, intraclass.components(everything))
         cluster = intraclass.runs(len(cluster), float(intraclass.neighbour_correlation(alike)[0]))
     ends = dict(zip(("_lower", "_upper"), intraclass.ratio_interval(sums, cluster, level=level), strict=True))
-    factor = intraclass.long_run_factor(gamma)
-    safe = intraclass.long_run_factor(intraclass.autocovariances(sums, made, beyond=0.0))
+    factor, safe = (_long_run_factor(sums, made, panel.cluster, beyond) for beyond in (intraclass.BEYOND_CHANCE, 0.0))
     found = {
         "between_variance": made.between,
         "within_variance": made.within,
@@ -159,6 +160,17 @@ def _split(sums: MicrographSums, panel: _Panel, level: float) -> tuple[dict[str,
     # The larger the ratio, the fewer the particles are worth.
     found["effective_n_lower"], found["effective_n_upper"] = found["effective_n_upper"], found["effective_n_lower"]
     return found, gamma, cluster
+
+
+def _long_run_factor(sums: MicrographSums, made: Components, cluster: np.ndarray, beyond: float) -> PerCell:
+    """Give the larger factor of two orders: that of acquisition, and the same with the micrographs of a cluster together."""
+    _, start, number = np.unique(cluster, return_index=True, return_inverse=True)
+    together = np.argsort(start[number], kind="stable")
+    orders = [sums]
+    if (np.diff(together) != 1).any():
+        orders.append(MicrographSums(*(part[together] for part in sums)))
+    factors = [intraclass.long_run_factor(intraclass.autocovariances(one, made, beyond=beyond)) for one in orders]
+    return np.asarray(np.maximum.reduce(factors))
 
 
 def _worth(sums: MicrographSums, ratio: PerCell, factor: PerCell) -> dict[str, PerCell]:
