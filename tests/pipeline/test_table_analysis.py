@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 import nanocensus as nc
 from nanocensus.cli import app
-from nanocensus.errors import TableError
+from nanocensus.errors import StoreError, TableError
 
 
 def draw(seed=0, n=300, micrographs=6):
@@ -173,3 +173,10 @@ def test_a_table_needs_a_folder_to_write_to(tmp_path):
     draw().to_csv(tmp_path / "t.csv", index=False)
     said = CliRunner().invoke(app, ["analyse", str(tmp_path / "t.csv")])
     assert "--out" in str(said.exception)
+
+
+def test_what_is_done_with_runs_refuses_the_analysis_of_a_table_by_name(tmp_path):
+    nc.analyse_particles(draw(), out=tmp_path)
+    for of_runs in (nc.report, nc.analyse, nc.criteria_gallery):
+        with pytest.raises(StoreError, match="the record of a finished run, got that of an analysis of a table"):
+            of_runs(tmp_path)
