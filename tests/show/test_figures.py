@@ -272,7 +272,14 @@ def test_the_cv_across_samples_is_drawn_with_and_without_noise():
 
 def test_a_cv_that_nothing_can_be_said_of_makes_an_empty_figure():
     ds = cv_across_samples(size_statistics(sized(samples=1), weight=None))
-    assert not elements(figures.cv_across_samples(ds), hv.ErrorBars)[0].data.size
+    assert not any(len(points) for points in elements(figures.cv_across_samples(ds), hv.Points))
+
+
+def test_a_cv_without_intervals_has_no_entry_in_the_legend_for_them():
+    ds = cv_across_samples(size_statistics(sized(samples=2), weight=None))  # of two samples no noise can be taken out
+    figure = figures.cv_across_samples(ds)
+    assert not elements(figure, hv.ErrorBars)
+    assert [item.label["value"] for item in drawn(figure).legend[0].items] == ["circularity, naive", "solidity, naive"]
 
 
 def test_violins_mark_the_summaries_of_the_statistics(density):

@@ -89,7 +89,7 @@ def _layers(rows: pd.DataFrame, label: str, colour: str, marker: str) -> list[hv
     hollow = hv.Points(
         rows, ["x", "naive"], [name for name in details if name != "naive"], label=f"{label}, naive"
     ).opts(marker="square", size=5, fill_color="white", hover_tooltips=_tooltips(), **common)
-    return [hollow, bars, filled]
+    return [hollow, bars, filled] if len(known) else [hollow]  # a legend's entry needs a mark that is drawn
 
 
 def _tooltips() -> list[tuple[str, str]]:

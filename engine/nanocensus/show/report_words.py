@@ -106,7 +106,7 @@ def _flagged(micrographs: pd.DataFrame) -> str:
     flagged = f"{counted(number, 'micrograph was', 'micrographs were')} flagged by the rules of the job"
     if _is_excluded(micrographs).any():
         return f"{flagged} and excluded: no statistic of this report holds their particles, but for the column that says so."
-    return f"{flagged}. They count all the same; with [quality] action = “exclude” they would not."
+    return f"{flagged}. None is left out for it; with [quality] action = “exclude” all that are flagged would be."
 
 
 def _calibration(micrographs: pd.DataFrame) -> list[str]:
