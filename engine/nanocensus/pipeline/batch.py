@@ -6,8 +6,11 @@ import shutil
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import dask
+
 from nanocensus.errors import InputError, MissingExtraError
 from nanocensus.pipeline.job_sections import ClusterSection, SlurmSection
+from nanocensus.pipeline.local_cluster import OWN_SCHEDULER
 
 
 @contextlib.contextmanager
@@ -46,7 +49,7 @@ def slurm_cluster(section: ClusterSection, environment: Mapping[str, str]) -> It
             got="none on the PATH",
             remedy="Run it on a node from which jobs are submitted (jobs/slurm.sh shows how).",
         )
-    with _cluster(section, environment) as cluster:
+    with dask.config.set(OWN_SCHEDULER), _cluster(section, environment) as cluster:
         cluster.scale(section.workers or 1)
         yield cluster
 
@@ -73,7 +76,8 @@ def _options(section: ClusterSection, told: SlurmSection, environment: Mapping[s
         "walltime": told.walltime,
         "queue": told.partition,
         "account": told.account,
-        "job_extra_directives": list(told.directives),
+        # Left to itself, Slurm leaves a file for each worker where the run was started.
+        "job_extra_directives": [*(["--output=/dev/null"] if told.logs is None else []), *told.directives],
         "job_script_prologue": [*(f"export {name}={value}" for name, value in environment.items()), *told.prologue],
         "worker_extra_args": ["--preload", "nanocensus.pipeline.worker_setup"],
         "interface": told.interface,
