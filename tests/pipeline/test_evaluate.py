@@ -250,6 +250,14 @@ def test_the_tables_are_written_beside_a_page_that_needs_no_other_file(folder, e
     assert evaluation.figure("dice")["estimate"] > evaluation.figure("dice", method="otsu")["estimate"] > 0
 
 
+def test_a_run_on_planted_particles_is_judged_by_their_outlines(folder, evaluation, client, tmp_path):
+    table = str(folder / "micrographs.csv")
+    nc.run({"out": str(tmp_path), "input": {"folder": str(folder), "table": table}}, client)
+    found = nc.evaluate(tmp_path)
+    assert found.particles["planted"].all()
+    pd.testing.assert_frame_equal(found.summary, evaluation.summary)
+
+
 @pytest.mark.slow
 def test_the_same_micrographs_give_the_same_bytes(folder, evaluation, tmp_path):
     again = nc.evaluate(folder, out=tmp_path)

@@ -89,7 +89,7 @@ def _pooled(
 ) -> tuple[object, ...]:
     first, second = (counts[name].to_numpy(np.float64) for name in (above, below))
     n = counts["n_true"].to_numpy(np.int64)
-    return ratio(cluster[counts.index], first, second, n, level=level, largest=largest)
+    return ratio(cluster[counts.index], first, second, n, level=level, smallest=0.0, largest=largest)
 
 
 def _compare(store: Path, micrograph: str) -> dict[str, int]:

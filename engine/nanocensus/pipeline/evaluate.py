@@ -136,7 +136,7 @@ def evaluate_run(out: Path, *, to: Path | None = None, on_progress: OnProgress =
         If no micrograph has known particles.
     """
     job, models = job_of_run(out), run_record(out)["models"]
-    return _evaluate(job, cases_of_run(out), models, to or out / FOLDER, on_progress, **rules)
+    return _evaluate(job, cases_of_run(job), models, to or out / FOLDER, on_progress, **rules)
 
 
 def evaluate_job(job: Job, *, to: Path | None = None, on_progress: OnProgress = silent, **rules: Any) -> Evaluation:  # noqa: ANN401  of _evaluate

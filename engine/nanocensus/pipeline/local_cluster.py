@@ -193,6 +193,8 @@ def _own_environment() -> Iterator[None]:
 def _own_log_levels() -> Iterator[None]:
     """Keep the levels of the program's own log handlers, which `silence_logs` quietens too."""
     handlers = [(handler, handler.level) for handler in logging.getLogger().handlers]
-    yield
-    for handler, level in handlers:
-        handler.setLevel(level)
+    try:
+        yield
+    finally:
+        for handler, level in handlers:
+            handler.setLevel(level)
