@@ -279,8 +279,19 @@ def test_what_cannot_be_judged_is_refused(evaluation, tmp_path):
     (tmp_path / "micrographs.csv").write_text("file,sample\none.tif,a\n")
     with pytest.raises(InputError, match="micrographs with masks"):
         nc.evaluate(tmp_path)
-    with pytest.raises(InputError, match="no such row"):
-        evaluation.figure("sharpness")
+    for asked, words in (
+        ({"name": "sharpness"}, "figure 'sharpness': expected one of dice, "),
+        ({"name": "dice", "sample": "Co9"}, "sample 'Co9': expected one of simulated, got no such row"),
+        ({"name": "dice", "method": "guess"}, "method 'guess': expected one of network, otsu, got no such row"),
+        ({"name": "calibration_error", "method": "otsu"}, "figure 'calibration_error': "),
+    ):
+        with pytest.raises(InputError, match=words):
+            evaluation.figure(**asked)
+
+
+def test_a_level_in_percent_is_refused(folder, tmp_path):
+    with pytest.raises(InputError, match="level: expected a number between 0 and 1, got 95"):
+        nc.evaluate(folder, out=tmp_path, level=95.0)
 
 
 def test_the_page_of_columns_is_what_the_code_declares():
