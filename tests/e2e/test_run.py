@@ -2,6 +2,7 @@
 
 import shutil
 
+import imageio.v3
 import numpy as np
 import pandas as pd
 import pytest
@@ -61,10 +62,13 @@ def test_a_micrograph_without_particles_is_a_row_with_none(tmp_path, client):
     blank = np.random.default_rng(0).normal(2000, 100, (256, 256)).astype(np.uint16)
     (tmp_path / "raw").mkdir()
     np.save(tmp_path / "raw" / "blank.npy", blank)
+    imageio.v3.imwrite(tmp_path / "raw" / "mask.png", np.zeros(blank.shape, np.uint8))
+    table = tmp_path / "raw" / "micrographs.csv"
+    table.write_text("file,sample,mask\nblank.npy,A,mask.png\n")
     summary = nc.run(
         {
             "out": str(tmp_path / "out"),
-            "input": {"folder": str(tmp_path / "raw"), "pixel_size_nm": 0.1},
+            "input": {"folder": str(tmp_path / "raw"), "table": str(table), "pixel_size_nm": 0.1},
             "measure": {"threshold": 0.999},
         },
         client,
@@ -72,6 +76,9 @@ def test_a_micrograph_without_particles_is_a_row_with_none(tmp_path, client):
     assert (summary.n_micrographs, summary.n_failed, summary.n_detected) == (1, 0, 0)
     assert nc.read_micrographs(summary.out)["n_detected"].tolist() == [0]
     assert pd.read_csv(summary.out / "tables/counts.csv")["detected"].tolist() == [0]
+    assert agreement_of_run(summary.out).rows[["dice", "f1"]].to_numpy().tolist() == [
+        [1.0, 1.0]
+    ]  # as `evaluate` has it
 
 
 def test_a_run_without_a_single_micrograph_is_an_error(tmp_path, raw, client):

@@ -85,8 +85,15 @@ def test_the_job_file_for_slurm_asks_for_what_it_says():
         ClusterSection(kind="slurm", cores_per_worker=section.cores_per_worker, slurm=told), worker_environment(4)
     )
     for line in ("#SBATCH -p long", "#SBATCH -A lab", "#SBATCH --constraint=avx512", "module load x", "export NPROC=4",
+<<<<<<< HEAD
                  "#SBATCH --cpus-per-task=4", "#SBATCH -t 08:00:00", "--nthreads 1", "--death-timeout 600"):  # fmt: skip
+=======
+                 "#SBATCH --cpus-per-task=4", "#SBATCH -t 08:00:00", "--nthreads 1", "#SBATCH --output=/dev/null"):  # fmt: skip
+>>>>>>> s10-rev-pipeline
         assert line in script
+    logged = worker_script(ClusterSection(kind="slurm", slurm=SlurmSection(logs=JOBS)), worker_environment(1))
+    assert f"#SBATCH -o {JOBS}/" in logged
+    assert "/dev/null" not in logged
 
 
 def test_without_slurm_here_it_says_so(monkeypatch):
@@ -114,6 +121,16 @@ setsid sh "$last" > /dev/null 2>&1 &
 echo $! >> "$FAKE_SLURM/jobs"
 echo "Submitted batch job $!"
 """
+
+
+def test_a_run_whose_batch_workers_are_gone_is_not_left_waiting(tmp_path, monkeypatch):
+    for name in ("sbatch", "scancel"):
+        (tmp_path / name).write_text("#!/bin/sh\necho Submitted batch job 1\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with slurm_cluster(ClusterSection(kind="slurm"), worker_environment(1)) as cluster:
+        assert cluster.scheduler.no_workers_timeout == 3600
+        assert cluster.scheduler.allowed_failures == 0
 
 
 @pytest.mark.slow

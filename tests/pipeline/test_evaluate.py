@@ -251,6 +251,14 @@ def test_the_tables_are_written_beside_a_page_that_needs_no_other_file(folder, e
     assert evaluation.figure("dice")["estimate"] > evaluation.figure("dice", method="otsu")["estimate"] > 0
 
 
+def test_a_run_on_planted_particles_is_judged_by_their_outlines(folder, evaluation, client, tmp_path):
+    table = str(folder / "micrographs.csv")
+    nc.run({"out": str(tmp_path), "input": {"folder": str(folder), "table": table}}, client)
+    found = nc.evaluate(tmp_path)
+    assert found.particles["planted"].all()
+    pd.testing.assert_frame_equal(found.summary, evaluation.summary)
+
+
 @pytest.mark.slow
 def test_the_same_micrographs_give_the_same_bytes(folder, evaluation, tmp_path):
     again = nc.evaluate(folder, out=tmp_path)
@@ -272,8 +280,19 @@ def test_what_cannot_be_judged_is_refused(evaluation, tmp_path):
     (tmp_path / "micrographs.csv").write_text("file,sample\none.tif,a\n")
     with pytest.raises(InputError, match="micrographs with masks"):
         nc.evaluate(tmp_path)
-    with pytest.raises(InputError, match="no such row"):
-        evaluation.figure("sharpness")
+    for asked, words in (
+        ({"name": "sharpness"}, "figure 'sharpness': expected one of dice, "),
+        ({"name": "dice", "sample": "Co9"}, "sample 'Co9': expected one of simulated, got no such row"),
+        ({"name": "dice", "method": "guess"}, "method 'guess': expected one of network, otsu, got no such row"),
+        ({"name": "calibration_error", "method": "otsu"}, "figure 'calibration_error': "),
+    ):
+        with pytest.raises(InputError, match=words):
+            evaluation.figure(**asked)
+
+
+def test_a_level_in_percent_is_refused(folder, tmp_path):
+    with pytest.raises(InputError, match="level: expected a number between 0 and 1, got 95"):
+        nc.evaluate(folder, out=tmp_path, level=95.0)
 
 
 @pytest.mark.parametrize(

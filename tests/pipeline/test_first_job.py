@@ -187,3 +187,11 @@ def test_a_folder_whose_name_holds_no_condition_hides_none(tmp_path):
 def test_a_folder_without_micrographs_is_refused(tmp_path):
     with pytest.raises(JobError, match="expected micrographs"):
         survey(tmp_path)
+
+
+@pytest.mark.parametrize("name", ['a "b"', "a\\new", "Co₃O₄"])
+def test_any_name_of_a_folder_becomes_a_title(tmp_path, name):
+    raw = tmp_path / name / "A"
+    raw.mkdir(parents=True)
+    tifffile.imwrite(raw / "plain.tif", pixels())
+    assert read_job(begin(tmp_path / name).job).title == name

@@ -5,6 +5,7 @@ import os
 from types import SimpleNamespace
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from nanocensus.device import Device
@@ -19,6 +20,7 @@ from nanocensus.segment.preparation import Preparation
 from nanocensus.segment.weights import load_model
 from nanocensus.store.ingest import STORE_FOLDER
 from nanocensus.store.micrographs import content_digest, create_store, read_probability, write_micrograph
+from nanocensus.store.tables import PARTICLES_FOLDER
 
 SETTINGS = MeasureSection()
 KINDS = [((128, 128), "uint8"), ((128, 192), "uint16"), ((96, 160), "float32")]
@@ -197,3 +199,24 @@ def test_a_gpus_worker_that_is_lost_is_waited_for(pretended, block, tmp_path):
         .rows
     )
     assert [row["status"] for row in rows] == ["done"] * len(KINDS)
+
+
+def test_maps_of_siblings_stay_apart_though_all_come_back_through_one_memory(pretended, block, tmp_path):
+    own, *folds = (
+        Network(name, name, load_model(name).digest) for name in ("default", "default-fold0", "default-fold1")
+    )
+    tasks = tuple(
+        make_task(
+            task.row, own, inference=Inference(512), measure=SETTINGS, preparation=task.preparation, siblings=folds
+        )
+        for task in block.tasks
+    )
+
+    def done():
+        arguments = (Block(block.part, tasks), tmp_path, Inference(512), SETTINGS, True)
+        pretended.submit(process_block, *arguments, resources={"HOST": 1}, pure=False).result()
+        return pq.read_table(tmp_path / PARTICLES_FOLDER / block.part)
+
+    predicted, of_stored_maps = done(), done()
+    assert min(predicted["edge_length_sibling_sd_nm"].to_pylist()) > 0
+    assert predicted.equals(of_stored_maps)

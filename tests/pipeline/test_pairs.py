@@ -14,6 +14,7 @@ from nanocensus.measure.acceptance import apply_criteria
 from nanocensus.measure.criteria import Criteria
 from nanocensus.measure.descriptors import measure
 from nanocensus.pipeline.analyse import analyse_judged
+from nanocensus.pipeline.cluster_model import crowded_sample
 from nanocensus.pipeline.constant_shapes import ConstantShape
 from nanocensus.pipeline.excess import excess_trends
 from nanocensus.pipeline.excess_columns import EXCESS_TABLES
@@ -92,6 +93,17 @@ def test_the_number_of_accepted_pairs_is_found_again(crowded):
     error = float(np.hypot(*(found.rates["error"] * found.rates["accepted"])))
     assert error < 0.7 * true  # else the estimate says nothing
     assert abs(expected - true) < 3 * math.hypot(error, math.sqrt(true))  # the true number is itself a draw
+
+
+def test_micrographs_that_failed_or_are_excluded_make_no_sample_sparser(crowded, micrographs):
+    judged = apply_criteria(crowded[0], Criteria())
+    known = micrographs.assign(status="done", excluded=None)
+    failed, excluded = known.assign(status="failed", micrograph="x"), known.assign(excluded=True, micrograph="y")
+    found, alone = (
+        crowded_sample("A", judged, rows, Criteria()).density_per_nm2
+        for rows in (pd.concat([known, failed, excluded], ignore_index=True), micrographs)
+    )
+    assert found == alone == pytest.approx(len(judged) / (FIELDS * (SIDE * PX) ** 2))
 
 
 @pytest.mark.slow

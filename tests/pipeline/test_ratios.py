@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from nanocensus.pipeline.agreement import _pooled
 from nanocensus.pipeline.ratios import mean, ratio, slope
 from nanocensus.statistics.intervals import degrees_of_freedom
 
@@ -77,3 +78,12 @@ def test_the_order_of_rows_and_the_cut_at_what_can_be():
     back = ratio(cluster[::-1], x[::-1] * 0.999, x[::-1], n, largest=1.0)
     assert one.upper <= 1
     assert one[:3] == pytest.approx(back[:3])
+
+
+def test_an_interval_of_agreement_does_not_leave_what_agreement_can_be():
+    counts = pd.DataFrame({"common": [0, 0, 0, 0, 10], "both": 10, "n_true": 10})
+    fields = pd.Series(list("abcde"))
+    estimate, lower, upper, *_ = _pooled(counts, fields, "common", "both", 1.0, 0.95)
+    assert (estimate, lower) == (0.2, 0.0)
+    assert 0.2 < upper < 1.0
+    assert _pooled(counts.assign(common=[10, 10, 10, 10, 2]), fields, "common", "both", 1.0, 0.95)[2] == 1.0

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 import nanocensus as nc
 from nanocensus.cli import app
-from nanocensus.errors import TableError
+from nanocensus.errors import StoreError, TableError
 
 
 def draw(seed=0, n=300, micrographs=6):
@@ -139,6 +139,22 @@ def test_a_particle_that_is_there_twice_is_refused(tmp_path):
         nc.analyse_particles(pd.concat([rows, rows.iloc[:3]]), out=tmp_path)
 
 
+def test_a_particle_that_is_there_in_two_files_is_refused(tmp_path):
+    rows = draw()
+    rows.iloc[:200].to_parquet(tmp_path / "a.parquet", index=False)
+    rows.iloc[199:].to_parquet(tmp_path / "b.parquet", index=False)
+    twice = rows.iloc[199]
+    with pytest.raises(TableError, match=f"1 again, first {twice['label']} of micrograph '{twice['micrograph']}'"):
+        nc.analyse_particles(nc.read_particle_table(tmp_path), out=tmp_path / "out")
+
+
+def test_labels_may_be_text(tmp_path):
+    rows = draw().assign(label=[f"p{i}" for i in range(300)])
+    assert nc.analyse_particles(rows, out=tmp_path).counts["accepted"].sum() == 300
+    with pytest.raises(TableError, match="1 again, first p7 of"):
+        nc.analyse_particles(pd.concat([rows, rows.iloc[[7]]]), out=tmp_path)
+
+
 def test_a_micrograph_that_is_listed_twice_is_refused(tmp_path):
     rows = draw()
     known = rows[["sample", "micrograph"]].drop_duplicates()
@@ -173,3 +189,10 @@ def test_a_table_needs_a_folder_to_write_to(tmp_path):
     draw().to_csv(tmp_path / "t.csv", index=False)
     said = CliRunner().invoke(app, ["analyse", str(tmp_path / "t.csv")])
     assert "--out" in str(said.exception)
+
+
+def test_what_is_done_with_runs_refuses_the_analysis_of_a_table_by_name(tmp_path):
+    nc.analyse_particles(draw(), out=tmp_path)
+    for of_runs in (nc.report, nc.analyse, nc.criteria_gallery):
+        with pytest.raises(StoreError, match="the record of a finished run, got that of an analysis of a table"):
+            of_runs(tmp_path)

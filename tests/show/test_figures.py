@@ -10,10 +10,13 @@ import pytest
 import xarray as xr
 from PIL import Image
 
+import nanocensus as nc
 from nanocensus.errors import InputError, TableError
 from nanocensus.schema import PARTICLES
 from nanocensus.show import figures
+from nanocensus.show.content import ReportContent
 from nanocensus.show.micrograph_figures import LARGEST_SIDE_PX, embedded_picture
+from nanocensus.show.report_tables import tables
 from nanocensus.show.size_figures import interval_rows
 from nanocensus.show.theme import MARKERS, PALETTE, axis_label, plain_text, sample_styles
 from nanocensus.statistics.across import cv_across_samples
@@ -272,7 +275,14 @@ def test_the_cv_across_samples_is_drawn_with_and_without_noise():
 
 def test_a_cv_that_nothing_can_be_said_of_makes_an_empty_figure():
     ds = cv_across_samples(size_statistics(sized(samples=1), weight=None))
-    assert not elements(figures.cv_across_samples(ds), hv.ErrorBars)[0].data.size
+    assert not any(len(points) for points in elements(figures.cv_across_samples(ds), hv.Points))
+
+
+def test_a_cv_without_intervals_has_no_entry_in_the_legend_for_them():
+    ds = cv_across_samples(size_statistics(sized(samples=2), weight=None))  # of two samples no noise can be taken out
+    figure = figures.cv_across_samples(ds)
+    assert not elements(figure, hv.ErrorBars)
+    assert [item.label["value"] for item in drawn(figure).legend[0].items] == ["circularity, naive", "solidity, naive"]
 
 
 def test_violins_mark_the_summaries_of_the_statistics(density):
@@ -377,3 +387,13 @@ def test_figures_carry_no_toolbar_at_rest():
     toolbar = drawn(figures.size_resolved(by_size(), "circularity")).toolbar
     assert toolbar.autohide
     assert toolbar.logo is None
+
+
+def test_sizes_are_called_by_the_column_that_was_binned():
+    rows = sized().assign(feret_max_nm=lambda rows: 1.2 * rows["edge_length_nm"])
+    made = nc.cells(rows, by=["sample", nc.size_bins(0.5, of="feret_max_nm")], of=["circularity"], weight=None)
+    ds = nc.estimate(made, {"circularity": [nc.mean]})
+    assert drawn(figures.size_resolved(ds, "circularity")).xaxis[0].axis_label == "feret max (nm)"
+    assert drawn(figures.cv_across_samples(cv_across_samples(ds))).xaxis[0].axis_label == "feret max (nm)"
+    content = ReportContent("t", samples=[str(name) for name in ds["sample"].values], size_resolved=ds)
+    assert [table.header[0] for table in tables(content)["per_bin"]] == ["feret max (nm)"] * ds.sizes["sample"]

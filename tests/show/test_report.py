@@ -19,6 +19,7 @@ from nanocensus.schema import MICROGRAPHS
 from nanocensus.show.content import Picture, ReportContent, ReportTable
 from nanocensus.show.report import render_report
 from nanocensus.show.theme import ACCEPTED_COLOUR, PALETTE
+from nanocensus.statistics.reductions import cv, mean, median
 
 EVIL = "<script>alert(1)</script>"
 SAMPLES = ("Co0.2", EVIL, "nothing found")
@@ -358,3 +359,18 @@ def test_the_colours_of_samples_and_outlines_are_on_the_screen(browsed, colour):
 def test_no_text_of_the_user_runs_in_a_browser(browsed):
     dom, _, _ = browsed
     assert dom.count("<script") == 2 + 7  # the two of the page, and the data of its figures
+
+
+def test_what_is_said_of_intervals_is_how_they_are_made(page):
+    assert ("CR2" in mean.method, "jackknife" in cv.method, "Woodruff" in median.method) == (True, True, True)
+    assert re.search(r"<strong>Means</strong>[^<]*CR2", page)
+    assert re.search(r"<strong>Standard deviations and coefficients of variation</strong>[^<]*jackknife", page)
+    assert re.search(r"<strong>Medians and other quantiles</strong>[^<]*Woodruff", page)
+
+
+@pytest.mark.parametrize(("number", "said"), [(1, "1 micrograph was flagged"), (2, "2 micrographs were flagged")])
+def test_flagged_micrographs_are_counted_in_a_sentence(number, said):
+    flags = [*["blurred"] * number, *[None] * (4 - number)]
+    table = ReportTable("Flagged", pd.DataFrame({"micrograph": ["1.tif"]}))
+    text = render_report(full_content(micrographs=index().assign(flags=flags), quality=[table]))
+    assert f"{said} by the rules of the job. None is left out for it" in text

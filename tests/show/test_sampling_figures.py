@@ -6,6 +6,7 @@ import pytest
 import xarray as xr
 
 from nanocensus.show import figures
+from nanocensus.show.sampling_figures import _round_values
 
 SIZES = np.array([500, 1000, 5000])
 
@@ -81,6 +82,13 @@ def test_both_axes_are_logarithmic_and_hold_every_marker(make, ds):
         x, y = layer.dimension_values(0), layer.dimension_values(1)
         assert state.x_range.start < x.min() <= x.max() < state.x_range.end
         assert state.y_range.start < y.min() <= y.max() < state.y_range.end
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "values"), [(0.9, 12.0, [1.0, 2.0, 5.0, 10.0]), (2.1, 4.9, [3.0, 4.0]), (0.11, 0.18, [0.15])]
+)
+def test_an_axis_has_numbers_however_short_it_is(low, high, values):
+    assert _round_values(low, high) == pytest.approx(values)
 
 
 def test_nothing_to_show_is_an_empty_figure():

@@ -73,8 +73,9 @@ def agreement_of_run(out: Path, *, level: float = 0.95) -> Agreement:
         group=cluster,
         n_true=counts["n_true"],
         n_detected=counts["n_detected"],
-        dice=counts["twice_common_px"] / counts["both_px"],
-        f1=counts["twice_matched"] / counts["both_particles"],
+        # Nothing where nothing is: all right.
+        dice=(counts["twice_common_px"] / counts["both_px"]).fillna(1.0),
+        f1=(counts["twice_matched"] / counts["both_particles"]).fillna(1.0),
     )
     pooled = [
         (sample, figure, *_pooled(members, cluster, *columns, level))
@@ -89,7 +90,7 @@ def _pooled(
 ) -> tuple[object, ...]:
     first, second = (counts[name].to_numpy(np.float64) for name in (above, below))
     n = counts["n_true"].to_numpy(np.int64)
-    return ratio(cluster[counts.index], first, second, n, level=level, largest=largest)
+    return ratio(cluster[counts.index], first, second, n, level=level, smallest=0.0, largest=largest)
 
 
 def _compare(store: Path, micrograph: str) -> dict[str, int]:

@@ -7,10 +7,12 @@ import shutil
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import dask
 import distributed
 
 from nanocensus.errors import InputError, MissingExtraError
 from nanocensus.pipeline.job_sections import ClusterSection, SlurmSection
+from nanocensus.pipeline.local_cluster import OWN_SCHEDULER
 
 logger = logging.getLogger(__name__)
 
@@ -18,6 +20,8 @@ START_TIMEOUT = 600
 """How long a worker may take from the start of its job until it answers, seconds: it imports all from a shared disk."""
 PATIENCE = 300.0
 """After how long without any worker the log says so, seconds."""
+_QUEUED = {"distributed.scheduler.no-workers-timeout": "1 hour"}
+"""How long a run whose workers have all ended waits for jobs that are still queued."""
 
 
 @contextlib.contextmanager
@@ -56,7 +60,7 @@ def slurm_cluster(section: ClusterSection, environment: Mapping[str, str]) -> It
             got="none on the PATH",
             remedy="Run it on a node from which jobs are submitted (jobs/slurm.sh shows how).",
         )
-    with _cluster(section, environment) as cluster:
+    with dask.config.set({**OWN_SCHEDULER, **_QUEUED}), _cluster(section, environment) as cluster:
         cluster.scale(section.workers or 1)
         yield cluster
 
@@ -95,7 +99,8 @@ def _options(section: ClusterSection, told: SlurmSection, environment: Mapping[s
         "walltime": told.walltime,
         "queue": told.partition,
         "account": told.account,
-        "job_extra_directives": list(told.directives),
+        # Left to itself, Slurm leaves a file for each worker where the run was started.
+        "job_extra_directives": [*(["--output=/dev/null"] if told.logs is None else []), *told.directives],
         "job_script_prologue": [*(f"export {name}={value}" for name, value in environment.items()), *told.prologue],
         "death_timeout": START_TIMEOUT,  # by default it ends after a minute, and a run whose workers ended waits for ever
         "worker_extra_args": ["--preload", "nanocensus.pipeline.worker_setup"],

@@ -16,6 +16,7 @@ from nanocensus.pipeline.measuring import Measuring, measure_groups
 from nanocensus.simulate.copies import at_random, placed_groups
 from nanocensus.simulate.outline import Outline
 from nanocensus.simulate.placement import Planted, push_until_free
+from nanocensus.statistics.known_micrographs import that_count
 from nanocensus.statistics.onset_samples import SIZE
 
 _OF_SHAPE = {bit: rule for bit, rule in enumerate(RULES) if rule.reason in ("eccentricity", "solidity", "convexity")}
@@ -73,7 +74,7 @@ def crowded_sample(name: str, one: pd.DataFrame, micrographs: pd.DataFrame, crit
     StatisticsError
         If fewer than 50 are accepted, or no criterion rejects any for its shape.
     """
-    own = micrographs[micrographs["sample"] == name]
+    own = that_count(micrographs[micrographs["sample"] == name])
     area = float((own["height_px"] * own["width_px"] * own["pixel_size_nm"] ** 2).sum())
     sample = CrowdedSample(name, one, len(one) / area)
     if len(sample.accepted) < _FEWEST:

@@ -72,8 +72,13 @@ class Evaluation:
         rows = self.summary[(self.summary["figure"] == name) & (self.summary["method"] == method)]
         chosen = rows[rows["sample"] == sample] if sample is not None else rows.iloc[-1:]
         if chosen.empty:
-            known = ", ".join(dict.fromkeys(self.summary["figure"]))
-            raise InputError(f"figure {name!r}", expected=f"one of {known}", got="no such row", remedy="See summary.")
+            wanted = {"figure": name, "method": method, **({} if sample is None else {"sample": sample})}
+            unknown = [column for column, value in wanted.items() if value not in set(self.summary[column])]
+            column = (unknown or ["figure"])[0]  # calibration_error is there, but not of Otsu's threshold
+            known = ", ".join(dict.fromkeys(self.summary[column]))
+            raise InputError(
+                f"{column} {wanted[column]!r}", expected=f"one of {known}", got="no such row", remedy="See summary."
+            )
         row: pd.Series[Any] = chosen.iloc[0]
         return row
 
@@ -136,7 +141,7 @@ def evaluate_run(out: Path, *, to: Path | None = None, on_progress: OnProgress =
         If no micrograph has known particles.
     """
     job, models = job_of_run(out), run_record(out)["models"]
-    return _evaluate(job, cases_of_run(out), models, to or out / FOLDER, on_progress, **rules)
+    return _evaluate(job, cases_of_run(job), models, to or out / FOLDER, on_progress, **rules)
 
 
 def evaluate_job(job: Job, *, to: Path | None = None, on_progress: OnProgress = silent, **rules: Any) -> Evaluation:  # noqa: ANN401  of _evaluate
@@ -182,6 +187,8 @@ def _evaluate(
     if not bin_width_nm > 0:
         raise InputError("bin_width_nm", expected="a positive width", got=f"{bin_width_nm:g}", remedy="Try 0.2.")
     level = job.statistics.level if level is None else level
+    if not 0 < level < 1:
+        raise InputError("level", expected="a number between 0 and 1", got=f"{level:g}", remedy="For example 0.95.")
     each: list[Judged] = []
     assumed = False
     for number, load in enumerate(cases, start=1):

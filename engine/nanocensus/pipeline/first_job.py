@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,7 +93,7 @@ def job_text(name: str, found: Survey) -> str:
         "#     nanocensus run job.toml",
         "# Every key is described in docs/reference/job.md.",
         "",
-        f'title = "{name}"',
+        f"title = {json.dumps(name, ensure_ascii=False)}",  # which TOML writes alike
         'out = "results"              # made in this folder; run the job again to go on from what is there',
         "",
         "[input]",

@@ -100,7 +100,7 @@ def predict_on_gpu(
     Returns
     -------
     (y, x) ndarray of uint8
-        255 = surely particle; overwritten by the next call of this thread.
+        255 = surely particle.
 
     Raises
     ------
@@ -116,13 +116,13 @@ def predict_on_gpu(
     worker = distributed.get_worker()
     if worker.state.total_resources.get(GPU):
         predict_shared(sent, expected, model, preparation)
-        return result
+        return result.copy()  # the next map of this thread comes back through the same memory
     try:
         _ask(distributed.get_client(), get_address_host(worker.address), (sent, expected, model, preparation))
     except BaseException:
         _own.__dict__.clear()  # a late answer must not fall into the memory of the next micrograph
         raise
-    return result
+    return result.copy()
 
 
 def _ask(client: distributed.Client, host: str, arguments: tuple[Shared, Shared, str, Preparation]) -> None:

@@ -66,6 +66,8 @@ def progress_by_sample(out: Path) -> RunStatus:
     for part in micrographs.loc[micrographs["status"] == "ingested", "part"].dropna().unique():
         path = out / PARTICLES_FOLDER / str(part)
         for row in read_part_rows(path) if path.exists() else ():
+            if row["micrograph"] not in micrographs.index:  # its file has left since
+                continue
             # The index holds the digest that is wanted: a part that carries another is of an earlier job.
             if row["measure_digest"] == micrographs.at[row["micrograph"], "measure_digest"]:
                 for name in ("status", "reason", "n_detected"):

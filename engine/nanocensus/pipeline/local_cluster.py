@@ -18,6 +18,13 @@ from nanocensus.pipeline.worker_memory import WORKER_MEMORY, machine_memory
 RESTART_TIMEOUT = "5 minutes"
 """How long a local worker that was lost may take to come back; a busy machine takes its time."""
 
+OWN_SCHEDULER: Mapping[str, object] = {
+    "distributed.scheduler.allowed-failures": 0,  # who is to blame is found out by trying alone: `dispatch.spread`
+    # By default a run without workers waits for ever.
+    "distributed.scheduler.no-workers-timeout": RESTART_TIMEOUT,
+}
+"""What a scheduler has to know before it is started, wherever its workers are."""
+
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "BLOSC_NTHREADS")
 
 
@@ -75,15 +82,13 @@ def local_cluster(section: ClusterSection, *, gpu: bool) -> Iterator[distributed
         "distributed.nanny.pre-spawn-environ": dict(
             gpu_environment() if gpu else worker_environment(section.cores_per_worker)
         ),
-        "distributed.scheduler.allowed-failures": 0,  # who is to blame is found out by trying alone: `dispatch.spread`
+        **OWN_SCHEDULER,
         "distributed.worker.preload": [
             *dask.config.get("distributed.worker.preload"),
             "nanocensus.pipeline.worker_setup",
         ],
         "distributed.worker.memory.terminate": 0.95,
-        # By default a worker that takes 15 s to start again is given up, and a run without workers waits for ever.
-        "distributed.deploy.lost-worker-timeout": RESTART_TIMEOUT,
-        "distributed.scheduler.no-workers-timeout": RESTART_TIMEOUT,
+        "distributed.deploy.lost-worker-timeout": RESTART_TIMEOUT,  # by default one that takes 15 s is given up
     }
     start = _start_with_gpus if gpu else _start
     with dask.config.set(settings), _own_environment():
@@ -188,6 +193,8 @@ def _own_environment() -> Iterator[None]:
 def _own_log_levels() -> Iterator[None]:
     """Keep the levels of the program's own log handlers, which `silence_logs` quietens too."""
     handlers = [(handler, handler.level) for handler in logging.getLogger().handlers]
-    yield
-    for handler, level in handlers:
-        handler.setLevel(level)
+    try:
+        yield
+    finally:
+        for handler, level in handlers:
+            handler.setLevel(level)

@@ -123,7 +123,7 @@ def pair_contamination(
     particles : DataFrame
         All that were detected, the rejected too.
     micrographs : DataFrame
-        Their micrographs: height_px, width_px, pixel_size_nm.
+        Their micrographs: height_px, width_px, pixel_size_nm; those that failed or are excluded have none of the particles.
     envelope : NullEnvelope
         Says how was measured; shifts are those from its values to those of pairs of the same shape.
     shape : str

@@ -69,16 +69,18 @@ def run_record(out: Path) -> dict[str, Any]:
     Raises
     ------
     StoreError
-        If there is none, or it cannot be read.
+        If there is none, it cannot be read, or it is of an analysis of a table.
     """
     path = out / RECORD
     try:
         record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if "job" in record:
+            return record
+        got = "that of an analysis of a table"
     except (OSError, ValueError) as error:
         got = "none" if isinstance(error, FileNotFoundError) else str(error)
-        remedy = "Give the `out` folder of a run that came to its end, or run its job again."
-        raise StoreError(str(path), expected="the record of a finished run", got=got, remedy=remedy) from None
-    return record
+    remedy = "Give the `out` folder of a run that came to its end, or run its job again."
+    raise StoreError(str(path), expected="the record of a finished run", got=got, remedy=remedy)
 
 
 def job_of_run(out: Path) -> Job:

@@ -152,7 +152,7 @@ def _agreement_table(agreement: Agreement, level: float) -> Sequence[ReportTable
         "Ratios of sums over all micrographs of a sample; the intervals are over fields (CR2, t). Dice counts every "
         "pixel; particles count from 20 pixels on, before any criterion, those on the border too."
     )
-    caption = f"Agreement with the true particles, pooled, with {level:.0%} intervals"
+    caption = f"Agreement with the true particles, pooled, with {100 * level:g} % intervals"
     return (ReportTable(caption, agreement.pooled.drop(columns="n").rename(columns={"n_clusters": "fields"}), note),)
 
 
@@ -172,7 +172,7 @@ def _worth_table(worth: xr.Dataset | None) -> Sequence[ReportTable]:
             for n, low, high in _with_ends(rows, "effective_n")
         ],
     }
-    caption = f"What the particles are worth, with {worth.attrs['level']:.0%} intervals"
+    caption = f"What the particles are worth, with {100 * worth.attrs['level']:g} % intervals"
     note = (
         "Particles of one micrograph resemble each other: the intraclass correlation is the share of their variance that "
         "lies between micrographs. The mean is known as well as from so many independent particles. nanocensus plan says "

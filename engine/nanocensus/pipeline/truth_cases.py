@@ -55,19 +55,19 @@ LoadCase = Callable[[], Case]
 """Reads, and predicts, one micrograph: never all of them are in memory."""
 
 
-def cases_of_run(out: Path) -> list[LoadCase]:
-    """Give the micrographs of a finished run that came with masks.
+def cases_of_run(job: Job) -> list[LoadCase]:
+    """Give the micrographs of a finished run that came with masks, of the job that made it.
 
     Raises
     ------
     StoreError
         If there are no results.
     """
-    micrographs = read_micrographs(out)
+    micrographs = read_micrographs(job.out)
     known = micrographs[micrographs["truth"].notna() & (micrographs["status"] == "done")]
-    planted = _planted(out / SIMULATED_FOLDER)
+    planted = _planted(job)
     conditions = [name for name in known.columns if str(name).startswith(CONDITION_PREFIX)]
-    return [partial(_stored, out / STORE_FOLDER, row, planted, conditions) for row in known.to_dict("records")]
+    return [partial(_stored, job.out / STORE_FOLDER, row, planted, conditions) for row in known.to_dict("records")]
 
 
 def _stored(store: Path, row: Mapping[Any, Any], planted: Mapping[str, pd.DataFrame], conditions: list[str]) -> Case:
@@ -115,9 +115,7 @@ def cases_of_job(job: Job) -> tuple[list[LoadCase], dict[str, str]]:
             remedy="Name the masks in the column `mask` of micrographs.csv, and that table with --table.",
         )
     chosen = networks([source for source, _ in sources], job)
-    folders = [job.out / SIMULATED_FOLDER] if job.simulate is not None else []
-    folders += [job.input.folder] if job.input is not None else []
-    planted = {name: rows for folder in folders for name, rows in _planted(folder).items()}
+    planted = _planted(job)
     cases: list[LoadCase] = [
         partial(_predicted, source, mask, chosen[source.name], job, planted) for source, mask in sources
     ]
@@ -158,7 +156,14 @@ def _predicted(source: Source, mask: Path, network: Network, job: Job, planted: 
     )
 
 
-def _planted(folder: Path) -> dict[str, pd.DataFrame]:
+def _planted(job: Job) -> dict[str, pd.DataFrame]:
+    """Read the planted particles of each file of a job, simulated by it or before."""
+    folders = [job.out / SIMULATED_FOLDER] if job.simulate is not None else []
+    folders += [job.input.folder] if job.input is not None else []
+    return {name: rows for folder in folders for name, rows in _planted_in(folder).items()}
+
+
+def _planted_in(folder: Path) -> dict[str, pd.DataFrame]:
     """Read the planted particles of each file, where a folder has a table of them."""
     path = folder / PLANTED
     if not path.is_file():

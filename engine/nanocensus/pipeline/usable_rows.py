@@ -43,7 +43,29 @@ def look(frame: Particles, needed: Sequence[str], size: str | None) -> pd.DataFr
     optional = [name for name in (FAILED, "label") if name in frame.columns]
     graph = over_partitions([frame], [*KEYS, *needed, *optional], _look_at, _together, list(needed), size)
     seen: pd.DataFrame = compute(graph)
-    return seen
+    if "label" in optional:
+        _refuse_across(frame, seen[seen["parts"] > 1])
+    return seen.drop(columns="parts")
+
+
+def _refuse_across(frame: Particles, apart: pd.DataFrame) -> None:
+    """Refuse particles that are there in two partitions, among the micrographs whose rows lie in several."""
+    if apart.empty:
+        return
+    held = frame[[*KEYS, "label"]]
+    held = held[held["micrograph"].astype("str").isin(list(apart["micrograph"]))]
+    _refuse_repeated(held if isinstance(held, pd.DataFrame) else held.compute())
+
+
+def _refuse_repeated(rows: pd.DataFrame) -> None:
+    twice = rows["label"].notna() & rows.duplicated([*KEYS, "label"])
+    if twice.any():
+        first = rows[twice].iloc[0]
+        raise TableError(
+            "particles", expected="each particle once (sample, micrograph and label)",
+            got=f"{int(twice.sum())} again, first {str(first['label']).removesuffix('.0')} of micrograph {first['micrograph']!r}",
+            remedy="Remove the copies; micrographs of one name in several files need a column that tells them apart.",
+        )  # fmt: skip
 
 
 def _look_at(rows: pd.DataFrame, needed: Sequence[str], size: str | None) -> pd.DataFrame:
@@ -54,14 +76,7 @@ def _look_at(rows: pd.DataFrame, needed: Sequence[str], size: str | None) -> pd.
             remedy="Fill those cells in, or remove the rows.",
         )  # fmt: skip
     if "label" in rows:
-        twice = rows["label"].notna() & rows.duplicated([*KEYS, "label"])
-        if twice.any():
-            first = rows[twice].iloc[0]
-            raise TableError(
-                "particles", expected="each particle once (sample, micrograph and label)",
-                got=f"{int(twice.sum())} again, first {first['label']:g} of micrograph {first['micrograph']!r}",
-                remedy="Remove the copies; micrographs of one name in several files need a column that tells them apart.",
-            )  # fmt: skip
+        _refuse_repeated(rows)
     found = {"rows": np.ones(len(rows), np.int64), "accepted": np.zeros(len(rows), np.int64)}
     left = np.ones(len(rows), bool)
     if FAILED in rows:
@@ -85,7 +100,8 @@ def _look_at(rows: pd.DataFrame, needed: Sequence[str], size: str | None) -> pd.
     by = pd.Series(codes)
     summed = pd.DataFrame(found).groupby(by).sum().join(pd.DataFrame(largest).groupby(by).max())
     return pd.concat(
-        [pairs.iloc[summed.index.to_numpy()].reset_index(drop=True), summed.reset_index(drop=True)], axis=1
+        [pairs.iloc[summed.index.to_numpy()].reset_index(drop=True), summed.reset_index(drop=True).assign(parts=1)],
+        axis=1,
     )
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from nanocensus.show.size_figures import binned_column
 from nanocensus.show.theme import (
     MARKERS,
     PALETTE,
@@ -15,9 +16,9 @@ from nanocensus.show.theme import (
     plain_text,
     quantity_name,
     set_in_frame,
+    unit_sign,
 )
 
-_SIZE = "edge_length_nm"
 _SHARE_OF_BIN = 0.5
 _MOST_OF_LARGEST = 2.0
 """The vertical axis ends here, as a multiple of the largest CV: longer intervals run out of the frame."""
@@ -42,21 +43,24 @@ def cv_across_samples(
     title : str
         Stands above the figure.
     """
+    binned = binned_column(ds)
     shown = (
-        [str(name) for name in ds["descriptor"].values if name != _SIZE] if descriptors is None else list(descriptors)
+        [str(name) for name in ds["descriptor"].values if name != binned] if descriptors is None else list(descriptors)
     )
     offsets = (np.arange(len(shown)) - (len(shown) - 1) / 2) / max(1, len(shown)) * _SHARE_OF_BIN
     layers: list[hv.Element] = []
     largest = 0.0
     for place, (name, offset) in enumerate(zip(shown, offsets.tolist(), strict=True)):
         rows = _rows(ds.sel(descriptor=name), offset)
-        layers += _layers(rows, quantity_name(name), PALETTE[place % len(PALETTE)], MARKERS[place % len(MARKERS)])
+        layers += _layers(
+            rows, quantity_name(name), PALETTE[place % len(PALETTE)], MARKERS[place % len(MARKERS)], unit_sign(binned)
+        )
         largest = max(largest, float(rows[["naive", "estimate"]].max().max()) if len(rows) else 0.0)
     return set_in_frame(
         hv.Overlay(layers or [hv.Curve([])]),
         title=title,
         height=height_beside_legend(2 * len(shown)),
-        xlabel=axis_label(_SIZE, assumed=assumed),
+        xlabel=axis_label(binned, assumed=assumed),
         ylabel="CV across samples (%)",
         ylim=(0.0, _MOST_OF_LARGEST * largest or 1.0),
     )
@@ -75,7 +79,7 @@ def _rows(one: xr.Dataset, offset: float) -> pd.DataFrame:
     return found
 
 
-def _layers(rows: pd.DataFrame, label: str, colour: str, marker: str) -> list[hv.Element]:
+def _layers(rows: pd.DataFrame, label: str, colour: str, marker: str, unit: str) -> list[hv.Element]:
     known = rows[np.isfinite(rows["lower"]) & np.isfinite(rows["upper"])]
     bars = hv.ErrorBars(
         (known["x"], known["estimate"], known["estimate"] - known["lower"], known["upper"] - known["estimate"]),
@@ -84,17 +88,17 @@ def _layers(rows: pd.DataFrame, label: str, colour: str, marker: str) -> list[hv
     details = ["estimate", "lower", "upper", "naive", "size_left", "size_right", "n_samples", "left_out", "refusal"]
     common = {"backend": "bokeh", "line_color": colour, "tools": ["hover"]}
     filled = hv.Points(known, ["x", "estimate"], details[1:], label=label).opts(
-        marker=marker, size=6, fill_color=colour, hover_tooltips=_tooltips(), **common
+        marker=marker, size=6, fill_color=colour, hover_tooltips=_tooltips(unit), **common
     )
     hollow = hv.Points(
         rows, ["x", "naive"], [name for name in details if name != "naive"], label=f"{label}, naive"
-    ).opts(marker="square", size=5, fill_color="white", hover_tooltips=_tooltips(), **common)
-    return [hollow, bars, filled]
+    ).opts(marker="square", size=5, fill_color="white", hover_tooltips=_tooltips(unit), **common)
+    return [hollow, bars, filled] if len(known) else [hollow]  # a legend's entry needs a mark that is drawn
 
 
-def _tooltips() -> list[tuple[str, str]]:
+def _tooltips(unit: str) -> list[tuple[str, str]]:
     return [
-        ("size", "@size_left{0.00} to @size_right{0.00} nm"),
+        ("size", f"@size_left{{0.00}} to @size_right{{0.00}} {unit}".rstrip()),
         ("CV, noise taken out", "@estimate{0.000} %"),
         ("interval", "@lower{0.000} to @upper{0.000} %"),
         ("CV, naive", "@naive{0.000} %"),

@@ -8,7 +8,7 @@ import numpy as np
 from nanocensus.show import figures, report_tables, report_words, shape_figures
 from nanocensus.show.content import OnsetContent, Picture, ReportContent
 from nanocensus.show.page import Figure, figure_in_page, render_page
-from nanocensus.show.size_figures import SIZE_COLUMN
+from nanocensus.show.size_figures import binned_column
 from nanocensus.show.theme import SampleStyle, quantity_name, sample_styles
 from nanocensus.show.tiles import Tile, tiles
 
@@ -120,7 +120,7 @@ def _by_size(content: ReportContent, styles: Mapping[str, SampleStyle]) -> Itera
     statistic = report_tables.first_statistic(ds)
     level = report_words.level_words(ds)
     # The mean size in a size bin says nothing.
-    shown = [str(name) for name in ds["descriptor"].values if name != SIZE_COLUMN]
+    shown = [str(name) for name in ds["descriptor"].values if name != binned_column(ds)]
     there = ds["estimate"].notnull().any([name for name in ds["estimate"].dims if name != "sample"])
     present = [name for name in content.samples if name in ds["sample"].values and bool(there.sel(sample=name))]
     panels = [present[i : i + _SAMPLES_PER_PANEL] for i in range(0, len(present), _SAMPLES_PER_PANEL)]

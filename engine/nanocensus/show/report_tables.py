@@ -13,7 +13,8 @@ import xarray as xr
 from nanocensus.schema import CONDITION_PREFIX
 from nanocensus.show.content import PopulationsContent, ReportContent, ReportTable, SynthesisContent
 from nanocensus.show.numbers import count, decimals_for, statistic_words, with_interval, with_reach
-from nanocensus.show.theme import quantity_name, unit_sign
+from nanocensus.show.size_figures import binned_column
+from nanocensus.show.theme import axis_label, quantity_name, unit_sign
 
 _MOST_KEY_DESCRIPTORS = 4
 _SCALE_NOTE = (
@@ -178,8 +179,8 @@ def _per_bin(content: ReportContent) -> list[HtmlTable]:
     statistic = first_statistic(ds)
     columns = [str(name) for name in ds["descriptor"].values]
     occupied = "n_occupied_clusters" if "n_occupied_clusters" in ds else "n_clusters"
-    sign = unit_sign("edge_length_nm", assumed=content.assumed)
-    header = [f"size ({sign})", "particles", "micrographs", "clusters with particles"]
+    size = axis_label(binned_column(ds), assumed=content.assumed)
+    header = [size, "particles", "micrographs", "clusters with particles"]
     header += [_quantity_header(statistic, column, content) for column in columns]
     made = []
     for name in (sample for sample in content.samples if sample in ds["sample"].values):

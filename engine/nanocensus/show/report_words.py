@@ -87,7 +87,7 @@ def level_words(ds: xr.Dataset | None) -> str:
 
 def _headline(content: ReportContent) -> str:
     rows = content.micrographs
-    measured = int(((rows["status"] != "failed") & ~_is_excluded(rows)).sum())
+    measured = int(((rows["status"] == "done") & ~_is_excluded(rows)).sum())
     particles = sum(content.accepted.values())
     where = f"on {counted(measured, 'micrograph')} of {counted(len(content.samples), 'sample')}"
     detected = content.micrographs["n_detected"].sum()
@@ -106,7 +106,7 @@ def _flagged(micrographs: pd.DataFrame) -> str:
     flagged = f"{counted(number, 'micrograph was', 'micrographs were')} flagged by the rules of the job"
     if _is_excluded(micrographs).any():
         return f"{flagged} and excluded: no statistic of this report holds their particles, but for the column that says so."
-    return f"{flagged}. They count all the same; with [quality] action = “exclude” they would not."
+    return f"{flagged}. None is left out for it; with [quality] action = “exclude” all that are flagged would be."
 
 
 def _calibration(micrographs: pd.DataFrame) -> list[str]:
@@ -136,12 +136,13 @@ def _source_words(source: str) -> str:
 
 
 def _outcome(content: ReportContent) -> str:
-    failed = int((content.micrographs["status"] == "failed").sum())
+    failed, left = (int((content.micrographs["status"] == status).sum()) for status in ("failed", "ingested"))
     refused = len(content.refusals)
-    if not failed and not refused:
+    if not failed and not refused and not left:
         return "Every file was read and every micrograph was measured."
+    to_do = f", and {counted(left, 'micrograph is', 'micrographs are')} still to be measured" if left else ""
     return (
-        f"{counted(refused, 'file was', 'files were')} refused and {counted(failed, 'micrograph')} failed. "
+        f"{counted(refused, 'file was', 'files were')} refused and {counted(failed, 'micrograph')} failed{to_do}. "
         "None of them is in any number of this report."
     )
 

@@ -188,11 +188,11 @@ def _log_range(values: np.ndarray) -> tuple[float, float]:
 
 
 def _round_values(low: float, high: float) -> list[float]:
-    """Give 1, 2, 5, 10, ... between two values."""
+    """Give 1, 2, 5, 10, ... between two values; where these are fewer than two, 1, 1.5, 2, 3, ..."""
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    return [
-        value
-        for decade in decades
-        for value in (10.0**decade, 2 * 10.0**decade, 5 * 10.0**decade)
-        if low <= value <= high
-    ]
+    found: list[float] = []
+    for steps in ((1, 2, 5), (1, 1.5, *range(2, 10))):
+        found = [step * 10.0**decade for decade in decades for step in steps if low <= step * 10.0**decade <= high]
+        if len(found) > 1:
+            break
+    return found

@@ -16,10 +16,12 @@ from nanocensus.show.theme import (
     plain_text,
     quantity_name,
     set_in_frame,
+    unit_sign,
 )
 from nanocensus.show.theme import sample_styles as styles_of
 
 SIZE_COLUMN = "edge_length_nm"
+"""What particles are binned by unless told otherwise."""
 _SHARE_OF_BIN = 0.6
 """Width, as a share of a bin, over which the samples stand side by side, so that intervals do not hide each other."""
 _MEASURES = ("n", "n_micrographs", "n_clusters")
@@ -69,7 +71,7 @@ def size_resolved(
     behind = [_grey_line(rows[rows["sample"] == name]) for name in present if name not in front]
     layers: list[hv.Element] = [*behind]
     for name in front:
-        layers += _sample_layers(rows[rows["sample"] == name], name, styles[name])
+        layers += _sample_layers(rows[rows["sample"] == name], name, styles[name], unit_sign(binned_column(ds)))
     quantity = quantity_name(descriptor)
     words = statistic_words(statistic)
     margin = float((rows["size_right"] - rows["size_left"]).min() / 2) if len(rows) else 0.0
@@ -77,11 +79,22 @@ def size_resolved(
         hv.Overlay(layers or [hv.Curve([])]),
         title=title,
         height=height_beside_legend(len(front)),
-        xlabel=axis_label(SIZE_COLUMN, assumed=assumed),
+        xlabel=axis_label(binned_column(ds), assumed=assumed),
         ylabel=axis_label(descriptor, assumed=assumed).replace(quantity, f"{words} {quantity}", 1),
         xlim=(rows["size_left"].min() - margin, rows["size_right"].max() + margin) if len(rows) else (0.0, 1.0),
         ylim=_vertical_range(rows),
     )
+
+
+def binned_column(ds: xr.Dataset) -> str:
+    """Give the column whose bins the size bins are.
+
+    Examples
+    --------
+    >>> binned_column(xr.Dataset(attrs={"size_bins": {"of": "feret_max_nm"}})), binned_column(xr.Dataset())
+    ('feret_max_nm', 'edge_length_nm')
+    """
+    return str(ds.attrs.get("size_bins", {}).get("of", SIZE_COLUMN))
 
 
 def interval_rows(ds: xr.Dataset, descriptor: str, statistic: str, *, side_by_side: Sequence[str] = ()) -> pd.DataFrame:
@@ -123,7 +136,7 @@ def interval_rows(ds: xr.Dataset, descriptor: str, statistic: str, *, side_by_si
     return found
 
 
-def _sample_layers(rows: pd.DataFrame, name: str, style: SampleStyle) -> list[hv.Element]:
+def _sample_layers(rows: pd.DataFrame, name: str, style: SampleStyle, unit: str) -> list[hv.Element]:
     label = plain_text(name)
     known = rows[np.isfinite(rows["lower"]) & np.isfinite(rows["upper"])]
     bars = hv.ErrorBars(
@@ -142,10 +155,14 @@ def _sample_layers(rows: pd.DataFrame, name: str, style: SampleStyle) -> list[hv
     )
     common = {"marker": style.marker, "size": 6, "line_color": style.colour, "tools": ["hover"]}
     filled = hv.Points(shown[has_interval], ["x", "estimate"], details[1:], label=label).opts(
-        backend="bokeh", fill_color=style.colour, hover_tooltips=_tooltips(refused=False), **common
+        backend="bokeh", fill_color=style.colour, hover_tooltips=_tooltips(unit, refused=False), **common
     )
     opened = hv.Points(shown[~has_interval], ["x", "estimate"], details[1:], label="" if len(known) else label).opts(
-        backend="bokeh", fill_color="white", hover_tooltips=_tooltips(refused=True), show_legend=known.empty, **common
+        backend="bokeh",
+        fill_color="white",
+        hover_tooltips=_tooltips(unit, refused=True),
+        show_legend=known.empty,
+        **common,
     )
     return [line, bars, filled, opened] if len(known) else [opened]  # a legend's entry needs a mark that is drawn
 
@@ -155,11 +172,11 @@ def _grey_line(rows: pd.DataFrame) -> hv.Curve:
     return hv.Curve(known, "x", "estimate").opts(backend="bokeh", color=HAIRLINE_DARK, line_width=1, show_legend=False)
 
 
-def _tooltips(*, refused: bool) -> list[tuple[str, str]]:
+def _tooltips(unit: str, *, refused: bool) -> list[tuple[str, str]]:
     interval = ("interval", "refused: @refusal") if refused else ("interval", "@lower{0.0000} to @upper{0.0000}")
     return [
         ("sample", "@sample"),
-        ("size", "@size_left{0.00} to @size_right{0.00} nm"),
+        ("size", f"@size_left{{0.00}} to @size_right{{0.00}} {unit}".rstrip()),
         ("estimate", "@estimate{0.0000}"),
         interval,
         ("particles", "@n"),

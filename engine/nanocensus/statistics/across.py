@@ -118,7 +118,8 @@ def cv_across_samples(ds: xr.Dataset, *, key: str = "sample", statistic: str = "
         coords=kept | {name: (others, values.reshape(shape)) for name, values in
                        (ends | {"refusal": refusal, "left_out": left_out}).items()},
         attrs={"key": key, "statistic": statistic, "level": level, "ddof": 1, "fewest_samples": FEWEST_SAMPLES,
-               "method": "noncentral chi-square, averaged over the uncertainty of the standard errors"},
+               "method": "noncentral chi-square, averaged over the uncertainty of the standard errors"}
+        | {name: told for name, told in ds.attrs.items() if str(name).endswith("_bins")},
     )  # fmt: skip
 
 

@@ -18,10 +18,7 @@ def kept_micrographs(micrographs: pd.DataFrame, keys: Sequence[str]) -> pd.DataF
             "micrographs", expected="the columns " + ", ".join(wanted), got="none named " + ", ".join(missing),
             remedy="Group by columns of the micrographs table: " + ", ".join(map(str, micrographs.columns)) + ".",
         )  # fmt: skip
-    rows = micrographs[micrographs["status"] == "done"] if "status" in micrographs.columns else micrographs
-    if "excluded" in rows.columns:
-        rows = rows[~rows["excluded"].eq(True).fillna(False).astype(bool)]  # null where no rule was applied
-    rows = rows[wanted]
+    rows = that_count(micrographs)[wanted]
     unset = [name for name in ("sample", "micrograph", *keys) if rows[name].isna().any()]
     if unset:
         raise TableError(
@@ -30,6 +27,14 @@ def kept_micrographs(micrographs: pd.DataFrame, keys: Sequence[str]) -> pd.DataF
         )  # fmt: skip
     plain = {name: _plain(rows[name]) for name in wanted} | {name: rows[name].astype("str") for name in wanted[:2]}
     return sorted_micrographs(pd.DataFrame(plain))
+
+
+def that_count(micrographs: pd.DataFrame) -> pd.DataFrame:
+    """Leave out micrographs that were not measured, and those that are marked as excluded."""
+    rows = micrographs[micrographs["status"] == "done"] if "status" in micrographs.columns else micrographs
+    if "excluded" in rows.columns:
+        rows = rows[~rows["excluded"].eq(True).fillna(False).astype(bool)]  # null where no rule was applied
+    return rows
 
 
 def _plain(column: pd.Series) -> pd.Series:
