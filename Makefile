@@ -22,7 +22,7 @@ demo: env
 
 # Files of tests side by side, one a core; no more than four, for each may hold some GB.
 test: env
-	$(BIN)/python -m pytest -q -p no:cacheprovider -n auto --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest -q -p no:cacheprovider -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 test-slow: env
 	$(BIN)/python -m pytest -q -m slow

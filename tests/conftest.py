@@ -23,6 +23,14 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
 import pytest
 
+FIRST = (
+    "test_docs.py", "pipeline/test_training.py", "e2e/test_onsets.py", "segment/test_unet.py", "faults/test_survival.py",
+    "e2e/test_run.py", "e2e/test_criteria.py", "pipeline/test_gpu_service.py", "pipeline/test_pairs.py",
+    "e2e/test_quality.py", "pipeline/test_table_analysis.py",
+)  # fmt: skip
+"""The files that take longest, lest one is left over when the others are done. What Numba compiles for one process and
+what XLA compiles for the other take turns, so that they do not both compile the same."""
+
 PACKAGE = str(Path(importlib.util.find_spec("nanocensus").origin).parent)
 checked_file = shape_checker._optimized_cache_from_source
 
@@ -53,9 +61,11 @@ def pytest_collection():
 
 
 def pytest_collection_modifyitems(items):
-    """Skip what needs a GPU where there is none, and say what is missing."""
+    """Begin with the longest files; skip what needs a GPU where there is none, and say what is missing."""
     from nanocensus.device import resolve_device
 
+    places = {Path(__file__).parent / name: place for place, name in enumerate(FIRST)}
+    items.sort(key=lambda item: places.get(item.path, len(FIRST)))
     device = resolve_device("auto")
     if device.kind == "gpu":
         return

@@ -83,7 +83,7 @@ def job_of(raw):
             "seed": 1,
             "input": {"folder": str(raw), "table": str(raw / "micrographs.csv")},
             "criteria": {"min_area_nm2": 1.0},
-            "statistics": {"bin_quantiles": 3},
+            "statistics": {"bin_quantiles": 3, "descriptors": ["edge_length_nm", "circularity"]},
             "report": {"micrographs": 2},
             **sections,
         }

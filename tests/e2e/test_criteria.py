@@ -289,10 +289,10 @@ def test_a_run_follows_the_criteria_of_each_sample(copied, job_of, client):
     assert "in Co0.8: area of at most 9 nm², any solidity" in (copied / "report.html").read_text()
     by_sample = nc.sample_statistics(
         pd.DataFrame(slow[[not reasons for reasons in slow["reasons"]]]).drop(columns="reasons"),
-        nc.read_micrographs(copied), of=["solidity"], weight="border_weight",
+        nc.read_micrographs(copied), of=["circularity"], weight="border_weight",
     )  # fmt: skip
-    saved = pd.read_csv(copied / "tables/by_sample.csv").query("descriptor == 'solidity' and statistic == 'mean'")
-    expected = by_sample["estimate"].sel(descriptor="solidity", statistic="mean").to_series()
+    saved = pd.read_csv(copied / "tables/by_sample.csv").query("descriptor == 'circularity' and statistic == 'mean'")
+    expected = by_sample["estimate"].sel(descriptor="circularity", statistic="mean").to_series()
     np.testing.assert_allclose(saved.set_index("sample")["estimate"], expected[saved["sample"]], rtol=1e-12)
 
 

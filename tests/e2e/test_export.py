@@ -101,7 +101,7 @@ def test_an_unknown_kind_is_refused(tmp_path):
 def test_what_was_exported_gives_the_same_statistics_when_it_comes_back(out, exported, tmp_path):
     accepted = nc.apply_criteria(nc.read_particles(out), job_of_run(out).criteria).compute()
     accepted = accepted[accepted["failed_criteria"] == 0]
-    of = ["edge_length_nm", "circularity", "solidity"]
+    of = ["edge_length_nm", "circularity"]
     expected = nc.sample_statistics(accepted, nc.read_micrographs(out), of=of).to_dataframe()
     listed = read_micrograph_table(exported / "micrographs.csv")
     for name in ("particles.csv", "particles.parquet"):
@@ -113,7 +113,8 @@ def test_what_was_exported_gives_the_same_statistics_when_it_comes_back(out, exp
 def test_a_table_gives_every_statistic_that_the_run_gave(out, copied, tmp_path):
     job = job_of_run(out)
     judged = nc.apply_criteria(nc.read_particles(out), job.criteria)
-    made = nc.analyse_particles(judged, nc.read_micrographs(out), out=tmp_path / "to", bins=job.statistics.bins())
+    asked = {"of": job.statistics.descriptors, "bins": job.statistics.bins()}
+    made = nc.analyse_particles(judged, nc.read_micrographs(out), out=tmp_path / "to", **asked)
     written = {path.name for path in (out / "tables").iterdir()}
     assert {path.name for path in (tmp_path / "to/tables").iterdir()} == written
     for name in written - {"counts.csv"}:  # a table counts criteria together
@@ -130,7 +131,7 @@ def test_a_table_gives_every_statistic_that_the_run_gave(out, copied, tmp_path):
 def test_results_like_those_of_imagej_come_back_the_same_but_for_weights(out, exported, tmp_path):
     accepted = nc.apply_criteria(nc.read_particles(out), job_of_run(out).criteria).compute()
     accepted = accepted[accepted["failed_criteria"] == 0]
-    of = ["edge_length_nm", "circularity", "solidity"]
+    of = ["edge_length_nm", "circularity"]
     expected = nc.sample_statistics(accepted, of=of, weight=None)["estimate"].to_series()
     back = nc.read_particle_table(exported / "Results.csv", tool="imagej", unit="nm", pattern="{sample}/**/*")
     made = nc.analyse_particles(back, out=tmp_path, of=of).by_sample["estimate"].to_series()

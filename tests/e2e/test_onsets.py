@@ -16,6 +16,8 @@ import nanocensus as nc
 from nanocensus.cli import app
 from nanocensus.errors import JobError, TableError
 from nanocensus.pipeline.analyse import analyse_run
+from nanocensus.pipeline.constant_shapes import constant_shape_of
+from nanocensus.pipeline.job_sections import StatisticsSection
 from nanocensus.pipeline.onset_analysis import OnsetAnalysis
 from nanocensus.pipeline.onset_columns import ONSET_TABLES
 from nanocensus.pipeline.onset_report import onset_content
@@ -146,6 +148,8 @@ def test_the_command_line_seeks_onsets_in_a_table(population, tmp_path):
             str(tmp_path / "out"),
             "--onset",
             "circularity=2.6:7.6,6.6:10.4",
+            "--of",
+            "circularity",
         ],
     )
     assert said.exit_code == 0, said.output
@@ -264,18 +268,20 @@ THROUGH = OnsetsSection(
 )
 
 
-def sentences_with(out, run):
-    asked = dataclasses.replace(job_of_run(out), onsets=dataclasses.replace(THROUGH, constant_run=run))
-    return analyse_run(asked).beyond.sentences
+FEW = StatisticsSection(bin_quantiles=3, descriptors=("circularity",))
+
+
+def job_with(out, run):
+    return dataclasses.replace(job_of_run(out), statistics=FEW, onsets=dataclasses.replace(THROUGH, constant_run=run))
 
 
 def test_a_run_that_cannot_stand_for_the_shape_is_refused_in_words(copied, tmp_path):
     lost = "no constant shape is compared, onsets are those of the data as they are: "
-    few = sentences_with(copied, copied)
+    few = analyse_run(job_with(copied, copied)).beyond.sentences
     assert few[0].startswith(lost + "envelope of particles: expected at least 360 particles")
-    none = sentences_with(copied, tmp_path / "nothing")
-    assert none[0].startswith(lost)
-    assert "expected the record of a finished run, got none" in none[0]
+    none = constant_shape_of(job_with(copied, tmp_path / "nothing"))
+    assert none.envelope is None
+    assert "expected the record of a finished run, got none" in none.refusal
     other = shutil.copytree(copied, tmp_path / "other")
     for change, words in (
         ({"job": {"measure": {"threshold": 0.6}}}, "threshold of other: expected that of the run, 0.5, got 0.6"),
@@ -285,7 +291,7 @@ def test_a_run_that_cannot_stand_for_the_shape_is_refused_in_words(copied, tmp_p
         for key, value in change.items():
             record[key] = record[key] | value
         (other / "run.json").write_text(json.dumps(record))
-        assert words in sentences_with(copied, other)[0]
+        assert words in constant_shape_of(job_with(copied, other)).refusal
 
 
 def test_a_run_of_a_shape_without_its_name_is_refused(tmp_path):

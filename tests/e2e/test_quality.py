@@ -34,7 +34,7 @@ def folder(tmp_path_factory):
 
 def job(folder, out, **sections):
     return {"out": str(out), "input": {"folder": str(folder), "pixel_size_nm": 0.086}, "report": {"micrographs": 1},
-            **sections}  # fmt: skip
+            "statistics": {"descriptors": ["edge_length_nm", "circularity"]}, **sections}  # fmt: skip
 
 
 @pytest.fixture(scope="module")

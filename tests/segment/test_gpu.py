@@ -9,6 +9,9 @@ from nanocensus.segment import gpu
 from nanocensus.segment.flatfield import as_transported
 from nanocensus.segment.weights import load_model
 
+SHAPE = (100, 130)
+"""Of most micrographs, so that the network is compiled once a type."""
+
 
 @pytest.fixture(scope="module")
 def model():
@@ -28,17 +31,17 @@ def on_device(model, image):
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", ">u2", "float32", "float64", "int64"])
 def test_the_map_is_that_of_the_host_to_one_step(model, dtype):
-    image = micrograph((100, 130), dtype)
+    image = micrograph(SHAPE, dtype)
     assert abs(on_device(model, image) - model.probability(image, tile=2048)).max() <= 1
 
 
 def test_an_even_micrograph_is_no_division_by_zero(model):
-    image = np.full((64, 64), 7, np.uint16)
+    image = np.full(SHAPE, 7, np.uint16)
     assert abs(on_device(model, image) - model.probability(image, tile=2048)).max() <= 1
 
 
 def test_a_micrograph_too_large_for_the_memory_goes_through_in_windows(model, monkeypatch, caplog):
-    image = micrograph((96, 64), "uint16")
+    image = micrograph(SHAPE, "uint16")
     expected = on_device(model, image)
 
     def no_memory(*_):
@@ -58,7 +61,7 @@ def test_other_errors_of_the_device_are_not_taken_for_a_lack_of_memory(model, mo
 
     monkeypatch.setattr(gpu, "_segment", broken)
     with pytest.raises(jax.errors.JaxRuntimeError, match="INTERNAL"):
-        on_device(model, micrograph((64, 64), "uint8"))
+        on_device(model, micrograph(SHAPE, "uint8"))
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

@@ -70,6 +70,7 @@ def test_a_saturated_micrograph_is_segmented():
 
 def test_a_micrograph_that_the_memory_does_not_hold_is_refused_before_it_is_touched(model, monkeypatch):
     monkeypatch.setattr(predict, "own_memory", lambda: 4 * 2**30)
+    monkeypatch.setattr(predict, "prepare", lambda *_: pytest.fail("it was touched"))
     with pytest.raises(ImageError, match="16384 x 16384 pixels: expected at least"):
         model.probability(np.zeros((16384, 16384), np.uint16))
 

@@ -24,9 +24,9 @@ def _random(config):
     return Model("random", f"{config.base:064d}", config, weights)
 
 
-def _whole(model, **choices):
+def _whole(model, *, tile=10_000, **choices):
     found = np.full(IMAGE.shape, np.nan, np.float32)
-    for place, part in probability_parts(model, IMAGE, **choices):
+    for place, part in probability_parts(model, IMAGE, tile=tile, **choices):
         found[place] = part
     return found
 

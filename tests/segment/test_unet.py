@@ -14,6 +14,8 @@ from nanocensus.segment.parameters import fold, initial_network, logits, named_a
 SMALL = UNetConfig(base=3, levels=1)
 SMALL_PAPER = ResNetUNetConfig(base=4, units=2)
 NETWORKS = pytest.mark.parametrize("config", [SMALL, SMALL_PAPER], ids=["fast", "paper"])
+SHAPE = (2, 64, 64)
+"""Of all patches, so that each network is compiled once."""
 _LOGITS = jax.jit(logits, static_argnums=0)
 
 
@@ -22,14 +24,15 @@ def _trained(config, seed=0):
     rng = np.random.default_rng(seed)
     network = initial_network(config, rng)
     for _, leaf in nnx.to_flat_state(nnx.state(network, nnx.Any(nnx.Param, nnx.BatchStat))):
-        leaf[...] = jnp.asarray(leaf[...] + rng.uniform(-0.1, 0.1, leaf.shape), jnp.float32)
+        drawn = np.asarray(leaf[...]) + rng.uniform(-0.1, 0.1, leaf.shape)
+        leaf[...] = jax.device_put(drawn.astype(np.float32))  # `jnp.asarray` would compile a program for each shape
     return network
 
 
 @NETWORKS
 def test_the_folded_network_is_the_trained_one_in_evaluation_up_to_the_border(config):
     network = _trained(config)
-    x = jnp.asarray(np.random.default_rng(1).normal(size=(2, 32, 64)), jnp.float32)
+    x = jnp.asarray(np.random.default_rng(1).normal(size=SHAPE), jnp.float32)
     network.eval()
     expected = np.asarray(jax.jit(lambda x: network(x))(x))
     folded = np.asarray(_LOGITS(config, fold(named_arrays(network)), x))
@@ -142,7 +145,7 @@ def test_pooling_takes_the_largest_of_each_square(side, padding):
 @NETWORKS
 def test_bfloat16_is_near_float32_and_not_the_same(config):
     parameters = fold(named_arrays(_trained(config)))
-    x = jnp.asarray(np.random.default_rng(1).normal(size=(1, 32, 32)), jnp.float32)
+    x = jnp.asarray(np.random.default_rng(1).normal(size=SHAPE), jnp.float32)
     exact = np.asarray(_LOGITS(config, parameters, x))
     coarse = np.asarray(jax.jit(logits, static_argnums=(0, 3))(config, parameters, x, "bfloat16"))
     assert coarse.dtype == np.float32
@@ -152,7 +155,7 @@ def test_bfloat16_is_near_float32_and_not_the_same(config):
 @NETWORKS
 def test_an_unfolded_network_gives_what_the_folded_one_gives(config):
     folded = fold(named_arrays(_trained(config)))
-    x = jnp.asarray(np.random.default_rng(2).normal(size=(2, 64, 64)), jnp.float32)
+    x = jnp.asarray(np.random.default_rng(2).normal(size=SHAPE), jnp.float32)
     network = unfold(config, folded, x)
     expected = np.asarray(_LOGITS(config, folded, x))
     assert expected.std() > 0.01

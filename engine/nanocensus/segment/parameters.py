@@ -4,6 +4,7 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
@@ -20,7 +21,8 @@ Network = UNet | ResNetUNet
 def initial_network(config: Architecture, rng: np.random.Generator) -> Network:
     """Make a network to be trained: convolutions as He et al. (2015) draw them, BatchNorm at rest.
 
-    numpy draws the weights, because jax would compile a program for each of their shapes.
+    numpy draws the weights, and they are put on the device as they are: jax, `jnp.asarray` too, would compile a program
+    for each of their shapes.
 
     Parameters
     ----------
@@ -39,7 +41,7 @@ def initial_network(config: Architecture, rng: np.random.Generator) -> Network:
             drawn = rng.standard_normal(leaf.shape, np.float32) * np.float32(np.sqrt(2 / np.prod(leaf.shape[:-1])))
         else:
             drawn = np.full(leaf.shape, 1 if path[-1] in ("scale", "var") else 0, np.float32)
-        leaves.append((path, leaf.replace(jnp.asarray(drawn))))
+        leaves.append((path, leaf.replace(jax.device_put(drawn))))
     network: Network = nnx.merge(graph, nnx.from_flat_state(leaves))
     return network
 
@@ -129,22 +131,25 @@ def unfold(config: Architecture, folded: Mapping[str, np.ndarray], x: Float[Arra
     named = {".".join(map(str, path)): weight for path, weight in weights.items()}
     for name, weight in named.items():
         if name in folded:
-            difference = folded[name]
+            values = np.zeros(weight.shape, np.float32)
             # Of two classes that were folded into their difference, the first scores nothing.
-            weight[...] = jnp.zeros_like(weight[...]).at[..., weight.shape[-1] - difference.shape[-1] :].set(difference)
+            values[..., values.shape[-1] - folded[name].shape[-1] :] = folded[name]
+            weight[...] = jax.device_put(values)
     norms = [name.removesuffix(".mean") for name in named if name.endswith(".mean")]
     network.set_attributes(nnx.BatchNorm, momentum=0.0)
     see = nnx.jit(lambda network, x: network(x))
     for _ in norms:  # each time one more of them, in their order, meets what it met before
         see(network, x)
         for norm in norms:
-            mean, spread = named[f"{norm}.mean"][...], jnp.sqrt(named[f"{norm}.var"][...] + BATCH_NORM_EPSILON)
+            mean, variance = (np.asarray(named[f"{norm}.{part}"][...]) for part in ("mean", "var"))
+            spread = np.sqrt(variance + np.float32(BATCH_NORM_EPSILON))
             place = norm.removesuffix(".norm")
             if place != norm:  # a rectifier's own
                 gain, offset = folded[f"{place}.scale"], folded[f"{place}.shift"]
             else:
                 gain, offset = np.ones(1, np.float32), folded[f"{norm.removesuffix('_norm')}.bias"]
-            named[f"{norm}.scale"][...], named[f"{norm}.bias"][...] = gain * spread, offset + gain * mean
+            named[f"{norm}.scale"][...] = jax.device_put(gain * spread)
+            named[f"{norm}.bias"][...] = jax.device_put(offset + gain * mean)
     network.set_attributes(nnx.BatchNorm, momentum=BATCH_NORM_MOMENTUM)
     return network
 

@@ -12,6 +12,7 @@ from nanocensus.segment.architecture import Architecture, Engine, Precision
 from nanocensus.segment.flatfield import parse_micrograph, standardise
 from nanocensus.segment.memory import choose_tile, own_memory
 from nanocensus.segment.parameters import logits
+from nanocensus.segment.preparation import AS_USUAL, Preparation, prepare
 from nanocensus.segment.weights import Model
 from nanocensus.segment.windows import plan_windows, up_to_multiple
 
@@ -19,14 +20,18 @@ from nanocensus.segment.windows import plan_windows, up_to_multiple
 def predict(
     model: Model,
     image: Shaped[np.ndarray, "..."],
+    preparation: Preparation = AS_USUAL,
     *,
     tile: int | None = None,
     precision: Precision = "float32",
     engine: Engine = "jax",
 ) -> UInt8[np.ndarray, "y x"]:
     """Segment a micrograph; see `nanocensus.segment.weights.Model.probability`."""
-    rounded = np.empty(image.shape, np.uint8)
-    for place, part in probability_parts(model, image, tile=tile, precision=precision, engine=engine):
+    parse_micrograph(image)
+    if tile is None:  # before it is prepared, which takes time and the very memory that may be missing
+        tile = choose_tile(model.config, image.shape[0], image.shape[1], own_memory())
+    prepared, rounded = prepare(image, preparation), np.empty(image.shape, np.uint8)
+    for place, part in probability_parts(model, prepared, tile=tile, precision=precision, engine=engine):
         rounded[place] = np.rint(part * np.float32(255))
     return rounded
 
@@ -35,7 +40,7 @@ def probability_parts(
     model: Model,
     image: Shaped[np.ndarray, "..."],
     *,
-    tile: int | None = None,
+    tile: int,
     precision: Precision = "float32",
     engine: Engine = "jax",
 ) -> Iterator[tuple[tuple[slice, slice], Float32[np.ndarray, "h w"]]]:
@@ -48,8 +53,8 @@ def probability_parts(
     model : Model
     image : (y, x) ndarray
         A whole micrograph.
-    tile : int, optional
-        Largest side of a window, pixels; as large as the memory allows if absent.
+    tile : int
+        Largest side of a window, pixels.
     precision : {"float32", "bfloat16"}
     engine : {"jax", "openvino"}
 
@@ -61,8 +66,6 @@ def probability_parts(
     """
     parse_micrograph(image)
     config = model.config
-    if tile is None:
-        tile = choose_tile(config, image.shape[0], image.shape[1], own_memory())
     pixels = standardise(image)
     height, width = image.shape
     padding = [(0, up_to_multiple(length, config.stride) - length) for length in image.shape]

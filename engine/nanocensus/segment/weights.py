@@ -18,7 +18,7 @@ from nanocensus.provenance import canonical_json
 from nanocensus.segment.architecture import Architecture, Engine, Precision, UNetConfig, architecture_of
 from nanocensus.segment.domain import Domain, read_domain
 from nanocensus.segment.flatfield import Contrast, as_transported
-from nanocensus.segment.preparation import Preparation, prepare
+from nanocensus.segment.preparation import Preparation
 from nanocensus.segment.resample import Resample, predict_resampled
 
 _KEY, _FORMAT = "nanocensus", "nanocensus-unet/1"
@@ -120,7 +120,7 @@ class Model:
             return np.asarray(probability_map(self, sent, preparation, precision))
         from nanocensus.segment.predict import predict
 
-        return predict(self, prepare(image, preparation), tile=tile, precision=precision, engine=engine)
+        return predict(self, image, preparation, tile=tile, precision=precision, engine=engine)
 
 
 def model_names() -> tuple[str, ...]:
