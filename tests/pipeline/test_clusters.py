@@ -85,11 +85,8 @@ def test_the_job_file_for_slurm_asks_for_what_it_says():
         ClusterSection(kind="slurm", cores_per_worker=section.cores_per_worker, slurm=told), worker_environment(4)
     )
     for line in ("#SBATCH -p long", "#SBATCH -A lab", "#SBATCH --constraint=avx512", "module load x", "export NPROC=4",
-<<<<<<< HEAD
-                 "#SBATCH --cpus-per-task=4", "#SBATCH -t 08:00:00", "--nthreads 1", "--death-timeout 600"):  # fmt: skip
-=======
-                 "#SBATCH --cpus-per-task=4", "#SBATCH -t 08:00:00", "--nthreads 1", "#SBATCH --output=/dev/null"):  # fmt: skip
->>>>>>> s10-rev-pipeline
+                 "#SBATCH --cpus-per-task=4", "#SBATCH -t 08:00:00", "--nthreads 1", "--death-timeout 600",
+                 "#SBATCH --output=/dev/null"):  # fmt: skip
         assert line in script
     logged = worker_script(ClusterSection(kind="slurm", slurm=SlurmSection(logs=JOBS)), worker_environment(1))
     assert f"#SBATCH -o {JOBS}/" in logged
