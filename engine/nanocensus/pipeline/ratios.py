@@ -69,7 +69,8 @@ def ratio(
     counts = counts.astype(np.int64)
     total = weight.sum(0)
     estimate = np.divide(first.sum(0), total, out=np.full(1, np.nan), where=total != 0)
-    moments = Moments(counts.sum(0).astype(np.float64), estimate, np.zeros(1))
+    # The variance is not asked for; a variance of 0 would say that all values are equal.
+    moments = Moments(counts.sum(0).astype(np.float64), estimate, np.ones(1))
     result = linearised(
         ClusterSums(counts, weight, first, first, moments), estimate, (np.ones(1), np.zeros(1)), level=level
     )
