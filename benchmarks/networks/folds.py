@@ -24,29 +24,51 @@ SHIPPED = Path(nanocensus.__file__).parent / "segment" / "models"
 FOLDS, RESAMPLES = 3, 10_000
 
 
-def dice_by_field(folder, field_of):
-    """Give Dice over the pixels of each field, by the network that did not see it."""
-    common, both = Counter(), Counter()
+def networks_of(folder):
+    """Give each fold's network with the micrographs that it did not see."""
     for fold in range(FOLDS):
         (path,) = folder.glob(f"*-fold{fold}.safetensors")
-        model, card = load_model(path), json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-        for name in card["held_out"]["micrographs"]:
-            pixels = read_image(DEMO / "images" / name).pixels
-            truth, found = read_truth(DEMO / "masks" / name, pixels.shape) > 0, model.probability(pixels) >= 128
+        card = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        yield load_model(path), card["held_out"]["micrographs"]
+
+
+def read_fields():
+    """Give the field of each micrograph."""
+    with (DEMO / "fields.csv").open(encoding="utf-8") as stream:
+        return {row["image"]: int(row["field"]) for row in csv.DictReader(stream)}
+
+
+def read_drawn(name):
+    """Give the pixels of a micrograph and its drawn particles."""
+    pixels = read_image(DEMO / "images" / name).pixels
+    return pixels, read_truth(DEMO / "masks" / name, pixels.shape)
+
+
+def dice_by_field(networks, field_of):
+    """Give Dice over the pixels of each field, by the network that did not see it."""
+    common, both = Counter(), Counter()
+    for model, names in networks:
+        for name in names:
+            pixels, labels = read_drawn(name)
+            truth, found = labels > 0, model.probability(pixels) >= 128
             common[field_of[name]] += 2 * int((truth & found).sum())
             both[field_of[name]] += int(truth.sum() + found.sum())
     return np.array([common[field] / both[field] for field in sorted(both)])
 
 
+def mean_with_interval(values):
+    """Give the mean over fields and its 95 % interval by bootstrap."""
+    drawn = np.random.default_rng(0).integers(0, len(values), (RESAMPLES, len(values)))
+    return float(values.mean()), *np.percentile(values[drawn].mean(axis=1), [2.5, 97.5])
+
+
 def main(before, after=SHIPPED):
-    with (DEMO / "fields.csv").open(encoding="utf-8") as stream:
-        field_of = {row["image"]: int(row["field"]) for row in csv.DictReader(stream)}
-    old, new = (dice_by_field(Path(folder), field_of) for folder in (before, after))
+    field_of = read_fields()
+    old, new = (dice_by_field(networks_of(Path(folder)), field_of) for folder in (before, after))
     for field, pair in enumerate(zip(old, new, strict=True)):
         print(f"field {field:2d}: {pair[0]:.4f} -> {pair[1]:.4f}")
-    drawn = np.random.default_rng(0).integers(0, len(old), (RESAMPLES, len(old)))
-    low, high = np.percentile((new - old)[drawn].mean(axis=1), [2.5, 97.5])
-    print(f"mean {old.mean():.4f} -> {new.mean():.4f}, difference {(new - old).mean():+.4f} [{low:+.4f}, {high:+.4f}]")
+    mean, low, high = mean_with_interval(new - old)
+    print(f"mean {old.mean():.4f} -> {new.mean():.4f}, difference {mean:+.4f} [{low:+.4f}, {high:+.4f}]")
 
 
 if __name__ == "__main__":

@@ -47,10 +47,10 @@ DISCS_EXPLAINED = f"""Mean error with its standard error. The last column: circu
 RESULTS = Path(__file__).parents[1] / "results"
 
 
-def scenes(kind=None, form=None):
+def scenes(kind=None, form=None, *, seed=SEED, count=SCENES):
     """Draw scenes of a kind or family: pixels and truth."""
-    for number in range(SCENES):
-        rng = np.random.default_rng([SEED, number, *map(ord, kind or form)])
+    for number in range(count):
+        rng = np.random.default_rng([seed, number, *map(ord, kind or form)])
         scene = draw_scene(rng, (SIDE, SIDE), forms=[form] if form else tuple(FORMS), kind=kind)
         owner = np.where(scene.coverage > 0.5, scene.owner, 0)
         yield scene.pixels, owner
@@ -92,9 +92,9 @@ def discs(model):
     for condition, edge in product(DISC_CONDITIONS, DISC_EDGES_PX):
         lengths, circularities = [], []
         for number in range(4):
-            spec = _discs_of(edge, **DISC_CONDITIONS[condition])
+            spec = discs_of(edge, **DISC_CONDITIONS[condition])
             drawn = simulate_micrograph(spec, np.random.default_rng([SEED, edge, number]))
-            for found, true in _pairs(measure(model.probability(drawn.pixels), pixel_size_nm=PIXEL_NM).table, drawn):
+            for found, true in pairs(measure(model.probability(drawn.pixels), pixel_size_nm=PIXEL_NM).table, drawn):
                 lengths.append(found["edge_length_nm"] / true["edge_length_nm"] - 1)
                 circularities.append(found["circularity"] - true["circularity"])
         of_size = {"condition": condition, "edge_px": edge, "n": len(lengths)}
@@ -105,7 +105,7 @@ def discs(model):
 
 def _of_mean_map(model, edge, condition):
     """Give the error of circularity on the mean map of several exposures, with its standard error."""
-    spec = _discs_of(edge, **DISC_CONDITIONS[condition])
+    spec = discs_of(edge, **DISC_CONDITIONS[condition])
     planted = place_particles(spec, np.random.default_rng([SEED, edge]))
     maps = []
     for exposure in range(EXPOSURES):
@@ -115,7 +115,7 @@ def _of_mean_map(model, edge, condition):
     return _mean(list(table.loc[table["edge_length_nm"] > 0.7 * edge * PIXEL_NM, "circularity"] - 1))
 
 
-def _discs_of(edge, **condition):
+def discs_of(edge, **condition):
     return SimulationSpec(
         shape=(1024, 1024),
         mean_particles=0.15 * 1024**2 / edge**2,
@@ -128,7 +128,7 @@ def _discs_of(edge, **condition):
     )
 
 
-def _pairs(table, drawn):
+def pairs(table, drawn):
     """Give each found particle beside the planted one whose centre it lies on."""
     found, true = table.to_pandas(), drawn.particles
     centres = true[["centre_y_px", "centre_x_px"]].to_numpy() * PIXEL_NM

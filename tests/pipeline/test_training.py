@@ -182,6 +182,25 @@ def test_a_network_goes_on_from_another(small, tmp_path):
         train(parse_section(TrainingSpec, {**further, "base": 2}, section="training", base=folder))
 
 
+def test_folds_do_not_go_on_from_a_network_that_has_seen_what_they_are_judged_on(small, tmp_path):
+    folder, job, results = small
+    fold, seen = results[0].path, results[0].card["trained_on"]["micrographs"]
+    further = {**job, "name": "further", "models": str(tmp_path / "models"), "start": str(fold), "steps": 1}
+    with pytest.raises(JobError, match=f"learned from {len(seen)} of them, such as {seen[0]}"):
+        train(parse_section(TrainingSpec, further, section="training", base=folder))
+    fields = pd.read_csv(folder / "fields.csv")
+    renamed = tmp_path / "fields.csv"  # micrographs of the same names, but of other fields
+    fields.assign(field=[f"another {field}" for field in fields["field"]]).to_csv(renamed, index=False)
+    results = train(parse_section(TrainingSpec, {**further, "groups": str(renamed)}, section="training", base=folder))
+    assert len(results) == 3
+    alone = tmp_path / fold.name  # weights without their card
+    alone.write_bytes(fold.read_bytes())
+    results = train(
+        parse_section(TrainingSpec, {**further, "start": str(alone), "folds": 2}, section="training", base=folder)
+    )
+    assert [result.card["trained_on"]["start"] for result in results] == [load_model(fold).digest] * 3
+
+
 def test_names_that_cannot_be_left_out_are_refused(tmp_path):
     with pytest.raises(JobError, match="shells"):
         train(parse_section(TrainingSpec, {**SIMULATED, "left_out": ["shell"]}, section="training", base=tmp_path))

@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 
 import jax
 
-from nanocensus.errors import JobError, ModelError
+from nanocensus.errors import ModelError
 from nanocensus.pipeline.training_patches import PatchSource, validation_patches
+from nanocensus.pipeline.training_start import load_start
 from nanocensus.provenance import digest as digest_of
 from nanocensus.provenance import machine, versions
 from nanocensus.segment.description import describe
@@ -85,9 +86,10 @@ def train(spec: TrainingSpec, *, progress: Callable[[TrainingProgress], None] | 
     Raises
     ------
     JobError, ImageError
-        If the training data cannot be used.
+        If the training data cannot be used, or the network to go on from: see `load_start`.
     """
     images = read_training_images(spec)
+    start = load_start(spec, images)
     _use_every_core(spec.batch)
     spec.models.mkdir(parents=True, exist_ok=True)
     fold_of = assign_folds([image.group for image in images], spec.folds) if spec.folds else []
@@ -98,9 +100,9 @@ def train(spec: TrainingSpec, *, progress: Callable[[TrainingProgress], None] | 
             held_out = [image for image, fold in zip(images, fold_of, strict=True) if fold == number]
             taught = [image for image, fold in zip(images, fold_of, strict=True) if fold != number]
             name = f"{spec.name}-fold{number}"
-            results.append(_network(spec, name, taught, [(None, held_out)], artists, progress))
+            results.append(_network(spec, start, name, taught, [(None, held_out)], artists, progress))
             unseen.append((results[-1].model, held_out))
-        results.append(_network(spec, spec.name, images, unseen, artists, progress))
+        results.append(_network(spec, start, spec.name, images, unseen, artists, progress))
     return results
 
 
@@ -149,6 +151,7 @@ _Unseen = tuple[Model | None, list[TrainingImage]]
 
 def _network(
     spec: TrainingSpec,
+    start: Model | None,
     name: str,
     taught: list[TrainingImage],
     unseen: list[_Unseen],
@@ -156,7 +159,6 @@ def _network(
     progress: Callable[[TrainingProgress], None] | None,
 ) -> TrainingResult:
     path = spec.models / f"{name}.safetensors"
-    start = _start(spec)
     digest = digest_of(
         "train",
         STAGE_VERSION,
@@ -211,27 +213,6 @@ def _write_curve(path: Path, curve: list[CurvePoint]) -> None:
         writer = csv.writer(stream)
         writer.writerow(field.name for field in fields(CurvePoint))
         writer.writerows(astuple(point) for point in curve)
-
-
-def _start(spec: TrainingSpec) -> Model | None:
-    """Load the network to go on from.
-
-    Raises
-    ------
-    JobError
-        If it is of another architecture.
-    """
-    if not spec.start:
-        return None
-    model = load_model(spec.start)
-    if model.config != spec.architecture:
-        raise JobError(
-            "key 'start'",
-            expected=f"a network of {spec.architecture}",
-            got=f"one of {model.config}",
-            remedy="Give network, base and levels of the network to go on from.",
-        )
-    return model
 
 
 def _finished(path: Path, digest: str) -> TrainingResult | None:

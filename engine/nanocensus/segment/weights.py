@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import safetensors
@@ -168,6 +169,16 @@ def load_model(name_or_path: str | Path) -> Model:
     return _load(path.resolve(), _identity(path))
 
 
+def read_card(name_or_path: str | Path) -> dict[str, Any]:
+    """Read what training wrote beside a model; empty where nothing lies there that can be read."""
+    folder = _SHIPPED if str(name_or_path) in model_names() else Path(name_or_path).parent
+    try:
+        stated = json.loads((folder / f"{Path(name_or_path).stem}.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # weights can be used without their card
+        return {}
+    return stated if isinstance(stated, dict) else {}
+
+
 def save_model(path: Path, config: Architecture, parameters: Mapping[str, np.ndarray]) -> Model:
     """Write a model's weights and architecture as safetensors, in half precision (each within 0.05 %).
 
@@ -205,7 +216,7 @@ def save_model(path: Path, config: Architecture, parameters: Mapping[str, np.nda
 def _load_shipped(name: str) -> Model:
     with importlib.resources.as_file(_SHIPPED / f"{name}.safetensors") as path:
         model = _load(path, _identity(path))
-    stated = json.loads((_SHIPPED / f"{name}.json").read_text(encoding="utf-8"))["digest"]
+    stated = read_card(name)["digest"]
     if model.digest != stated:
         raise ModelError(
             f"shipped model {name!r}",
