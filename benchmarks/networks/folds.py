@@ -3,7 +3,8 @@
     python benchmarks/networks/folds.py BEFORE [AFTER]
 
 BEFORE and AFTER are folders as `nanocensus train jobs/train-demo.toml` or benchmarks/networks/paper-recipe.toml writes
-them; without AFTER it is the shipped networks. Prints Dice by field, and the mean of the differences with its 95 % interval by bootstrap over fields.
+them; without AFTER it is the shipped networks. Prints Dice by field, and the mean of the differences with its 95 % interval
+by bootstrap over fields; then what the networks of the first fold are worth on scenes of every kind and family.
 """
 
 import csv
@@ -12,6 +13,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import kinds
 import numpy as np
 
 import nanocensus
@@ -22,6 +24,8 @@ from nanocensus.store.readers import read_image
 DEMO = Path(__file__).parents[2] / "jobs" / "demo"
 SHIPPED = Path(nanocensus.__file__).parent / "segment" / "models"
 FOLDS, RESAMPLES = 3, 10_000
+SEED, SCENES = 43_000_000, 5
+"""Of the scenes, and how many of each kind and family."""
 
 
 def networks_of(folder):
@@ -62,6 +66,18 @@ def mean_with_interval(values):
     return float(values.mean()), *np.percentile(values[drawn].mean(axis=1), [2.5, 97.5])
 
 
+def dice_on_scenes(model):
+    """Give Dice over the pixels of each kind's and each family's scenes."""
+    for which in [*({"kind": kind} for kind in kinds.KINDS), *({"form": form} for form in kinds.FORMS)]:
+        cases = [(owner > 0, model.probability(pixels) >= 128)
+                 for pixels, owner in kinds.scenes(**which, seed=SEED, count=SCENES)]  # fmt: skip
+        yield (
+            2
+            * sum(int((truth & found).sum()) for truth, found in cases)
+            / sum(int(truth.sum() + found.sum()) for truth, found in cases)
+        )
+
+
 def main(before, after=SHIPPED):
     field_of = read_fields()
     old, new = (dice_by_field(networks_of(Path(folder)), field_of) for folder in (before, after))
@@ -69,6 +85,10 @@ def main(before, after=SHIPPED):
         print(f"field {field:2d}: {pair[0]:.4f} -> {pair[1]:.4f}")
     mean, low, high = mean_with_interval(new - old)
     print(f"mean {old.mean():.4f} -> {new.mean():.4f}, difference {mean:+.4f} [{low:+.4f}, {high:+.4f}]")
+    old, new = (list(dice_on_scenes(next(networks_of(Path(folder)))[0])) for folder in (before, after))
+    print(
+        f"scenes: mean {np.mean(old):.3f} -> {np.mean(new):.3f}, lowest {min(old):.3f} -> {min(new):.3f} of {len(old)} sets"
+    )
 
 
 if __name__ == "__main__":
