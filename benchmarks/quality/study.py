@@ -38,9 +38,8 @@ from nanocensus.pipeline.registration import Pair
 from nanocensus.provenance import versions
 from nanocensus.segment.weights import load_model
 from nanocensus.simulate.rendering import simulate_micrograph
-from nanocensus.simulate.scenes.imaging import KINDS
 from nanocensus.simulate.sessions import Faults, simulate_session
-from nanocensus.simulate.spec import SimulationSpec
+from nanocensus.simulate.spec import RECORDED, SimulationSpec
 from nanocensus.store.readers import read_image
 
 ROOT = Path(__file__).parents[2]
@@ -237,7 +236,7 @@ def main():
     seed = int(sys.argv[1]) if len(sys.argv) > 1 else 7
     model = load_model("default")
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        found = dict(zip(KINDS, pool.map(partial(of_kind, seed=seed), KINDS), strict=True))
+        found = dict(zip(RECORDED, pool.map(partial(of_kind, seed=seed), RECORDED), strict=True))
     lines = [
         "# Quality of micrographs",
         "",

@@ -32,7 +32,7 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "gap_px": (0.0, 100.0),
 }
 _SMALLEST_SIDE_PX = 32
-_RECORDED = tuple(kind for kind in KINDS if kind != "printed")
+RECORDED = tuple(kind for kind in KINDS if kind != "printed")
 """Kinds of imaging that a camera can record: what print does to scenes comes after it."""
 
 
@@ -140,8 +140,8 @@ class SimulationSpec:
                 raise _wrong(name, f"a number from {low:g} to {high:g}", value)
         if len(self.shape) != 2 or min(self.shape) < _SMALLEST_SIDE_PX:
             raise _wrong("shape", f"two whole numbers of at least {_SMALLEST_SIDE_PX} px", self.shape)
-        if self.imaging and self.imaging not in _RECORDED:
-            raise _wrong("imaging", "one of " + ", ".join(_RECORDED), self.imaging)
+        if self.imaging and self.imaging not in RECORDED:
+            raise _wrong("imaging", "one of " + ", ".join(RECORDED), self.imaging)
         self._check_coverage()
         brightest = 2 * self.electrons_per_px * self.counts_per_electron
         if brightest > 65535:
