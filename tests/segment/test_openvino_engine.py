@@ -73,3 +73,25 @@ def test_its_absence_is_said_with_what_to_do(monkeypatch):
     openvino_engine._compiled.cache_clear()
     with pytest.raises(MissingExtraError, match=r"nanocensus\[openvino\]"):
         load_model("default").probability(IMAGE, engine="openvino")
+
+
+INTERRUPTED_AFTER_NETWORKS_WERE_DROPPED = """
+import os, signal, threading
+import numpy as np
+from nanocensus.segment import openvino_engine
+from nanocensus.segment.weights import load_model
+
+openvino_engine.run(load_model("default"), "float32", np.zeros((1, 64, 64), np.float32))
+elsewhere = threading.Thread(target=openvino_engine._compiled.cache_clear)
+elsewhere.start()
+elsewhere.join()
+signal.signal(signal.SIGINT, lambda *_: print("asked to stop"))
+os.kill(os.getpid(), signal.SIGINT)
+"""
+
+
+def test_an_interrupt_is_heard_after_another_thread_drops_a_network():
+    run = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_AFTER_NETWORKS_WERE_DROPPED], check=False, capture_output=True, text=True
+    )
+    assert (run.returncode, run.stdout) == (0, "asked to stop\n"), run.stderr

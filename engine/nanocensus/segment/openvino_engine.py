@@ -68,11 +68,20 @@ def run(model: Model, precision: Precision, window: Float32[np.ndarray, "n y x"]
 
 @functools.lru_cache(maxsize=8)
 def _compiled(model: Model, precision: Precision, shape: tuple[int, int, int]) -> Any:  # noqa: ANN401  OpenVINO's own
-    openvino = require_openvino()
     settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": _PRECISIONS[precision], "PERFORMANCE_HINT": "LATENCY"}
     if "NPROC" in os.environ:  # as XLA reads it: a worker has its share of the cores
         settings["INFERENCE_NUM_THREADS"] = int(os.environ["NPROC"])
-    return openvino.Core().compile_model(graph(model, shape), "CPU", settings)
+    return _core().compile_model(graph(model, shape), "CPU", settings)
+
+
+@functools.cache
+def _core() -> Any:  # noqa: ANN401  OpenVINO's own
+    """Give the one engine of this process, which lives as long as the process does.
+
+    Its plugin gives the thread that makes it a stack for signals, and frees it in whichever thread drops the last of
+    it: were that another, the next Ctrl-C would be handled on freed memory and crash.
+    """
+    return require_openvino().Core()
 
 
 def graph(model: Model, shape: tuple[int, int, int]) -> Any:  # noqa: ANN401  OpenVINO's own
