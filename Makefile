@@ -20,9 +20,11 @@ $(STAMP): requirements.lock pyproject.toml
 demo: env
 	$(BIN)/nanocensus run jobs/demo.toml
 
-# Files of tests side by side, one a core; no more than four, for each may hold some GB.
+# Files of tests side by side, one a core; no more than four, for each may hold some GB. A process that crashes ends the run:
+# with a new one for it, the run would wait for ever if it was at its last file.
 test: env
-	$(BIN)/python -m pytest -q -p no:cacheprovider -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -q -p no:cacheprovider -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder \
+	  --max-worker-restart 0
 
 test-slow: env
 	$(BIN)/python -m pytest -q -m slow
