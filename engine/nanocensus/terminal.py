@@ -1,9 +1,11 @@
-"""What is written to the terminal: lines, tables at their full width, and one progress bar a stage."""
+"""What is written to the terminal, or the log of a batch job: lines, tables at their full width, and how far a stage is."""
 
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -21,7 +23,7 @@ from rich.progress import Progress as Bars
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from nanocensus.pipeline.dispatch import OnProgress, Stopping
+    from nanocensus.pipeline.dispatch import OnProgress, Progress, Stopping
 
 PIPED_WIDTH = 160
 """Columns of tables that no terminal shows: names are not to be cut."""
@@ -36,21 +38,27 @@ def say(text: str, word: str = "", style: str = "", *, console: Console = out_co
     console.print(Text.assemble((word, style), " " if word else "", text), soft_wrap=True)
 
 
-class _Rate(ProgressColumn):
-    """Finished per second, or seconds for one when that is the larger number."""
+_BETWEEN_LINES_S = 60.0
+_FINISHED = float("inf")
 
+
+def _rate(speed: float) -> str:
+    """Give what is finished per second, or the seconds for one when that is the larger number."""
+    return f"{speed:.1f}/s" if speed >= 1 else f"{1 / speed:.1f} s each"
+
+
+class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
-        if not speed:
-            return Text("")
-        return Text(f"{speed:.1f}/s" if speed >= 1 else f"{1 / speed:.1f} s each", style="progress.data.speed")
+        return Text(_rate(speed) if speed else "", style="progress.data.speed")
 
 
 @contextmanager
-def progress_bars() -> "Iterator[OnProgress]":
-    """Show one bar a stage, with rate and time left."""
-    from nanocensus.pipeline.dispatch import Progress
-
+def progress_shown() -> "Iterator[OnProgress]":
+    """Show how far each stage is, with rate and time left: a bar on a terminal, else a line a minute."""
+    if not error_console.is_terminal:
+        yield _MinuteLines()
+        return
     bars = Bars(
         SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(),
         TimeRemainingColumn(), console=error_console,
@@ -58,12 +66,34 @@ def progress_bars() -> "Iterator[OnProgress]":
     with bars:
         tasks: dict[str, int] = {}
 
-        def show(progress: Progress) -> None:
+        def show(progress: "Progress") -> None:
             if progress.stage not in tasks:
                 tasks[progress.stage] = bars.add_task(progress.stage, total=progress.total)
             bars.update(tasks[progress.stage], completed=progress.done, total=progress.total)  # type: ignore[arg-type]
 
         yield show
+
+
+class _MinuteLines:
+    """A line a minute of each stage, and one when it is finished: what the log of a batch job can hold."""
+
+    def __init__(self) -> None:
+        self._begun: dict[str, tuple[float, int]] = {}
+        self._said: dict[str, float] = {}
+
+    def __call__(self, progress: "Progress") -> None:
+        now, finished = time.monotonic(), progress.done >= progress.total
+        start, done_then = self._begun.setdefault(progress.stage, (now, progress.done))
+        last = self._said.get(progress.stage, start)
+        if last == _FINISHED or not (finished or now - last >= _BETWEEN_LINES_S):
+            return
+        self._said[progress.stage] = _FINISHED if finished else now
+        line = f"{progress.stage}: {progress.done} of {progress.total}"
+        if progress.done > done_then and now > start:
+            rate = (progress.done - done_then) / (now - start)
+            left = "" if finished else f", {timedelta(seconds=round((progress.total - progress.done) / rate))} left"
+            line += f", {_rate(rate)}{left}"
+        say(line, console=error_console)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from nanocensus.cli.arguments import OutFolder
 from nanocensus.errors import InputError
-from nanocensus.terminal import out_console, progress_bars, say
+from nanocensus.terminal import out_console, progress_shown, say
 
 
 def init(
@@ -19,7 +19,7 @@ def init(
     """Look through a folder of micrographs, and write a job file and a table of what was found, to edit."""
     from nanocensus.pipeline.first_job import begin
 
-    with progress_bars() as on_progress:
+    with progress_shown() as on_progress:
         first = begin(folder, replace=replace, on_progress=on_progress)
     found = first.survey
     table = Table("sample", "files", "nm a pixel", "conditions", title=Text(str(folder)))
@@ -66,7 +66,7 @@ def scale(
         "session", "micrographs", "spots", "stated, nm", "used, nm", "found, nm", "difference", "anisotropy",
         title=Text(lattice),
     )  # fmt: skip
-    with progress_bars() as on_progress:
+    with progress_shown() as on_progress:
         found = check_scale(out, lattice, on_progress=on_progress)
     for each in found:
         row = [each.name, str(each.micrographs)]

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nanocensus.cli.arguments import JobFile
-from nanocensus.terminal import out_console, progress_bars, say
+from nanocensus.terminal import out_console, progress_shown, say
 
 
 def train(job_file: JobFile) -> None:
@@ -20,7 +20,7 @@ def train(job_file: JobFile) -> None:
     from nanocensus.sections import parse_section, read_toml
 
     spec = parse_section(TrainingSpec, read_toml(job_file), section="training", base=job_file.parent)
-    with progress_bars() as on_progress:
+    with progress_shown() as on_progress:
         results = train_networks(spec, progress=lambda at: on_progress(Progress(at.network, at.step, at.steps)))
     for result in results:
         say(str(result))
@@ -43,7 +43,7 @@ def evaluate(
     from nanocensus import api
     from nanocensus.show.numbers import with_interval
 
-    with progress_bars() as on_progress:
+    with progress_shown() as on_progress:
         found = api.evaluate(
             what, model=model, table=table, pixel_size_nm=pixel_size_nm, pixel_size_assumed=assumed, out=out,
             bin_width_nm=bin_width_nm, large_px=large_px, on_progress=on_progress,

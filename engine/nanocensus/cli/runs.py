@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nanocensus.cli.arguments import JobFile, OutFolder
-from nanocensus.terminal import error_console, out_console, progress_bars, say, stopping_politely
+from nanocensus.terminal import error_console, out_console, progress_shown, say, stopping_politely
 
 if TYPE_CHECKING:
     from nanocensus.pipeline.record import RunSummary
@@ -26,7 +26,7 @@ def run(
     """Do a whole job: from files to the report, going on from what is already there."""
     from nanocensus import api
 
-    with progress_bars() as on_progress, stopping_politely() as stopping:
+    with progress_shown() as on_progress, stopping_politely() as stopping:
         summary = api.run(
             job_file,
             scheduler=scheduler,
