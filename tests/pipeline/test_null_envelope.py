@@ -173,6 +173,13 @@ def test_a_trend_of_the_particles_own_is_told_apart(envelope, rise, verdict, wor
     assert words in trends["sentence"][0]
 
 
+def test_what_counts_as_one_is_settled_where_it_is_left_open(envelope):
+    rows = rows_of(envelope)
+    asked = {"between_nm": (3.0, 7.0), "of": ["circularity"]}
+    found = excess_trends(rows, envelope, cluster="auto", **asked)
+    pd.testing.assert_frame_equal(found, excess_trends(rows, envelope, cluster="micrograph", **asked))
+
+
 def test_few_micrographs_get_a_reason_and_no_verdict(envelope):
     rows = rows_of(envelope)
     trends = excess_trends(

@@ -10,8 +10,10 @@ from nanocensus.pipeline.excess_columns import AGAINST, BEYOND, EXCESS, INSIDE
 from nanocensus.pipeline.null_envelope import OF, NullEnvelope
 from nanocensus.pipeline.pairs import PairContamination
 from nanocensus.pipeline.ratios import Ratio, slope
+from nanocensus.statistics.cells import cells
 from nanocensus.statistics.clusters import Cluster, cluster_names
 from nanocensus.statistics.onset_samples import SIZE
+from nanocensus.statistics.panels import settled
 from nanocensus.statistics.partitions import Particles
 from nanocensus.store.row_groups import check_columns
 
@@ -75,6 +77,8 @@ def excess_trends(
             got=f"{low:g} to {high:g}", remedy="Compute the envelope over these sizes.",
         )  # fmt: skip
     frame = _inside(particles, [SIZE, *of], (low, high))
+    if cluster == "auto":
+        cluster = settled(cells(frame, micrographs, by=["sample"], of=of, weight=None), cluster, of)
     names = _cluster_of(frame, micrographs, cluster)
     rows = []
     for sample, one in frame.groupby("sample", sort=True):
