@@ -1,9 +1,12 @@
 """Whether a descriptor's trend with size is more than what constant shapes would show, in numbers and in a sentence."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float64
+from scipy.special import ndtri
 
 from nanocensus.errors import StatisticsError, TableError
 from nanocensus.pipeline.excess_columns import AGAINST, BEYOND, EXCESS, INSIDE
@@ -36,7 +39,9 @@ def excess_trends(
     """Compare the change of descriptors between two sizes with that of constant shapes, in each sample.
 
     A change is the slope of the straight line through the particles between the sizes, times their distance. The change of
-    a constant shape is that of its envelope at the sizes of these very particles.
+    a constant shape is that of its envelope at the sizes of these very particles. The interval of the excess holds both
+    uncertainties, of the particles and of the envelope's means, combined as Zou and Donner do (Statistics in Medicine 27,
+    1693, 2008); that of pairs is not in it.
 
     Parameters
     ----------
@@ -92,6 +97,10 @@ def excess_trends(
                 if pairs is not None and known:
                     curve = curve + pairs.shift(size, descriptor, str(sample))
                 own, beside = (slope(names[one.index], size, y, level=level) for y in (curve, value - curve))
+                half = float(ndtri((1 + level) / 2)) * _slope_error(
+                    envelope, descriptor, shape, size[np.isfinite(value)]
+                )
+                beside = _with_both(beside, half)
                 rows.append(_row(str(sample), descriptor, shape, (low, high), data, own, beside) | {"pairs": known})
     return pd.DataFrame([row | {"sentence": sentence(row)} for row in rows], columns=list(COLUMNS))
 
@@ -117,6 +126,22 @@ def _cluster_of(frame: pd.DataFrame, micrographs: pd.DataFrame | None, cluster: 
             remedy="Give the micrographs table of the same run, or leave it out.",
         )  # fmt: skip
     return found.set_axis(frame.index)
+
+
+def _slope_error(envelope: NullEnvelope, descriptor: str, shape: str, size: Float64[np.ndarray, " n"]) -> float:
+    """Give the standard error of the envelope's own slope over particles of these sizes."""
+    if not size.size:
+        return math.nan
+    away = size - size.mean()
+    grid = envelope.baseline(descriptor, shape)["size_nm"]
+    slopes = [away @ np.interp(size, grid, each) for each in envelope.errors(descriptor, shape)]
+    return math.hypot(*slopes) / float(away @ away) if away.any() else math.nan
+
+
+def _with_both(beside: Ratio, half: float) -> Ratio:
+    """Widen the interval of a difference by half of that of what was taken off."""
+    down, up = (math.hypot(end - beside.estimate, half) for end in (beside.lower, beside.upper))
+    return beside._replace(lower=beside.estimate - down, upper=beside.estimate + up)
 
 
 def _row(
