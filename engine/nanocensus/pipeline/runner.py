@@ -156,8 +156,8 @@ class _Clock:
 
 def _remove_superseded(out: Path, parts: Collection[str]) -> None:
     """Remove what lost workers left half written, and parts that the index does not name."""
-    for folder in (out, out / SIMULATED_FOLDER):
-        clear_leftovers(folder)
+    for place in (out, out / SIMULATED_FOLDER):
+        clear_leftovers(place)
     for folder in (PARTICLES_FOLDER, OUTLINES_FOLDER):
         for path in (out / folder).glob("part-*.parquet"):
             if path.name not in parts:
