@@ -102,7 +102,9 @@ def excess_trends(
                 )
                 beside = _with_both(beside, half)
                 rows.append(_row(str(sample), descriptor, shape, (low, high), data, own, beside) | {"pairs": known})
-    return pd.DataFrame([row | {"sentence": sentence(row)} for row in rows], columns=list(COLUMNS))
+    table = pd.DataFrame([row | {"sentence": sentence(row)} for row in rows], columns=list(COLUMNS))
+    table.attrs["cluster"] = cluster
+    return table
 
 
 def _inside(particles: Particles, columns: Sequence[str], between: tuple[float, float]) -> pd.DataFrame:
