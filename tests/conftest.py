@@ -78,7 +78,7 @@ def pytest_collection_modifyitems(items):
 def client():
     """One worker process that several runs share, since most of a short run is the start of its workers."""
     from nanocensus.pipeline.clusters import open_client
-    from nanocensus.pipeline.job_sections import ClusterSection
+    from nanocensus.pipeline.work_sections import ClusterSection
 
     with open_client(ClusterSection(workers=1)) as connected:
         yield connected

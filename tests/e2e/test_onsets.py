@@ -17,7 +17,6 @@ from nanocensus.cli import app
 from nanocensus.errors import JobError, TableError
 from nanocensus.pipeline.analyse import analyse_run
 from nanocensus.pipeline.constant_shapes import constant_shape_of
-from nanocensus.pipeline.job_sections import StatisticsSection
 from nanocensus.pipeline.onset_analysis import OnsetAnalysis
 from nanocensus.pipeline.onset_columns import ONSET_TABLES
 from nanocensus.pipeline.onset_report import onset_content
@@ -25,6 +24,7 @@ from nanocensus.pipeline.onset_results import find_onsets, onset_cells
 from nanocensus.pipeline.onset_section import OnsetRanges, OnsetsSection
 from nanocensus.pipeline.record import job_of_run
 from nanocensus.pipeline.reporting import report_run
+from nanocensus.pipeline.statistics_section import StatisticsSection
 from nanocensus.simulate.growth import Growth
 from nanocensus.simulate.population_spec import PopulationSpec, SampleSpec
 from nanocensus.simulate.populations import simulate_population

@@ -8,9 +8,9 @@ import dask
 import pytest
 
 from nanocensus.pipeline.clusters import open_client
-from nanocensus.pipeline.job_sections import ClusterSection
 from nanocensus.pipeline.runner import census
 from nanocensus.pipeline.spec import parse_job
+from nanocensus.pipeline.work_sections import ClusterSection
 from nanocensus.simulate.rendering import write_simulated
 from nanocensus.simulate.spec import SimulationSpec
 from nanocensus.store.manifest import OutputLock

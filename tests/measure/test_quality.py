@@ -136,3 +136,11 @@ def test_a_micrograph_without_particles_has_the_scores_that_need_none():
     assert found.covered_share == 0.0
     assert found.saturated_share < 0.01
     assert found.background_range == pytest.approx(0.02, abs=0.02)
+
+
+@pytest.mark.parametrize("threshold", [0.2, 0.5, 0.9])
+def test_covered_is_what_is_particle_at_the_threshold_that_they_are_measured_at(threshold):
+    probability = squares((20, 20), (20, 100)) // 4 * 3 | squares((100, 100))  # 0.74 and 1
+    measured = measure(probability, pixel_size_nm=0.1, threshold=threshold)
+    found = quality(np.full(probability.shape, 9.0), probability, measured.table, pixel_size_nm=0.1)
+    assert found.covered_share == np.count_nonzero(probability > 255 * threshold) / probability.size

@@ -15,9 +15,9 @@ from nanocensus.errors import InputError, JobError
 from nanocensus.pipeline import worker_proof
 from nanocensus.pipeline.batch import slurm_cluster, wait_for_worker, worker_script
 from nanocensus.pipeline.clusters import open_client, worker_environment
-from nanocensus.pipeline.job_sections import ClusterSection, SlurmSection
 from nanocensus.pipeline.plan import Network
 from nanocensus.pipeline.spec import parse_job, read_job
+from nanocensus.pipeline.work_sections import ClusterSection, SlurmSection
 from nanocensus.pipeline.worker_proof import proven
 from nanocensus.segment.weights import load_model
 

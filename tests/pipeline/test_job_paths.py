@@ -1,9 +1,12 @@
 """What a job names and is not there is answered with the line of its file, before anything starts."""
 
+import unicodedata
+
 import pytest
 
 import nanocensus as nc
 from nanocensus.errors import JobError
+from nanocensus.pipeline.intake import find_micrographs
 from nanocensus.pipeline.job_paths import job_to_run
 
 TLS = 'out = "o"\n[simulate]\n[cluster]\nscheduler = "tls://h:1"\ntls_ca = "raw/cut.pem"\ntls_cert = "raw/cut.pem"\n'
@@ -78,3 +81,13 @@ def test_paths_are_relative_to_the_job_file_those_of_networks_too(folder):
     assert (job.input.folder, job.segment.model) == (folder / "raw", mine)
     assert job.segment.siblings == ("default-fold0", mine)
     assert job_to_run(job) is job
+
+
+def test_criteria_of_a_sample_are_found_however_its_letters_are_composed(tmp_path):
+    for form in ("NFC", "NFD"):
+        name = unicodedata.normalize(form, "Größe")
+        simulate = {"sample": name, "micrographs": 1, "micrograph": {"shape": [256, 256], "mean_particles": 2.0}}
+        out = str(tmp_path / form)
+        made = job_to_run({"out": out, "simulate": simulate, "criteria": {"samples": {name: {"min_pixels": 9}}}})
+        assert list(made.criteria.samples) == ["Größe"]
+        assert {source.sample for source in find_micrographs(made)} == {"Größe"}

@@ -173,6 +173,34 @@ def test_a_trend_of_the_particles_own_is_told_apart(envelope, rise, verdict, wor
     assert words in trends["sentence"][0]
 
 
+def test_an_envelope_that_is_hardly_known_finds_no_trend_beyond_it_more_often_than_by_chance(envelope):
+    """The means of the envelope are drawn by their standard errors, and the particles read what it truly is."""
+    rng = np.random.default_rng(9)
+    rows = rows_of(envelope, n=20_000, scatter=0.01)  # so many that the envelope is what is known least
+    asked = {"between_nm": (3.0, 7.0), "of": ["circularity"]}
+    means, errors = envelope.table["value"], envelope.table["standard_error"]
+
+    def excess():
+        drawn = envelope.table.assign(value=means + errors * rng.standard_normal(len(means)))
+        return excess_trends(rows, dataclasses.replace(envelope, table=drawn), **asked).iloc[0]
+
+    found = pd.DataFrame([excess() for _ in range(200)])
+    assert found["excess"].std() > 0.6 * (found["excess_upper"] - found["excess_lower"]).mean() / 4
+    assert (found["verdict"] != "inside").mean() < 0.08
+    alone = excess_trends(rows, dataclasses.replace(envelope, table=envelope.table.assign(standard_error=0.0)), **asked)
+    assert (
+        alone["excess_upper"][0] - alone["excess_lower"][0]
+        < 0.7 * (found["excess_upper"] - found["excess_lower"]).min()
+    )
+
+
+def test_what_counts_as_one_is_settled_where_it_is_left_open(envelope):
+    rows = rows_of(envelope)
+    asked = {"between_nm": (3.0, 7.0), "of": ["circularity"]}
+    found = excess_trends(rows, envelope, cluster="auto", **asked)
+    pd.testing.assert_frame_equal(found, excess_trends(rows, envelope, cluster="micrograph", **asked))
+
+
 def test_few_micrographs_get_a_reason_and_no_verdict(envelope):
     rows = rows_of(envelope)
     trends = excess_trends(

@@ -1,9 +1,14 @@
+import math
+
 import numpy as np
 import pandas as pd
+import pytest
 
 import nanocensus as nc
 from nanocensus.pipeline.analyse import Analysis
 from nanocensus.pipeline.reporting import domain_warnings, statistics_tables
+from nanocensus.segment.description import Description
+from nanocensus.segment.domain import Domain
 from nanocensus.statistics.variance_components import variance_components
 
 
@@ -12,15 +17,38 @@ def index(scores, status="done"):
 
 
 def test_the_report_warns_of_many_micrographs_unlike_the_training():
-    (warning,) = domain_warnings(index([0.2, 3.14159, 1.2, 0.9]))
-    assert "2 of 4 micrographs" in warning
+    (warning,) = domain_warnings(index([0.2, 3.14159, 1.2, 0.9, 1.1]))
+    assert "3 of 5 micrographs" in warning
     assert "3.1" in warning
 
 
 def test_a_few_unlike_ones_none_and_failed_ones_are_no_warning():
-    assert domain_warnings(index([0.5] * 49 + [1.5])) == []
+    assert domain_warnings(index([0.5] * 19 + [1.5])) == []
     assert domain_warnings(index([None, None])) == []
     assert domain_warnings(index([4.0, 4.0], status="failed")) == []
+
+
+@pytest.mark.parametrize(("micrographs", "far"), [(2, 2), (3, 2), (4, 3), (8, 3), (20, 5), (100, 15)])
+def test_the_page_on_trust_says_from_how_many_on_the_report_warns(micrographs, far):
+    assert domain_warnings(index([2.0] * far + [0.5] * (micrographs - far)))
+    assert not domain_warnings(index([2.0] * (far - 1) + [0.5] * (micrographs - far + 1)))
+
+
+@pytest.mark.parametrize("micrographs", [5, 20, 100])
+def test_of_runs_like_the_training_about_one_in_a_hundred_is_warned_of(micrographs):
+    rng = np.random.default_rng(0)
+
+    def described(number):
+        drawn = rng.standard_normal((number, 5)) * 0.4
+        return [Description(50.0, 0.2 * math.exp(a), 2.3 * math.exp(b), 0.02 * math.exp(c), 2.3, 0.2, 0.7 + d / 4,
+                            0.3 + e / 4) for a, b, c, d, e in drawn]  # fmt: skip
+
+    def warned():
+        domain = Domain.of(described(160))  # as many as the shipped networks' cards say
+        return bool(domain_warnings(index([domain.score(each) for each in described(micrographs)])))
+
+    share = np.mean([warned() for _ in range(300)])
+    assert share <= 0.01 + 3 * math.sqrt(0.01 / 300)
 
 
 def test_the_level_of_the_intervals_is_not_rounded():

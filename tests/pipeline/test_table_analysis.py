@@ -197,3 +197,20 @@ def test_what_is_done_with_runs_refuses_the_analysis_of_a_table_by_name(tmp_path
     for of_runs in (nc.report, nc.analyse, nc.criteria_gallery):
         with pytest.raises(StoreError, match="the record of a finished run, got that of an analysis of a table"):
             of_runs(tmp_path)
+
+
+def test_auto_is_one_unit_for_all_of_a_study(tmp_path):
+    rng = np.random.default_rng(0)
+    drift = [0.0]
+    for step in rng.standard_normal(59):
+        drift.append(0.7 * drift[-1] + step)
+    known = pd.DataFrame({"sample": "A", "micrograph": [f"{i:03d}" for i in range(60)], "order": range(60)})
+    names = np.repeat(known["micrograph"], 10)
+    alike = pd.DataFrame({"micrograph": names, "edge_length_nm": 5 + 0.3 * rng.standard_normal(600)})
+    drifting = pd.DataFrame({"micrograph": names, "edge_length_nm": np.repeat(20 + 3 * np.array(drift), 10)})
+    rows = pd.concat([alike, drifting], ignore_index=True).assign(sample="A")
+    bins = nc.size_bins(edges=[2.0, 4.0, 6.0, 8.0])  # which leave out what drifts
+    analysis = nc.analyse_particles(rows, known, out=tmp_path, of=["edge_length_nm"], bins=bins, cluster="auto")
+    found = (analysis.by_sample, analysis.by_size, analysis.worth, analysis.comparisons.sizes)
+    assert {each.attrs["cluster"] for each in found} == {"run"}
+    assert analysis.densities["edge_length_nm"].attrs["mode_cluster"] == "run"

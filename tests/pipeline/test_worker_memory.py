@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from nanocensus.errors import InputError
 from nanocensus.pipeline import local_cluster
 from nanocensus.pipeline.clusters import open_client
-from nanocensus.pipeline.job_sections import ClusterSection
 from nanocensus.pipeline.journal import START, read_events
 from nanocensus.pipeline.plan import Network, PlannedMap, Task
 from nanocensus.pipeline.runner import census
 from nanocensus.pipeline.spec import parse_job
+from nanocensus.pipeline.work_sections import ClusterSection
 from nanocensus.pipeline.worker_memory import Need, fitting_tile, limit_of_workers, machine_memory
 from nanocensus.segment.memory import feature_bytes
 from nanocensus.segment.weights import load_model

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from nanocensus.errors import FormatVersionError, StatisticsError, StoreError, TableError
 from nanocensus.statistics.cells import Cells, cells, delayed_cells, size_bins
 from nanocensus.statistics.nested_variance import nested_variance
-from nanocensus.statistics.quanta import LARGEST_INTEGER
+from nanocensus.statistics.quanta import LARGEST_INTEGER, quantum_of
 from nanocensus.statistics.spread import spread_against_mean
 from nanocensus.statistics.synthesis import synthesis_model
 
@@ -200,6 +200,13 @@ def test_an_unknown_column_needs_a_scale():
     assert sum(total(made.table, "roughness", "wq")) == 6 * made.table["w"].sum()
     with pytest.raises(TableError, match="positive"):
         cells(rows, by=BY, of=["roughness"], scale={"roughness": 0.0})
+
+
+def test_a_column_in_steps_of_ones_own_keeps_its_unit_and_all_steps_of_its_histogram():
+    own = quantum_of("edge_length_nm", {"edge_length_nm": 2.0**-10})
+    assert (own.step, own.unit, own.histogram_shift) == (2.0**-10, "nm", 0)
+    assert (quantum_of("edge_length_nm").unit, quantum_of("edge_length_nm").histogram_shift) == ("nm", 3)
+    assert quantum_of("brightness", {"brightness": 1}).unit == ""
 
 
 def test_absent_columns_are_named():

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import nanocensus as nc
 from nanocensus.errors import StatisticsError
 from nanocensus.statistics.cells import Cells, cells, size_bins
 from nanocensus.statistics.clusters import cluster_names, correlation_of_neighbours, recorded_cluster
@@ -141,3 +142,19 @@ def test_auto_takes_what_is_recorded_before_it_looks():
     found = estimate(cells(rows, by=["sample"], of=["circularity"], weight=None), {"circularity": [mean]},
                      cluster="auto")  # fmt: skip
     assert found.attrs["cluster"] == "micrograph"  # there is no order without a table of micrographs
+
+
+@pytest.mark.parametrize(("phi", "unit"), [(0.0, "micrograph"), (0.6, "run")])
+def test_what_auto_was_taken_for_is_said_by_every_result(phi, unit):
+    known = micrographs_of({"A": 60, "B": 60})
+    rng = np.random.default_rng(5)
+    rows = particles_of(known, np.concatenate([series(rng, 60, phi), series(rng, 60, phi)]))
+    of, asked = "edge_length_nm", {"cluster": "auto", "micrographs": known}
+    tables = [
+        nc.modality(rows, of=of, replicates=99, **asked),
+        nc.energy_distances(rows, of=(of, "circularity"), permutations=99, weight=None, **asked),
+        nc.onsets(rows, of="circularity", between_nm=(3.0, 7.0), replicates=99, weight=None, **asked).table,
+        nc.spread_against_mean(rows, of=[of], weight=None, **asked).table,
+        nc.sampling_plan(cells(rows, known, by=["sample"], of=[of], weight=None), cv=0.1, cluster="auto"),
+    ]
+    assert [table.attrs["cluster"] for table in tables] == [unit] * len(tables)

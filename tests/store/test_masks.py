@@ -325,6 +325,27 @@ def test_a_mask_that_is_not_there_or_of_no_known_kind_is_refused(tmp_path):
         read_truth(tmp_path / "a.xcf", SHAPE)
 
 
+@pytest.mark.parametrize("compression", [None, "packbits", "zlib"])
+@pytest.mark.parametrize("photometric", ["minisblack", "miniswhite"])
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.uint16])
+def test_particles_of_a_mask_in_tiff_are_what_is_shown_white(tmp_path, dtype, photometric, compression):
+    particle = planted_labels() > 0
+    highest = 1 if dtype is bool else np.iinfo(dtype).max
+    stored = (particle != (photometric == "miniswhite")) * highest
+    options = {"photometric": photometric, "compression": compression, "metadata": None}
+    tifffile.imwrite(tmp_path / "a.tif", stored.astype(dtype), **options)
+    np.testing.assert_array_equal(read_truth(tmp_path / "a.tif", SHAPE) > 0, particle)
+
+
+@pytest.mark.parametrize("photometric", ["minisblack", "miniswhite"])
+@pytest.mark.parametrize("values", [planted_labels() > 0, planted_labels()])
+def test_particles_of_a_mask_that_imagej_saved_are_its_values_whichever_are_shown_white(tmp_path, values, photometric):
+    stored = values.astype(np.uint8) * (255 // max(values.max(), 1))
+    options = {"photometric": photometric, "description": "ImageJ=1.54f\n", "metadata": None}
+    tifffile.imwrite(tmp_path / "a.tif", stored, **options)
+    np.testing.assert_array_equal(read_truth(tmp_path / "a.tif", SHAPE) > 0, values > 0)
+
+
 def test_the_mask_beside_a_micrograph_has_its_name_or_its_stem(tmp_path):
     for name in ("a.png", "a.zip", "b.zip", "d.roi", "d.csv"):
         (tmp_path / name).touch()

@@ -1,6 +1,7 @@
 """Tables as other tools write them, under our names, in nanometres, and of a sample and micrograph."""
 
 import re
+import unicodedata
 from pathlib import Path
 
 import dask.dataframe as dd
@@ -47,6 +48,16 @@ def test_a_table_of_imagej_comes_in_under_our_names(tmp_path):
     assert rows["solidity"].isna().tolist() == [False, False, True]
     np.testing.assert_allclose(rows["aspect_ratio"], [4.2 / 5.1, 5.3 / 6.4, 6.2 / 7.6])
     assert rows["Round"].tolist() == [0.957, 0.948, 0.957]  # another quantity than ours: kept under its own name
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_names_read_the_same_however_their_letters_are_composed(tmp_path, form):
+    text = "sample,micrograph,edge_length_nm\nGröße,a.tif,4\nGro\u0308ße,a.tif,5\n"
+    rows = nc.read_particle_table(write(tmp_path, text, "all.csv"))
+    assert set(rows["sample"]) == {"Größe"}
+    write(tmp_path / "tables", "edge_length_nm\n4\n", f"{unicodedata.normalize(form, 'Größe')}/1.csv")
+    rows = nc.read_particle_table(tmp_path / "tables")
+    assert rows[["sample", "micrograph"]].values.tolist() == [["Größe", "Größe/1"]]
 
 
 def test_nobody_but_the_user_can_say_what_unit_imagej_had(tmp_path):

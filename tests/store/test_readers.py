@@ -208,6 +208,28 @@ def test_a_flipped_bit_never_surfaces_as_a_foreign_error(suffix, where, bit, tmp
     assert image.pixels.ndim == 2
 
 
+@pytest.mark.parametrize("compression", [None, "zlib", "lzw"])
+@pytest.mark.parametrize("description", ["", "ImageJ=1.54f\n"])
+@pytest.mark.parametrize("dtype", ["uint8", ">u2", "uint32"])
+def test_a_tiff_whose_zero_is_white_is_read_as_it_is_shown(tmp_path, dtype, description, compression):
+    shown = RAMP.astype(dtype)
+    options = {"photometric": "miniswhite", "compression": compression, "description": description, "metadata": None}
+    path = write(tmp_path / "x.tif", np.iinfo(dtype).max - shown, **options)
+    np.testing.assert_array_equal(read_image(path).pixels, shown)
+
+
+def test_of_a_tiff_of_twelve_bits_white_is_the_highest_that_they_hold(tmp_path):
+    shown = RAMP % 4096
+    path = write(tmp_path / "x.tif", 4095 - shown, photometric="miniswhite", bitspersample=12)
+    np.testing.assert_array_equal(read_image(path).pixels, shown)
+
+
+@pytest.mark.parametrize("dtype", ["int16", "float32"])
+def test_a_tiff_that_does_not_say_what_is_black_is_refused(tmp_path, dtype):
+    with pytest.raises(ImageError, match=f"got {dtype}, which does not say what is black"):
+        read_image(write(tmp_path / "x.tif", RAMP.astype(dtype), photometric="miniswhite"))
+
+
 def test_a_tiff_with_an_absent_strip_is_refused_rather_than_filled_with_zeros(tmp_path):
     path = write(tmp_path / "x.tif", RAMP, compression="zlib", rowsperstrip=8)
     with tifffile.TiffFile(path, mode="r+") as tiff:

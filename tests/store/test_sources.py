@@ -1,12 +1,15 @@
 import logging
 import os
+import unicodedata
 from pathlib import Path
 
 import pytest
 
 from nanocensus.errors import CalibrationError, ImageError, JobError, TableError
+from nanocensus.store.masks import truth_beside
 from nanocensus.store.ordering import natural_key
 from nanocensus.store.sources import find_sources
+from nanocensus.store.survey import survey
 
 
 def tree(root: Path, *names: str) -> Path:
@@ -291,3 +294,35 @@ def test_a_misspelt_field_of_a_pattern_is_not_taken_for_a_condition(tmp_path):
     root = tree(tmp_path / "raw", "a/1.tif")
     with pytest.raises(JobError, match=r"did you mean \{sample\}"):
         find_sources(root, pattern="{smaple}/{order}.tif")
+
+
+ROUND = "Größe 5 \u212b"
+"""As macOS may keep it: the sign for angstrom is a letter of its own, which few programs write."""
+
+
+@pytest.mark.parametrize("on_disk", ["NFC", "NFD", None])
+@pytest.mark.parametrize("written", ["NFC", "NFD", None])
+def test_a_name_is_the_same_however_its_letters_are_composed(tmp_path, on_disk, written):
+    kept, said = (unicodedata.normalize(form, ROUND) if form else ROUND for form in (on_disk, written))
+    known = unicodedata.normalize("NFC", ROUND)
+    root = tree(tmp_path / kept, f"{kept}/{kept}.tif", f"masks/{kept}.png")
+    (found,) = [s for s in find_sources(root) if not s.name.startswith("masks")]
+    assert (found.name, found.sample) == (f"{known}/{known}.tif", known)
+    assert found.path == root / kept / f"{kept}.tif", "no file is renamed"
+    table = listing(root, f"file,sample,mask\n{said}/{said}.tif,{said},masks/{said}.png\n")
+    (listed,) = find_sources(root, table=table)
+    assert (listed.path, listed.name, listed.sample) == (found.path, found.name, known)
+    assert listed.mask == root / f"masks/{kept}.png"
+    (described,) = find_sources(root, table=listing(root, f"sample,mask\n{said},masks\n", "samples.csv"))
+    assert (described.path, described.mask) == (listed.path, listed.mask)
+    (matched,) = find_sources(root, pattern=f"{{sample}}/{said}.tif")
+    assert (matched.path, matched.sample) == (found.path, known)
+    assert truth_beside(root / "masks", f"{said}.tif") == listed.mask
+    (surveyed,) = survey(root).files
+    assert (surveyed.name, surveyed.sample, surveyed.mask) == (found.name, known, f"masks/{known}.png")
+
+
+def test_two_files_whose_names_read_the_same_are_refused(tmp_path):
+    tree(tmp_path, *(f"A/{unicodedata.normalize(form, 'ä')}.tif" for form in ("NFC", "NFD")))
+    with pytest.raises(ImageError, match=r"A/ä\.tif: expected one file of this name, got two"):
+        find_sources(tmp_path)

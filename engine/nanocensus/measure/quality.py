@@ -76,7 +76,7 @@ def quality(
         drift_rad=None if edges is None else edges.smear_rad,
         saturated_share=saturated_share(image),
         background_range=background_range(image, probability),
-        covered_share=float(np.count_nonzero(probability >= 128)) / probability.size,
+        covered_share=float(pc.sum(particles["pixel_count"]).as_py() or 0) / probability.size,
         touching_share=_touching_share(particles, _TOUCHING_PX * pixel_size_nm),
     )
 

@@ -141,15 +141,16 @@ def analyse_judged(
     """
     excluded = micrographs[micrographs["excluded"]]
     accepted = judged if asked.criteria is None else judged[judged[FAILED] == 0]
-    effect = effect_of_flagged(accepted, micrographs, asked)
-    analysis = Analysis(None, None, {}, counts, micrographs, effect)
     made: Cells | None = None
-    if int(counts["accepted"].sum()):
+    if not int(counts["accepted"].sum()):
+        analysis = Analysis(None, None, {}, counts, micrographs, effect_of_flagged(accepted, micrographs, asked))
+    else:
         counted, counting = without(accepted, excluded), without(micrographs, excluded)
         made = _cells(counted, counting, asked)
         by_sample, by_size, worth = _statistics(made, asked)
-        compared = compare_samples(counted, counting, asked, by_sample, by_size)
-        settled = dataclasses.replace(asked, cluster=by_sample.attrs["cluster"])
+        settled = dataclasses.replace(asked, cluster=by_sample.attrs["cluster"])  # of all that follows
+        effect = effect_of_flagged(accepted, micrographs, settled)
+        compared = compare_samples(counted, counting, settled, by_sample, by_size)
         seen = without(judged, excluded)
         taken = _taken_off(seen, counting, settled)
         shapes, bends = _densities(counted, counting, settled), _onsets(seen, counting, settled, taken)
@@ -184,8 +185,9 @@ def _statistics(made: Cells, asked: Question) -> tuple[xr.Dataset, xr.Dataset | 
     statistics = {name: (mean, median, cv) for name in asked.of}
     whole = made.of_all_sizes()
     by_sample = estimate(whole, statistics, cluster=asked.cluster, level=asked.level)
-    by_size = None if asked.bins is None else estimate(made, statistics, cluster=asked.cluster, level=asked.level)
-    return by_sample, by_size, variance_components(whole, cluster=asked.cluster, level=asked.level)
+    cluster = by_sample.attrs["cluster"]  # "auto" is settled once, by what is asked of whole samples
+    by_size = None if asked.bins is None else estimate(made, statistics, cluster=cluster, level=asked.level)
+    return by_sample, by_size, variance_components(whole, cluster=cluster, level=asked.level)
 
 
 def _with_scale(dataset: xr.Dataset | None, micrographs: pd.DataFrame) -> xr.Dataset | None:

@@ -11,8 +11,8 @@ import dask
 import distributed
 
 from nanocensus.errors import InputError, MissingExtraError
-from nanocensus.pipeline.job_sections import ClusterSection, SlurmSection
 from nanocensus.pipeline.local_cluster import OWN_SCHEDULER
+from nanocensus.pipeline.work_sections import ClusterSection, SlurmSection
 
 logger = logging.getLogger(__name__)
 

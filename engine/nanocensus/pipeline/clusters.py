@@ -14,8 +14,9 @@ from nanocensus.device import Device, DeviceChoice, gpu_of_this_process
 from nanocensus.errors import DeviceError, InputError
 from nanocensus.pipeline.batch import slurm_cluster, wait_for_worker
 from nanocensus.pipeline.gpu_service import AT_ONCE, GPU, HOST
-from nanocensus.pipeline.job_sections import ClusterSection, MeasureSection
+from nanocensus.pipeline.job_sections import MeasureSection
 from nanocensus.pipeline.local_cluster import closing, inline_cluster, local_cluster, worker_environment
+from nanocensus.pipeline.work_sections import ClusterSection
 
 CONNECT_TIMEOUT = 15.0
 """How long a scheduler, and then its first worker, may take to answer, seconds."""

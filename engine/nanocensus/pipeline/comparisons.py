@@ -62,7 +62,7 @@ def compare_samples(
     bins, sizes = asked.bins, None
     if bins is not None and bins.of in PARTICLES and PARTICLES[bins.of].unit == "nm":
         sizes = size_distribution(
-            accepted, micrographs, of=bins.of, bin_width_nm=bins.width_nm or 0.2, cluster=by_sample.attrs["cluster"],
+            accepted, micrographs, of=bins.of, bin_width_nm=bins.width_nm or 0.2, cluster=asked.cluster,
             level=asked.level, weight=asked.weight,
         )  # fmt: skip
     samples = by_sample["sample"].to_numpy()

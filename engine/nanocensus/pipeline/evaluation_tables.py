@@ -113,17 +113,23 @@ def tables(each: Sequence[Judged], *, level: float, large_px: int, bin_width_nm:
     unit = "nm" if micrographs["pixel_size_nm"].notna().all() else "px"
     scale = particles["pixel_size_nm"] if unit == "nm" else 1.0
     particles = particles.assign(size=particles["true_edge_length_px"] * scale)
-    edges = size_edges(_inner(particles), bin_width_nm if unit == "nm" else None)
+    apart, of_them = _numbered_groups(micrographs), _numbered_groups(particles)
+    edges = size_edges(_inner(of_them), bin_width_nm if unit == "nm" else None)
     frames = {
         "micrographs": micrographs,
-        "summary": pd.DataFrame(_summary(each, micrographs, particles, unit, level, large_px)),
-        "by_size": pd.DataFrame(_by_size(particles, edges, unit, level)),
+        "summary": pd.DataFrame(_summary(each, apart, of_them, unit, level, large_px)),
+        "by_size": pd.DataFrame(_by_size(of_them, edges, unit, level)),
         "thresholds": pd.DataFrame(_thresholds(each)),
         "calibration": pd.concat([_calibration(sample, counts) for sample, counts in _maps(each, "network")]),
         "confusion": pd.DataFrame(_confusion(each)),
         "particles": particles,
     }
     return {name: _declared(frame.reset_index(drop=True), EVALUATION_TABLES[name]) for name, frame in frames.items()}
+
+
+def _numbered_groups(frame: pd.DataFrame) -> pd.DataFrame:
+    """Give the groups numbers instead of names: those of one name in two samples are two, as in all statistics."""
+    return frame.assign(group=frame.groupby(["sample", "group"]).ngroup())
 
 
 def _inner(particles: pd.DataFrame) -> pd.DataFrame:

@@ -1,17 +1,22 @@
 """Whether a descriptor's trend with size is more than what constant shapes would show, in numbers and in a sentence."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float64
+from scipy.special import ndtri
 
 from nanocensus.errors import StatisticsError, TableError
 from nanocensus.pipeline.excess_columns import AGAINST, BEYOND, EXCESS, INSIDE
 from nanocensus.pipeline.null_envelope import OF, NullEnvelope
 from nanocensus.pipeline.pairs import PairContamination
 from nanocensus.pipeline.ratios import Ratio, slope
+from nanocensus.statistics.cells import cells
 from nanocensus.statistics.clusters import Cluster, cluster_names
 from nanocensus.statistics.onset_samples import SIZE
+from nanocensus.statistics.panels import settled
 from nanocensus.statistics.partitions import Particles
 from nanocensus.store.row_groups import check_columns
 
@@ -34,7 +39,9 @@ def excess_trends(
     """Compare the change of descriptors between two sizes with that of constant shapes, in each sample.
 
     A change is the slope of the straight line through the particles between the sizes, times their distance. The change of
-    a constant shape is that of its envelope at the sizes of these very particles.
+    a constant shape is that of its envelope at the sizes of these very particles. The interval of the excess holds both
+    uncertainties, of the particles and of the envelope's means, combined as Zou and Donner do (Statistics in Medicine 27,
+    1693, 2008); that of pairs is not in it.
 
     Parameters
     ----------
@@ -75,6 +82,8 @@ def excess_trends(
             got=f"{low:g} to {high:g}", remedy="Compute the envelope over these sizes.",
         )  # fmt: skip
     frame = _inside(particles, [SIZE, *of], (low, high))
+    if cluster == "auto":
+        cluster = settled(cells(frame, micrographs, by=["sample"], of=of, weight=None), cluster, of)
     names = _cluster_of(frame, micrographs, cluster)
     rows = []
     for sample, one in frame.groupby("sample", sort=True):
@@ -88,8 +97,14 @@ def excess_trends(
                 if pairs is not None and known:
                     curve = curve + pairs.shift(size, descriptor, str(sample))
                 own, beside = (slope(names[one.index], size, y, level=level) for y in (curve, value - curve))
+                half = float(ndtri((1 + level) / 2)) * _slope_error(
+                    envelope, descriptor, shape, size[np.isfinite(value)]
+                )
+                beside = _with_both(beside, half)
                 rows.append(_row(str(sample), descriptor, shape, (low, high), data, own, beside) | {"pairs": known})
-    return pd.DataFrame([row | {"sentence": sentence(row)} for row in rows], columns=list(COLUMNS))
+    table = pd.DataFrame([row | {"sentence": sentence(row)} for row in rows], columns=list(COLUMNS))
+    table.attrs["cluster"] = cluster
+    return table
 
 
 def _inside(particles: Particles, columns: Sequence[str], between: tuple[float, float]) -> pd.DataFrame:
@@ -113,6 +128,22 @@ def _cluster_of(frame: pd.DataFrame, micrographs: pd.DataFrame | None, cluster: 
             remedy="Give the micrographs table of the same run, or leave it out.",
         )  # fmt: skip
     return found.set_axis(frame.index)
+
+
+def _slope_error(envelope: NullEnvelope, descriptor: str, shape: str, size: Float64[np.ndarray, " n"]) -> float:
+    """Give the standard error of the envelope's own slope over particles of these sizes."""
+    if not size.size:
+        return math.nan
+    away = size - size.mean()
+    grid = envelope.baseline(descriptor, shape)["size_nm"]
+    slopes = [away @ np.interp(size, grid, each) for each in envelope.errors(descriptor, shape)]
+    return math.hypot(*slopes) / float(away @ away) if away.any() else math.nan
+
+
+def _with_both(beside: Ratio, half: float) -> Ratio:
+    """Widen the interval of a difference by half of that of what was taken off."""
+    down, up = (math.hypot(end - beside.estimate, half) for end in (beside.lower, beside.upper))
+    return beside._replace(lower=beside.estimate - down, upper=beside.estimate + up)
 
 
 def _row(

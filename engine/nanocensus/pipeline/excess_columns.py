@@ -45,7 +45,7 @@ EXCESS = Table(
         number("upper", "Upper end of it.", ""),
         number("envelope_change", "Change of the constant shape at the sizes of these particles.", ""),
         number("excess", "Change of what is left of the data without it.", ""),
-        number("excess_lower", "Lower end of its confidence interval.", ""),
+        number("excess_lower", "Lower end of its confidence interval, in which the constant shape's own uncertainty is too.", ""),
         number("excess_upper", "Upper end of it.", ""),
         Column("n", "int32", "Particles.", minimum=0.0),
         Column("n_clusters", "int32", "Clusters.", minimum=0.0),

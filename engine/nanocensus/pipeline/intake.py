@@ -16,6 +16,7 @@ from nanocensus.segment.windows import plan_windows
 from nanocensus.simulate.rendering import write_simulated
 from nanocensus.store.ingest import Ingested, ingest, ingest_one, write_truth
 from nanocensus.store.manifest import Manifest
+from nanocensus.store.names import one_spelling
 from nanocensus.store.sources import Source, find_sources
 
 SIMULATED_FOLDER = "simulated"
@@ -41,7 +42,7 @@ def find_micrographs(job: Job) -> list[Source]:
             assumed=job.input.pixel_size_assumed,
         )
     if job.simulate is not None:
-        folder, sample = job.out / SIMULATED_FOLDER, job.simulate.sample
+        folder, sample = job.out / SIMULATED_FOLDER, one_spelling(job.simulate.sample)
         number = job.simulate.micrographs
         table = write_simulated(folder, job.simulate.micrograph, n=number, seed=job.seed, sample=sample)
         # Other samples in the folder are those of an earlier version of the job.

@@ -1,5 +1,6 @@
 """The files, folders and networks that a job names, looked for before anything starts."""
 
+import dataclasses
 import difflib
 import os
 from collections.abc import Iterator, Mapping
@@ -10,6 +11,7 @@ from nanocensus.errors import JobError
 from nanocensus.pipeline.job_sections import MODEL_SUFFIX
 from nanocensus.pipeline.spec import Job, naming_lines, parse_job, read_job
 from nanocensus.segment.weights import model_names
+from nanocensus.store.names import one_spelling
 
 
 def job_to_run(job: str | os.PathLike[str] | Mapping[str, Any] | Job) -> Job:
@@ -31,13 +33,21 @@ def job_to_run(job: str | os.PathLike[str] | Mapping[str, Any] | Job) -> Job:
     """
     if isinstance(job, Job):
         require_paths(job)
-        return job
+        return _spelled_as_stored(job)
     if isinstance(job, Mapping):
         return job_to_run(parse_job(job))
     read = read_job(job)
     with naming_lines(Path(job)):
         require_paths(read)
-    return read
+    return _spelled_as_stored(read)
+
+
+def _spelled_as_stored(job: Job) -> Job:
+    """Spell the samples that criteria name as those of the micrographs are (see `store.names`)."""
+    if job.criteria.samples is None:
+        return job
+    samples = {one_spelling(name): own for name, own in job.criteria.samples.items()}
+    return dataclasses.replace(job, criteria=dataclasses.replace(job.criteria, samples=samples))
 
 
 def require_paths(job: Job) -> None:

@@ -1,20 +1,17 @@
-"""The sections of a job file, each checked by itself."""
+"""The sections of a job file about micrographs, maps, particles and the report, each checked by itself."""
 
 import dataclasses
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 from nanocensus.errors import JobError
-from nanocensus.schema import PARTICLES, Estimator
+from nanocensus.schema import Estimator
 from nanocensus.segment.architecture import Engine, Precision
 from nanocensus.segment.flatfield import Contrast
 from nanocensus.segment.inference import Inference
 from nanocensus.segment.preparation import Preparation
 from nanocensus.segment.windows import DEFAULT_TILE
 from nanocensus.simulate.spec import SimulationSpec
-from nanocensus.statistics.clusters import Cluster
-from nanocensus.statistics.size_bins import SizeBins, size_bins
 
 MODEL_SUFFIX = ".safetensors"
 
@@ -217,135 +214,6 @@ class ScaleSection:
 
 
 @dataclasses.dataclass(frozen=True)
-class BlockSection:
-    """How the work is cut: a block is one task, one Parquet part and one partition."""
-
-    micrographs: int = 16
-    """Most micrographs in a block; results do not depend on it."""
-
-    def __post_init__(self) -> None:
-        """Check the size."""
-        at_least("micrographs", self.micrographs, 1)
-
-
-@dataclasses.dataclass(frozen=True)
-class SlurmSection:
-    """What each worker, a Slurm job of its own, asks for."""
-
-    interface: str | None = None
-    """Network interface on which the scheduler listens and workers call it, such as "ib0"; without one it listens on this
-    machine alone."""
-    partition: str | None = None
-    """Partition; the site's default if absent."""
-    account: str | None = None
-    """Account to charge; the site's default if absent."""
-    memory: str = "4 GiB"
-    """Memory of a worker."""
-    walltime: str = "08:00:00"
-    """How long a worker may run; a run whose workers are gone is started again with the same command."""
-    directives: tuple[str, ...] = ()
-    """More of what `#SBATCH` lines say, such as "--constraint=avx512"."""
-    prologue: tuple[str, ...] = ()
-    """Lines of shell before the worker starts, such as "module load python"."""
-    logs: Path | None = None
-    """Folder of the jobs' output; nowhere if absent."""
-
-
-@dataclasses.dataclass(frozen=True)
-class ClusterSection:
-    """Where the work is done."""
-
-    kind: Literal["processes", "inline", "slurm"] = "processes"
-    """Who works where no scheduler is named: processes of this machine, "inline" this very process, one micrograph after the
-    other (to look for a fault), or "slurm" jobs."""
-    scheduler: str | None = None
-    """Address of a running Dask scheduler (tcp://host:8786, or tls://host:8786 with the files below)."""
-    tls_ca: Path | None = None
-    """Certificate of the authority that signed the scheduler's; with it all connections are encrypted."""
-    tls_cert: Path | None = None
-    """Certificate of this client."""
-    tls_key: Path | None = None
-    """Its private key."""
-    workers: int | None = None
-    """Number of local worker processes, as many as cores and memory allow if absent; or of Slurm jobs, one if absent."""
-    cores_per_worker: int = 1
-    """Cores that one worker owns; the network uses all of them."""
-    retries: int = 2
-    """How often a micrograph whose worker was lost is tried again alone, before it counts as failed."""
-    performance_report: bool = False
-    """Whether Dask writes down what each worker did when: performance.html."""
-    slurm: SlurmSection = dataclasses.field(default_factory=SlurmSection)
-    """What each Slurm job asks for."""
-
-    def __post_init__(self) -> None:
-        """Check the numbers, and that one way is meant."""
-        for key, least in (("workers", 1), ("cores_per_worker", 1), ("retries", 0)):
-            at_least(key, getattr(self, key), least)
-        if self.scheduler is not None and self.kind != "processes":
-            got = f"kind = {self.kind!r} and scheduler = {self.scheduler!r}"
-            raise JobError("cluster", expected="one of the two", got=got, remedy="Leave one out.")
-        if self.kind == "inline" and self.workers not in (None, 1):
-            got = f'kind = "inline" and workers = {self.workers}'
-            raise JobError("cluster", expected="one worker, this process", got=got, remedy="Leave one out.")
-        files = [name for name in ("tls_ca", "tls_cert", "tls_key") if getattr(self, name) is not None]
-        secure = self.scheduler is not None and self.scheduler.startswith("tls://")
-        if len(files) != (3 if secure else 0):
-            raise JobError(
-                "cluster",
-                expected="tls_ca, tls_cert and tls_key together with a scheduler at tls://...",
-                got=", ".join(files) or "none of them",
-                remedy="Give all of them, or an address at tcp://... and none.",
-            )
-
-
-@dataclasses.dataclass(frozen=True)
-class StatisticsSection:
-    """Which numbers are reported of each sample and size bin."""
-
-    bin_width_nm: float | None = None
-    """Width of the size bins in nm, with edges at its multiples; 0.2 if no other rule is given."""
-    bin_edges_nm: tuple[float, ...] | None = None
-    """Edges of the size bins in nm, instead of a width."""
-    bin_quantiles: int | None = None
-    """Number of size bins with equal shares of all particles (by weight), instead of a width."""
-    descriptors: tuple[str, ...] = ("edge_length_nm", "circularity", "solidity")
-    """Columns of the particles table that hold lengths, areas or ratios and have a value in every row."""
-    cluster: Cluster = "group"
-    """What is alike and so counts as one in every interval; a micrograph without a group is its own. "run" is ten
-    micrographs in the order of acquisition; "auto" is the group where recorded, else the session where every sample has
-    four, else runs where neighbouring micrographs resemble each other, else the micrograph."""
-    weight: Literal["border_weight", "none"] | None = None
-    """Whether particles are weighted for the chance that the border cut them off; they are, but for the estimator
-    "paper", if absent."""
-    level: float = 0.95
-    """Confidence level of the intervals."""
-
-    def __post_init__(self) -> None:
-        """Check the descriptors, and that one rule makes bins."""
-        rules = [key for key in ("bin_width_nm", "bin_edges_nm", "bin_quantiles") if getattr(self, key) is not None]
-        if len(rules) > 1:
-            raise JobError("size bins", expected="one rule", got=" and ".join(rules), remedy="Keep one of them.")
-        if not 0.5 <= self.level < 1.0:
-            raise JobError("level", expected="0.5 or more, below 1", got=f"{self.level:g}", remedy="Try 0.95.")
-        check_descriptors(self.descriptors)
-        self.bins()
-
-    def bins(self) -> SizeBins:
-        """Give the size bins: 0.2 nm wide unless another rule is given.
-
-        Raises
-        ------
-        StatisticsError
-            If the rule makes no bins.
-        """
-        if self.bin_quantiles is not None:
-            return size_bins(quantiles=self.bin_quantiles)
-        if self.bin_edges_nm is not None:
-            return size_bins(edges=self.bin_edges_nm)
-        return size_bins(0.2 if self.bin_width_nm is None else self.bin_width_nm)
-
-
-@dataclasses.dataclass(frozen=True)
 class ReportSection:
     """What the report shows."""
 
@@ -361,30 +229,3 @@ def at_least(key: str, value: int | None, least: int) -> None:
     """Refuse a number that is too small."""
     if value is not None and value < least:
         raise JobError(key, expected=f"at least {least}", got=str(value), remedy="Leave it out for the default.")
-
-
-_KNOWN_IN_RUNS = ("mean_probability", "min_probability", "extent")
-"""Columns that may be null in a table, but not in what a run measures on its own maps."""
-
-
-def check_descriptors(names: Sequence[str]) -> None:
-    """Refuse, before anything is measured, what the statistics could not count afterwards."""
-    columns = [column for column in PARTICLES.columns if column.quantum is not None]
-    complete = [column.name for column in columns if not column.nullable or column.name in _KNOWN_IN_RUNS]
-    incomplete = [column.name for column in columns if column.name in names and column.name not in complete]
-    if incomplete:
-        raise JobError(
-            "descriptors",
-            expected="columns with a value for every particle",
-            got=", ".join(incomplete) + ", which some particles or estimators have no value of",
-            remedy="Leave them out; they are in the particles table all the same. For their statistics, drop the particles "
-            "without a value from nc.read_particles and give the rest to nc.cells.",
-        )
-    unknown = [name for name in names if name not in complete]
-    if unknown or not names:
-        raise JobError(
-            "descriptors",
-            expected="some of: " + ", ".join(complete),
-            got=", ".join(unknown) or "none",
-            remedy="See docs/reference/columns.md for what each means.",
-        )

@@ -12,7 +12,7 @@ import distributed
 
 from nanocensus.errors import InputError
 from nanocensus.pipeline.gpu_service import AT_ONCE, GPU, HOST
-from nanocensus.pipeline.job_sections import ClusterSection
+from nanocensus.pipeline.work_sections import ClusterSection
 from nanocensus.pipeline.worker_memory import WORKER_MEMORY, machine_memory
 
 RESTART_TIMEOUT = "5 minutes"

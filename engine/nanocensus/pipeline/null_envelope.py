@@ -76,11 +76,17 @@ class NullEnvelope:
             Number of draws.
         rng : Generator
         """
+        errors = self.errors(descriptor, shape)
+        return np.asarray(rng.standard_normal((n, len(errors))) @ errors)
+
+    def errors(self, descriptor: str, shape: str) -> Float64[np.ndarray, "measured size"]:
+        """Give by how much the baseline rises, at its sizes, where the mean at one measured size is a standard error higher.
+
+        The fitted curve is linear in the means, so that these tell all of its uncertainty.
+        """
         rows, sizes = self._rows(descriptor, shape), self._grid()
-        mean, error = (rows[name].to_numpy(np.float64) for name in ("value", "standard_error"))
-        drawn = mean + error * rng.standard_normal((n, len(rows)))
-        curves = [_fit(rows.assign(value=value))(sizes) for value in drawn]
-        return np.asarray(np.array(curves) - _fit(rows)(sizes))
+        risen = np.diag(rows["standard_error"].to_numpy(np.float64))
+        return np.array([_fit(rows.assign(value=value))(sizes) for value in risen])
 
     def at(
         self, sizes_nm: Float64[np.ndarray, " n"], descriptor: str, shape: str = "disc"

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Literal
 
 from nanocensus.errors import JobError
-from nanocensus.pipeline.job_sections import at_least, check_descriptors
+from nanocensus.pipeline.job_sections import at_least
+from nanocensus.pipeline.statistics_section import check_descriptors
 from nanocensus.statistics.onset_samples import FEWEST_BINS, FINE_NM, SIZE
 from nanocensus.statistics.onset_table import ONSET, SATURATION
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 import xarray as xr
+from scipy.stats import betabinom
 
 from nanocensus.errors import StoreError
 from nanocensus.measure.acceptance import FAILED, REASONS, apply_criteria, decode_failed
@@ -39,9 +40,10 @@ from nanocensus.store.micrographs import read_labels, read_pixels, read_probabil
 from nanocensus.store.tables import read_particles
 
 REPORT = "report.html"
-_FAR_SHARE = 0.05
-"""Share of the micrographs with a domain_score above 1 from which on the report warns; as many are expected of
-micrographs that are like the training's."""
+_FAR_SHARE, _CALIBRATED = 0.05, 160
+"""Share of the training's micrographs whose domain_score is above 1, and of how many (of 158 to 169 in the shipped cards)."""
+_BY_CHANCE = 0.01
+"""Chance of as many above 1 among micrographs like the training's, from which on down the report warns."""
 
 
 def report_run(job: Job, analysis: Analysis) -> Path:
@@ -122,10 +124,14 @@ def _rejected(counts: pd.DataFrame) -> pd.DataFrame:
 
 
 def domain_warnings(micrographs: pd.DataFrame) -> list[str]:
-    """Warn where the network has seen nothing like many of the micrographs."""
+    """Warn where the network has seen nothing like more of the micrographs than chance explains.
+
+    How many of n exceed the empirical quantile of N is beta-binomial, as h = 1 + (N - 1) q of the N are below it.
+    """
     scores = micrographs.loc[micrographs["status"] == "done", "domain_score"].dropna()
     far = int((scores > 1).sum())
-    if far <= _FAR_SHARE * len(scores):
+    below = 1 + (_CALIBRATED - 1) * (1 - _FAR_SHARE)
+    if not far or betabinom.sf(far - 1, len(scores), _CALIBRATED + 1 - below, below) > _BY_CHANCE:
         return []
     unlike = f"{far} of {len(scores)} micrographs are unlike what the network was trained on (domain_score above 1, "
     return [f"{unlike}the largest {scores.max():.2g}): look at their outlines before you believe the numbers."]

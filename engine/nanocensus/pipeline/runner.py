@@ -13,7 +13,7 @@ from nanocensus.pipeline.block import compile_kernels
 from nanocensus.pipeline.clusters import describe, device_of, observed, open_client, where_blocks_go
 from nanocensus.pipeline.details import with_details
 from nanocensus.pipeline.dispatch import OnProgress, Stopping, never, silent
-from nanocensus.pipeline.intake import find_micrographs, networks, siblings, take_in
+from nanocensus.pipeline.intake import SIMULATED_FOLDER, find_micrographs, networks, siblings, take_in
 from nanocensus.pipeline.journal import Journal
 from nanocensus.pipeline.plan import Block, Network, Task, assign_parts, cut_blocks, make_task
 from nanocensus.pipeline.record import PERFORMANCE_REPORT, RunSummary, write_record
@@ -156,7 +156,8 @@ class _Clock:
 
 def _remove_superseded(out: Path, parts: Collection[str]) -> None:
     """Remove what lost workers left half written, and parts that the index does not name."""
-    clear_leftovers(out)
+    for place in (out, out / SIMULATED_FOLDER):
+        clear_leftovers(place)
     for folder in (PARTICLES_FOLDER, OUTLINES_FOLDER):
         for path in (out / folder).glob("part-*.parquet"):
             if path.name not in parts:

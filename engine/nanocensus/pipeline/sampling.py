@@ -9,6 +9,7 @@ from nanocensus.errors import StatisticsError
 from nanocensus.measure.acceptance import FAILED, apply_criteria
 from nanocensus.pipeline.record import job_of_run
 from nanocensus.statistics.cells import cells
+from nanocensus.statistics.panels import settled
 from nanocensus.statistics.sampling_plan import sampling_plan
 from nanocensus.statistics.size_bins import SizeBins
 from nanocensus.store.tables import read_micrographs, read_particles
@@ -40,15 +41,15 @@ def plan_run(out: Path, *, of: Sequence[str] = (), by_size: bool = False, half_w
     section = job.statistics
     judged = apply_criteria(read_particles(job.out), job.criteria)
     by: list[str | SizeBins] = ["sample", *([section.bins()] if by_size else [])]
-    made = cells(
-        judged[judged[FAILED] == 0], read_micrographs(job.out), by=by, of=list(of) or section.descriptors,
-        weight=job.weight_column,
-    )  # fmt: skip
+    columns = list(dict.fromkeys((*of, *section.descriptors)))
+    made = cells(judged[judged[FAILED] == 0], read_micrographs(job.out), by=by, of=columns, weight=job.weight_column)
     if made.table.empty:
         raise StatisticsError(
             str(out), expected="accepted particles", got="none", remedy="Look at the criteria: nanocensus criteria."
         )
+    # "auto" is what the run's own intervals took it for, whatever is planned.
+    cluster = settled(made.of_all_sizes(), section.cluster, section.descriptors)
     return sampling_plan(
-        made, half_width=half_width, standard_error=standard_error, cv=cv, cluster=section.cluster, level=section.level,
-        at_most=at_most,
+        made, half_width=half_width, standard_error=standard_error, cv=cv, of=list(of) or section.descriptors,
+        cluster=cluster, level=section.level, at_most=at_most,
     )  # fmt: skip

@@ -12,8 +12,6 @@ from nanocensus.errors import InputError, JobError
 from nanocensus.measure.criteria import Criteria
 from nanocensus.pipeline.job_sections import (
     MODEL_SUFFIX,
-    BlockSection,
-    ClusterSection,
     InputSection,
     MeasureSection,
     QualitySection,
@@ -21,13 +19,14 @@ from nanocensus.pipeline.job_sections import (
     ScaleSection,
     SegmentSection,
     SimulateSection,
-    StatisticsSection,
     StoreSection,
     at_least,
 )
 from nanocensus.pipeline.lattices import CIF_SUFFIX, lattice_spacings
 from nanocensus.pipeline.onset_section import OnsetsSection
 from nanocensus.pipeline.population_sections import PopulationsSection, SynthesisSection
+from nanocensus.pipeline.statistics_section import StatisticsSection
+from nanocensus.pipeline.work_sections import BlockSection, ClusterSection
 from nanocensus.sections import line_of, parse_section, read_toml
 
 

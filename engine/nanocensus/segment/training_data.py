@@ -16,6 +16,7 @@ from nanocensus.store.ingest import STORE_FOLDER
 from nanocensus.store.manifest import read_manifest, rows_of
 from nanocensus.store.masks import read_truth, truth_beside
 from nanocensus.store.micrographs import read_labels, read_pixels
+from nanocensus.store.names import on_disk
 from nanocensus.store.readers import read_image
 
 
@@ -63,13 +64,14 @@ def read_training_images(spec: TrainingSpec) -> list[TrainingImage]:
 
 
 def _image_of(images: Path, masks: Path, name: str, group: str) -> TrainingImage:
-    height, width = read_image(images / name).pixels.shape
+    path = on_disk(images, name)
+    height, width = read_image(path).pixels.shape
 
     def read_mask() -> Bool[np.ndarray, "y x"]:
         return read_truth(truth_beside(masks, name), (height, width)).astype(bool)
 
     read_mask()
-    return TrainingImage(name, group, (height, width), lambda: read_image(images / name).pixels, read_mask)
+    return TrainingImage(name, group, (height, width), lambda: read_image(path).pixels, read_mask)
 
 
 def _stored_images(out: Path) -> list[TrainingImage]:

@@ -35,7 +35,7 @@ def evaluation_words(content: EvaluationContent) -> EvaluationWords:
     figures = by_figure(network_rows(content))
     own = content.micrographs[content.micrographs["method"] == "network"]
     networks = sorted({str(name) for name in own["model"]})
-    fields = own["group"].nunique()
+    fields = len(own[["sample", "group"]].drop_duplicates())
     subject = (
         f"{', '.join(networks)} on {counted(len(own), 'micrograph')} of {counted(fields, 'field')} with "
         f"{counted(int(own['n_true'].sum()), 'true particle')}"

@@ -118,6 +118,7 @@ def energy_distances(
         found = {} if refusal else _tested(sums, weights, places, level, permutations, rng)
         rows.append(head | found | counts | {"refusal": refusal})
     table = pd.DataFrame(rows, columns=COLUMNS)
+    table.attrs["cluster"] = plane.facts["cluster"]
     return table.assign(p_holm=holm(table["p"].to_numpy(np.float64)[:, None, None]).ravel())
 
 

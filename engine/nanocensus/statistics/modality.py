@@ -135,7 +135,9 @@ def modality(
             usual = silverman(*_scale(counts.sum(0)), n) * step
             rows.append(head | {"critical_bandwidth": found.bandwidth * step, "usual_bandwidth": usual, "peak": peaks[0],
                                 "second_peak": peaks[1], "p": p_of_one_peak(counts, found.bandwidth, replicates, rng)})  # fmt: skip
-    return pd.DataFrame(rows, columns=COLUMNS)
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    table.attrs["cluster"] = layout.facts["cluster"]
+    return table
 
 
 def critical(counts: Int64[np.ndarray, " step"]) -> Peaked:

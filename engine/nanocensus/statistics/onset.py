@@ -24,6 +24,7 @@ from nanocensus.statistics.onset_samples import (
     take_samples,
 )
 from nanocensus.statistics.onset_table import COLUMNS, CURVE_COLUMNS, ONSET, READINGS, SATURATION, Onsets, onset_row
+from nanocensus.statistics.panels import settled
 from nanocensus.statistics.partitions import Particles
 from nanocensus.statistics.quanta import Number
 
@@ -101,6 +102,7 @@ def onsets(
         particles, micrographs, by=["sample", size_bins(FINE_NM)], of=list(dict.fromkeys([of, SIZE])), weight=weight
     )  # fmt: skip
     check_cells(made, of)
+    cluster = settled(made, cluster)
     rows: list[dict[str, object]] = []
     curves = []
     for bend, between in ranges.items():
@@ -110,6 +112,7 @@ def onsets(
         rows += found + (_readings(fit, taken) if bend == ONSET else [])
         curves += drawn
     table = pd.DataFrame(rows, columns=list(COLUMNS))
+    table.attrs["cluster"] = cluster
     return Onsets(table, pd.concat(curves, ignore_index=True) if curves else pd.DataFrame(columns=list(CURVE_COLUMNS)))
 
 

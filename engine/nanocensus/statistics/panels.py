@@ -124,6 +124,11 @@ def lay_out(cells: Cells, cluster: Cluster, columns: Sequence[str] = ()) -> Layo
     return Layout(keys, index, count.to_numpy(np.int64), axes, sums, numbers, facts)
 
 
+def settled(cells: Cells, cluster: Cluster, columns: Sequence[str] = ()) -> Cluster:
+    """Give the unit that is meant, for calls that are to agree on it; arguments and errors as those of `lay_out`."""
+    return _settle(cells, cluster, columns)[0]
+
+
 def _settle(cells: Cells, cluster: Cluster, columns: Sequence[str]) -> tuple[Cluster, dict[str, object]]:
     """Give the unit that is meant, and what is to be said of it."""
     check_cluster(cluster)

@@ -38,7 +38,8 @@ class Quantum:
     @property
     def histogram_shift(self) -> int:
         """Number of low bits that a histogram drops; a column with a user's own quantum keeps them all."""
-        return _HISTOGRAM_SHIFT.get(self.unit, 0)
+        own = self.column not in PARTICLES or self.step != PARTICLES[self.column].quantum
+        return 0 if own else _HISTOGRAM_SHIFT.get(self.unit, 0)
 
     def quantise(self, values: Float64[np.ndarray, " row"]) -> Int64[np.ndarray, " row"]:
         """Round values to quanta, halves to even.
@@ -59,8 +60,8 @@ def quantum_of(column: str, scale: Mapping[str, Number] | None = None) -> Quantu
     column : str
         Name of a column of numbers.
     scale : mapping of str to float, optional
-        The step of columns that the schema does not know, in their own unit. Their values may reach
-        2^23 steps on both sides of zero.
+        The step of columns that the schema does not know, in their own unit, or another step of those that it knows.
+        Values may reach 2^23 steps on both sides of zero.
 
     Raises
     ------
@@ -74,6 +75,7 @@ def quantum_of(column: str, scale: Mapping[str, Number] | None = None) -> Quantu
     >>> quantum_of("log_circularity", {"log_circularity": 2.0**-18}).maximum
     32.0
     """
+    declared = next((known for known in PARTICLES.columns if known.name == column), None)
     if scale is not None and column in scale:
         step = float(scale[column])
         if not (0 < step < np.inf):
@@ -81,8 +83,8 @@ def quantum_of(column: str, scale: Mapping[str, Number] | None = None) -> Quantu
                 f"scale of column {column!r}", expected="a positive number", got=f"{step:g}",
                 remedy="Give the step to which its values may be rounded.",
             )  # fmt: skip
-        return Quantum(column, step, -LARGEST_INTEGER * step, LARGEST_INTEGER * step)
-    declared = next((known for known in PARTICLES.columns if known.name == column), None)
+        unit = "" if declared is None else declared.unit
+        return Quantum(column, step, -LARGEST_INTEGER * step, LARGEST_INTEGER * step, unit)
     if declared is None or declared.quantum is None:
         raise TableError(
             f"column {column!r}", expected="a quantum (the step to which its values are rounded)",

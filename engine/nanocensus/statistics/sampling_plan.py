@@ -103,7 +103,9 @@ def sampling_plan(
     table["reached"] /= relative
     table["advice"] = [_advice(row, at_most) for _, row in table.iterrows()]
     keys = [*cells.by, *(name for name in ("size_bin", "size_left", "size_right") if name in table)]
-    return table[[*keys, *_SHOWN]].astype({"n": np.int64, "n_micrographs": np.int64})
+    shown = table[[*keys, *_SHOWN]].astype({"n": np.int64, "n_micrographs": np.int64})
+    shown.attrs["cluster"] = split.attrs["cluster"]
+    return shown
 
 
 def _with_needs(table: pd.DataFrame, goal: PerCell, level: float | None) -> pd.DataFrame:

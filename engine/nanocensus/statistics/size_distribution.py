@@ -190,7 +190,6 @@ def _span(particles: Particles, micrographs: pd.DataFrame | None, samples: np.nd
     for rows, panel in panels(made, lay_out(made, cluster)):
         sums = [cluster_sums(panel, made.recipe, name) for name in names]
         residuals = [one.first - one.moments.mean * one.weight for one in sums]
-        # How far a percentile moves for a share more below it, as its own interval found it.
         with np.errstate(invalid="ignore", divide="ignore"):  # clusters of equal shares tell no rate, and no interval
             # How far a percentile moves for a share more below it, as its own interval found it.
             rates = [found[name].standard_error[rows] / standard_error(residual, sums[0].weight)

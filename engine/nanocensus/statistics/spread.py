@@ -103,7 +103,9 @@ def spread_against_mean(
         points.append(
             pd.DataFrame({"descriptor": name, "sample": samples, "mean": means, "room": room, "sd": spreads, **ends})
         )
-    return Spreads(pd.DataFrame(rows, columns=COLUMNS), pd.concat(points, ignore_index=True))
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    table.attrs["cluster"] = found.attrs["cluster"]
+    return Spreads(table, pd.concat(points, ignore_index=True))
 
 
 def slope_over_samples(

@@ -123,6 +123,7 @@ def synthesis_model(
     observed = [_observed(found, drawn, design, name, limits[name]) for name in of]
     parts = zip(*(tables_of(one, options) for one in observed), strict=True)
     models, coefficients, exponents, predictions = (pd.concat(part, ignore_index=True) for part in parts)
+    models.attrs["cluster"] = found.attrs["cluster"]
     notes = (*design.notes(), *_left_out(observed, design))
     return SynthesisModel(models, coefficients, exponents, predictions, notes)
 

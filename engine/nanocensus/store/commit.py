@@ -93,7 +93,11 @@ def commit_tree(partial: Path, target: Path) -> None:
 
 
 def clear_leftovers(out: Path) -> int:
-    """Remove what killed writers left under an output folder, and count it. Only for the holder of its lock."""
+    """Remove what killed writers left in an output folder and the folders in it, and count it. Only for the holder of its lock.
+
+    All that is large is made there. Deeper, inside the images of a store, a few kilobytes of metadata may stay: to look
+    for them would be to list every micrograph's folders, at each start.
+    """
     leftovers = [*out.glob(f".*{PARTIAL_SUFFIX}"), *out.glob(f"*/.*{PARTIAL_SUFFIX}")]
     for path in leftovers:
         if path.is_dir() and not path.is_symlink():

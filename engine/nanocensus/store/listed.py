@@ -10,6 +10,7 @@ from pathlib import Path
 from nanocensus.errors import TableError
 from nanocensus.store.listing import Listing
 from nanocensus.store.masks import MASK_SUFFIXES, mask_stem
+from nanocensus.store.names import folder_name, on_disk, one_spelling
 from nanocensus.store.scan import check_inside, image_files
 from nanocensus.store.source import Source, first_folder, numbered
 
@@ -24,7 +25,7 @@ def listed_files(root: Path, listing: Listing) -> list[Source]:
     TableError
         If a file or mask is missing, listed twice or without a usable number.
     """
-    present = set(image_files(root))
+    present = set(image_files(root).values())
     sources: list[Source] = []
     seen: dict[tuple[Path, str | None], int] = {}
     missing: list[str] = []
@@ -44,14 +45,14 @@ def listed_files(root: Path, listing: Listing) -> list[Source]:
             )
             raise listing.error(i, expected="each file once", got=got, remedy=remedy)
         seen[place] = i
-        name = path.relative_to(root).as_posix()
-        sample = row.get("sample") or first_folder(name) or root.resolve().name
+        name = one_spelling(path.relative_to(root).as_posix())
+        sample = row.get("sample") or first_folder(name) or folder_name(root)
         source = Source(path, name, sample, mask=_mask_file(root, listing, i), conditions=listing.conditions[i])
         sources.append(_with_row(source, listing, i))
     if missing:
         raise _missing(listing, missing, "files", root)
     orders = [listing.whole_number(i, "order") for i in range(len(listing.rows))]
-    unlisted = len(present - {source.path.relative_to(root).as_posix() for source in sources})
+    unlisted = len(present - {source.path for source in sources})
     if unlisted:
         logger.info("%d image files under %s are not listed in %s and are ignored", unlisted, root, listing.path)
     if any(order is not None for order in orders):
@@ -76,7 +77,7 @@ def described_samples(root: Path, listing: Listing, sources: Sequence[Source], *
     members: dict[str, list[Source]] = {sample: [] for sample in rows}
     ignored: dict[str, int] = {}
     masks = tuple(f"{row['mask'].strip('/')}/" for row in listing.rows if "mask" in row)
-    here = root.resolve().name
+    here = folder_name(root)
     for source in sources:
         named = [sample for sample in rows if source.name.startswith(f"{sample}/")] if by_folder else []
         if by_folder and not named and "/" not in source.name and here in rows:
@@ -148,17 +149,18 @@ def _with_masks(folder: Path, listing: Listing, i: int, sources: Sequence[Source
             masks[mask_stem(path)].append(path)
     owners: dict[str, str] = {}
     for source in sources:
-        stem = source.path.stem
+        stem = one_spelling(source.path.stem)
         owner = owners.setdefault(stem, source.name)
         if len(masks[stem]) > 1 or (masks[stem] and owner != source.name):
             several = [path.name for path in masks[stem]] if len(masks[stem]) > 1 else [owner, source.name]
             expected = f"one micrograph and one mask called {stem!r}, which go together by name"
             remedy = "Name the mask of each micrograph in a micrographs.csv, or rename them."
             raise listing.error(i, expected=expected, got=", ".join(several), remedy=remedy)
-    without = sum(not masks[source.path.stem] for source in sources)
+    own = [masks[one_spelling(source.path.stem)] for source in sources]
+    without = sum(not found for found in own)
     if without:
         logger.warning("%d micrographs of %s have no mask of their name in %s", without, sources[0].sample, folder)
-    return [replace(source, mask=next(iter(masks[source.path.stem]), None)) for source in sources]
+    return [replace(source, mask=next(iter(found), None)) for source, found in zip(sources, own, strict=True)]
 
 
 def _mask_file(root: Path, listing: Listing, i: int) -> Path | None:
@@ -172,7 +174,7 @@ def _mask_file(root: Path, listing: Listing, i: int) -> Path | None:
 
 
 def _inside(root: Path, text: str) -> Path:
-    path = root / text
+    path = on_disk(root, text)
     check_inside(root, path)
     inner = os.path.relpath(os.path.abspath(path), os.path.abspath(root))
     if inner.startswith(os.pardir):  # inside all the same, by way of a link

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nanocensus.errors import TableError
+from nanocensus.store.names import one_spelling
 
 KNOWN_COLUMNS = (
     "file", "sample", "group", "session", "order", "pixel_size_nm", "pixel_size_uncertainty", "mask", "model", "image",
@@ -124,7 +125,7 @@ def _others(row: Mapping[str, str]) -> dict[str, str]:
 
 def _parse(path: Path) -> tuple[list[int], list[list[str]]]:
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = one_spelling(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise _table_error(path, "a table", "nothing there", "Check the path, relative to where you are.") from None
     except UnicodeDecodeError:

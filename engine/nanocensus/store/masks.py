@@ -10,6 +10,7 @@ from scipy import ndimage
 from nanocensus.errors import ImageError
 from nanocensus.store.drawn import Drawn, labels_of
 from nanocensus.store.imagej import read_rois
+from nanocensus.store.names import on_disk, one_spelling
 from nanocensus.store.napari import read_shapes
 from nanocensus.store.ngff import read_label_array
 from nanocensus.store.readers import READERS, read_plane
@@ -76,11 +77,11 @@ def truth_beside(folder: Path, micrograph: str) -> Path:
     ImageError
         If there is none, or several of equal stem and none of equal name.
     """
-    named = folder / micrograph
+    named = on_disk(folder, micrograph)
     if named.exists() and named.suffix.lower() in MASK_SUFFIXES:
         return named
     stem = named.name.removesuffix(named.suffix)
-    found = [path for suffix in MASK_SUFFIXES if (path := named.with_name(stem + suffix)).exists()]
+    found = [path for suffix in MASK_SUFFIXES if (path := on_disk(named.parent, stem + suffix)).exists()]
     if len(found) == 1:
         return found[0]
     raise ImageError(
@@ -92,14 +93,14 @@ def truth_beside(folder: Path, micrograph: str) -> Path:
 
 
 def mask_stem(mask: Path) -> str:
-    """Give the name of a mask without what it ends in.
+    """Give the name of a mask without what it ends in, in one spelling.
 
     Examples
     --------
     >>> mask_stem(Path("masks/a.tif")), mask_stem(Path("masks/a.ome.zarr"))
     ('a', 'a')
     """
-    return mask.name.removesuffix(".ome.zarr").removesuffix(mask.suffix)
+    return one_spelling(mask.name.removesuffix(".ome.zarr").removesuffix(mask.suffix))
 
 
 def _numbered(path: Path, plane: Shaped[np.ndarray, "y x"], shape: tuple[int, int]) -> Int32[np.ndarray, "y x"]:

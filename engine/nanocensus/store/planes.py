@@ -22,13 +22,15 @@ class Recorded:
     shape: tuple[int, ...]
     """Of the array that `load` gives: rows, columns and, where there are any, channels."""
     load: Callable[[], np.ndarray]
-    """Reads the array as stored."""
+    """Reads the array as a viewer shows it: 0 is black."""
     calibration: Calibration
     metadata: Mapping[str, str | int | float]
     declared: int
     """Bytes of the array, all channels together."""
     held: int
     """Bytes of the files that it is in."""
+    load_mask: Callable[[], np.ndarray] | None = None
+    """Reads it as a mask, where that is not as it is shown."""
 
 
 LARGEST_PIXELS = 2**28

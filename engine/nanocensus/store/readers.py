@@ -37,7 +37,7 @@ class RecordedImage:
     """A micrograph as its file holds it."""
 
     pixels: Shaped[np.ndarray, "y x"]
-    """Values as recorded, never rescaled."""
+    """Values as recorded, never rescaled; 0 is black, also where a TIFF says that it is white in the file."""
     pixel_size: PixelSize | None
     """What the file states, unchecked; None where it states nothing that can be believed."""
     metadata: Mapping[str, str | int | float]
@@ -107,7 +107,8 @@ def read_plane(path: Path) -> Shaped[np.ndarray, "y x"]:
         If the file cannot be read, or holds several planes.
     """
     with _understood(path):
-        array = _reader(path, None)(path).load()
+        recorded = _reader(path, None)(path)
+        array = (recorded.load_mask or recorded.load)()
     return one_plane(path, array)
 
 

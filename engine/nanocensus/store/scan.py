@@ -3,12 +3,13 @@
 import logging
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from nanocensus.errors import ImageError, JobError
 from nanocensus.store.listing import KNOWN_COLUMNS, likely_meant
 from nanocensus.store.manifest import LOCK_FILE, MICROGRAPHS_FILE
+from nanocensus.store.names import one_spelling
 from nanocensus.store.ordering import natural_key
 from nanocensus.store.readers import IMAGE_SUFFIXES, READERS
 
@@ -18,7 +19,7 @@ _FIELD = re.compile(r"\{(\w+)\}|(\*\*/|\*)")
 _RESERVED_FIELDS = ("pixel_size_nm", "pixel_size_uncertainty", "mask", "model", "image", "file")
 
 
-def image_files(root: Path) -> list[str]:
+def image_files(root: Path) -> dict[str, Path]:
     """List the files under a folder that are images or look like one, in natural order.
 
     Hidden files and folders, Zarr stores and results of runs are passed over, as are links to folders inside.
@@ -30,19 +31,19 @@ def image_files(root: Path) -> list[str]:
 
     Returns
     -------
-    list of str
-        Paths relative to it, with forward slashes.
+    dict of str to Path
+        By its path relative to the folder, with forward slashes and in one spelling (see `names`).
 
     Raises
     ------
     JobError
         If it is no folder, or one inside it cannot be listed.
     ImageError
-        If a link leads out of it, or the name of a file is no UTF-8.
+        If a link leads out of it, the name of a file is no UTF-8, or two files differ in its spelling alone.
     """
     if not root.is_dir():
         raise JobError(str(root), expected="a folder of micrographs", got="no folder there", remedy="Check the path.")
-    found, others = [], 0
+    found, others = dict[str, Path](), 0
     for folder, subfolders, files in os.walk(root, onerror=_refuse_unlisted):
         here = Path(folder)
         if here != root and (LOCK_FILE in files or MICROGRAPHS_FILE in files):
@@ -62,10 +63,13 @@ def image_files(root: Path) -> list[str]:
                 others += 1
                 continue
             check_inside(root, here / name)
-            found.append(_as_utf8((here / name).relative_to(root).as_posix()))
+            known = one_spelling(_as_utf8((here / name).relative_to(root).as_posix()))
+            if known in found:
+                raise _spelled_twice(known, found[known], here / name)
+            found[known] = here / name
     if others:
         logger.info("%d files under %s do not look like images and are ignored", others, root)
-    return sorted(found, key=natural_key)
+    return {name: found[name] for name in sorted(found, key=natural_key)}
 
 
 def _refuse_unlisted(error: OSError) -> None:
@@ -86,6 +90,15 @@ def _as_utf8(name: str) -> str:
             shown, expected="a name in UTF-8", got="other bytes, of an older encoding", remedy="Rename the file."
         )
     return name
+
+
+def _spelled_twice(name: str, *paths: Path) -> ImageError:
+    return ImageError(
+        name,
+        expected="one file of this name",
+        got="two, whose letters are composed otherwise: " + ", ".join(ascii(path.name) for path in paths),
+        remedy="Rename one, or remove it if it is a copy.",
+    )
 
 
 def no_micrographs(root: Path) -> JobError:
@@ -135,7 +148,7 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
     >>> compile_pattern("{sample}_{session}_*.png").fullmatch("Co0.4_monday_007.png").groupdict()
     {'sample': 'Co0.4', 'session': 'monday'}
     """
-    expression, end, seen = "", 0, set[str]()
+    pattern, expression, end, seen = one_spelling(pattern), "", 0, set[str]()
     for match in _FIELD.finditer(pattern):
         expression += re.escape(pattern[end : match.start()])
         end = match.end()
@@ -165,7 +178,7 @@ def _pattern_error(pattern: str, got: str) -> JobError:
     )
 
 
-def match_pattern(names: list[str], pattern: str) -> dict[str, Mapping[str, str]]:
+def match_pattern(names: Iterable[str], pattern: str) -> dict[str, Mapping[str, str]]:
     """Give the fields of each name that matches a pattern; the others are counted in the log.
 
     Raises
@@ -173,7 +186,7 @@ def match_pattern(names: list[str], pattern: str) -> dict[str, Mapping[str, str]
     JobError
         If none matches.
     """
-    expression = compile_pattern(pattern)
+    names, expression = list(names), compile_pattern(pattern)
     fields: dict[str, Mapping[str, str]] = {
         name: match.groupdict() for name in names if (match := expression.fullmatch(name))
     }

@@ -1,7 +1,7 @@
 """Which files are the micrographs of a study."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -9,6 +9,7 @@ from typing import Literal
 from nanocensus.errors import CalibrationError, JobError
 from nanocensus.store.listed import described_samples, listed_files
 from nanocensus.store.listing import read_listing, typed_conditions
+from nanocensus.store.names import folder_name
 from nanocensus.store.ordering import natural_key
 from nanocensus.store.scan import image_files, match_pattern, no_micrographs
 from nanocensus.store.source import Source, first_folder, numbered
@@ -79,8 +80,8 @@ def find_sources(
             )
         sources = listed_files(root, listing)
     else:
-        names = image_files(root)
-        sources = _placed(root, names) if pattern is None else _matched(root, match_pattern(names, pattern))
+        files = image_files(root)
+        sources = _placed(root, files) if pattern is None else _matched(root, files, match_pattern(files, pattern))
         if listing is not None:
             sources = described_samples(root, listing, sources, by_folder=pattern is None)
         else:
@@ -91,18 +92,18 @@ def find_sources(
     return sorted(sources, key=lambda source: (natural_key(source.sample), source.order, natural_key(source.name)))
 
 
-def _placed(root: Path, names: Sequence[str]) -> list[Source]:
-    here = root.resolve().name or "root"
-    return numbered([Source(root / name, name, first_folder(name) or here) for name in names])
+def _placed(root: Path, files: Mapping[str, Path]) -> list[Source]:
+    here = folder_name(root) or "root"
+    return numbered([Source(path, name, first_folder(name) or here) for name, path in files.items()])
 
 
-def _matched(root: Path, fields: Mapping[str, Mapping[str, str]]) -> list[Source]:
+def _matched(root: Path, files: Mapping[str, Path], fields: Mapping[str, Mapping[str, str]]) -> list[Source]:
     known = ("sample", "group", "session", "order")
     others = [{key: text for key, text in found.items() if key not in known} for found in fields.values()]
     sources = []
     for (name, found), conditions in zip(fields.items(), typed_conditions(others), strict=True):
-        sample = found.get("sample") or first_folder(name) or root.resolve().name
-        source = Source(root / name, name, sample, found.get("group"), found.get("session"), conditions=conditions)
+        sample = found.get("sample") or first_folder(name) or folder_name(root)
+        source = Source(files[name], name, sample, found.get("group"), found.get("session"), conditions=conditions)
         sources.append(source)
     if not any("order" in found for found in fields.values()):
         return numbered(sources)

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from nanocensus.errors import ImageError, MissingExtraError
 from nanocensus.store.ingest import DISAGREEMENT
 from nanocensus.store.listing import likely_meant, typed_conditions
+from nanocensus.store.names import folder_name
 from nanocensus.store.ordering import natural_key
 from nanocensus.store.readers import RecordedHeader, read_header
 from nanocensus.store.scan import image_files, no_micrographs
@@ -78,15 +79,15 @@ def survey(root: Path, *, on_header: Callable[[int, int], None] = lambda done, t
     ImageError
         If a link leads out of it.
     """
-    names = image_files(root)
-    micrographs = [name for name in names if not _is_mask(name)]
+    files = image_files(root)
+    micrographs = [name for name in files if not _is_mask(name)]
     if not micrographs:
         raise no_micrographs(root)
     samples = _samples(root, micrographs)
-    masks, left = _paired(micrographs, [name for name in names if _is_mask(name)])
+    masks, left = _paired(micrographs, [name for name in files if _is_mask(name)])
     looked = []
     for done, name in enumerate(micrographs, 1):
-        looked.append(_look(root, name, samples[name], masks.get(name)))
+        looked.append(_look(name, files[name], samples[name], masks.get(name)))
         on_header(done, len(micrographs))
     undated = {each.sample for each, recorded_at in looked if not (recorded_at or each.problem)}
 
@@ -95,9 +96,9 @@ def survey(root: Path, *, on_header: Callable[[int, int], None] = lambda done, t
         time = "" if each.sample in undated else recorded_at or "without"  # which comes after any time
         return natural_key(each.sample), time, natural_key(each.name)
 
-    files = [each for each, _ in sorted(looked, key=place)]
-    conditions = conditions_in(list(dict.fromkeys(each.sample for each in files)))
-    return Survey(files, conditions, [*_disagreements(files), *_without_conditions(conditions), *_left(left)])
+    surveyed = [each for each, _ in sorted(looked, key=place)]
+    conditions = conditions_in(list(dict.fromkeys(each.sample for each in surveyed)))
+    return Survey(surveyed, conditions, [*_disagreements(surveyed), *_without_conditions(conditions), *_left(left)])
 
 
 def _is_mask(name: str) -> bool:
@@ -141,18 +142,18 @@ def _samples(root: Path, names: Sequence[str]) -> dict[str, tuple[str, str | Non
             found[name] = folders[0], folders[1] if len(folders) > 1 else None
     loose = {name: _COUNTER.sub("", _stem(name)) for name in names if name not in found}
     if len(set(loose.values())) == len(loose) > 1:  # no counters: each name is its own
-        loose = dict.fromkeys(loose, root.resolve().name)
+        loose = dict.fromkeys(loose, folder_name(root))
     return found | {name: (sample, None) for name, sample in loose.items()}
 
 
-def _look(root: Path, name: str, place: tuple[str, str | None], mask: str | None) -> tuple[Surveyed, str]:
+def _look(name: str, path: Path, place: tuple[str, str | None], mask: str | None) -> tuple[Surveyed, str]:
     """Read a file's header; give what is found, and when the file was recorded."""
     size, problem, header = None, "", None
     try:
-        header = read_header(root / name)
+        header = read_header(path)
         size = _size(header)
     except (ImageError, MissingExtraError) as error:
-        problem = str(error).replace(str(root / name), name)
+        problem = str(error).replace(str(path), name)
     recorded_at = str(header.metadata.get("recorded_at", "")) if header is not None else ""
     day = re.match(r"(\d{4})[-:](\d{2})[-:](\d{2})", recorded_at)
     session = "-".join(day.groups()) if day else None

@@ -11,11 +11,13 @@ from typing import Literal
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
 from nanocensus.errors import TableError
 from nanocensus.provenance import file_digest
+from nanocensus.store.names import one_spelling
 from nanocensus.store.ordering import natural_key
 
 Kind = Literal["number", "text", "truth", "nothing", "other"]
@@ -79,7 +81,7 @@ def table_files(where: str | os.PathLike[str]) -> list[TableFile]:
         raise _refusal(
             where, "Parquet or text", "both", "Give the files of one kind, by a pattern like 'folder/*.csv'."
         )
-    names = [path.relative_to(root).with_suffix("").as_posix() for path in paths]
+    names = [one_spelling(path.relative_to(root).with_suffix("").as_posix()) for path in paths]
     opened = _parquet if kinds == {True} else _text
     return [opened(path, name) for path, name in zip(paths, names, strict=True)]
 
@@ -259,7 +261,9 @@ def as_numbers(column: pa.ChunkedArray) -> pd.Series:
 
 
 def as_texts(column: pa.ChunkedArray) -> pd.Series:
-    """Give a column as text, missing and empty values as missing; whole numbers without a point, however they are held.
+    """Give a column as text in one spelling (see `names`), missing and empty values as missing.
+
+    Whole numbers are without a point, however they are held.
 
     Examples
     --------
@@ -272,7 +276,7 @@ def as_texts(column: pa.ChunkedArray) -> pd.Series:
         numbers = column.cast(pa.float64(), safe=False).to_pandas()
         texts = numbers.map(lambda value: str(int(value)) if value == value // 1 else repr(value), na_action="ignore")
     else:
-        texts = column.cast(pa.string()).to_pandas()
+        texts = pc.utf8_normalize(column.cast(pa.string()), "NFC").to_pandas()
     texts = texts.astype(pd.StringDtype("pyarrow")).str.strip()
     known: pd.Series = texts.mask(texts == "")
     return known

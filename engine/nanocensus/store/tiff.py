@@ -1,4 +1,8 @@
-"""TIFF, as cameras and ImageJ write it."""
+"""TIFF, as cameras and ImageJ write it.
+
+Where a file says that 0 is white, its values are turned round to what is shown, as most programs do (tifffile does not). Of a mask that
+ImageJ saved they are kept: there that is the display alone, and particles are 255 whether they are drawn black or white.
+"""
 
 from functools import partial
 from pathlib import Path
@@ -37,18 +41,30 @@ def read_tiff(path: Path) -> Recorded:
         _check_held(path, page)
         shape = (page.imagelength, page.imagewidth) + ((channels,) if channels > 1 else ())
         apart = page.planarconfig == tifffile.PLANARCONFIG.SEPARATE and channels > 1
-        load = partial(_pixels, path, shape, apart)
+        white_is_zero = page.photometric == tifffile.PHOTOMETRIC.MINISWHITE
+        load = partial(_pixels, path, shape, apart, white_is_zero)
+        load_mask = partial(_pixels, path, shape, apart, white_is_zero and not page.is_imagej)
         declared, held = page.imagelength * page.imagewidth * channels * itemsize, path.stat().st_size
-        return Recorded(shape, load, tiff_calibration(tiff, page), _metadata(page), declared, held)
+        return Recorded(shape, load, tiff_calibration(tiff, page), _metadata(page), declared, held, load_mask)
 
 
 def _images(tiff: "tifffile.TiffFile") -> list["tifffile.TiffPageSeries"]:
     return [series for series in tiff.series if not series.keyframe.is_reduced] or list(tiff.series)
 
 
-def _pixels(path: Path, shape: tuple[int, ...], channels_apart: bool) -> np.ndarray:
+def _pixels(path: Path, shape: tuple[int, ...], channels_apart: bool, white_is_zero: bool) -> np.ndarray:
     with tifffile.TiffFile(path) as tiff:
-        array = np.asarray(_images(tiff)[0].keyframe.asarray())
+        page = _images(tiff)[0].keyframe
+        array = np.asarray(page.asarray())
+    if white_is_zero:
+        if array.dtype.kind not in "bu":
+            raise ImageError(
+                str(path),
+                expected="whole numbers from 0 in a TIFF that says that 0 is white (WhiteIsZero)",
+                got=f"{array.dtype.name}, which does not say what is black",
+                remedy="Save it with 0 as black (ImageJ: Image > Lookup Tables > Grays).",
+            )
+        array = array ^ array.dtype.type(2**page.bitspersample - 1)
     return (np.moveaxis(array, 0, -1) if channels_apart else array).reshape(shape)
 
 
