@@ -278,14 +278,18 @@ def _domain(
 
     None where it finds no particles, as after a training of a few steps.
     """
-    images = [] if spec.simulated == 1 else (image.read_pixels() for image in taught)
-    known = [describe(pixels, model.probability(pixels)) for pixels in images]
+    images = [] if spec.simulated == 1 else taught
+    sizes = [image.pixel_size_nm for image in images if image.pixel_size_nm is not None]
+    known = []
+    for image in images:
+        pixels = image.read_pixels()
+        known.append(describe(pixels, model.probability(pixels)))
     for scene in source.unseen(min(_DESCRIBED_SCENES, spec.steps) if spec.simulated else 0):
         probability = model.probability(scene.pixels)
         if dice(scene.coverage > 0.5, probability >= 128) >= _MAPPED_WELL:
             known.append(describe(scene.pixels, probability))
     try:
-        return Domain.of(known).to_dict()
+        return Domain.of(known, sizes if len(sizes) == len(images) else ()).to_dict()
     except ModelError as error:
         _LOG.warning("%s gets no domain: %s", model.name, error)
         return None

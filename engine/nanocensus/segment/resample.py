@@ -58,11 +58,12 @@ def predict_resampled(
     """
     parse_micrograph(image)
     if domain is None or (by == "pixel size" and domain.pixel_size_nm is None):
+        card = "says what it was trained on" if domain is None else "states the pixel sizes that it was trained at"
         raise ModelError(
             f"resampling by {by}",
-            expected="a network whose model card says what it was trained on",
+            expected=f"a network whose model card {card}",
             got="one without it",
-            remedy="Leave resample out, or train the network again.",
+            remedy="Leave resample out, or train a network on micrographs whose pixel sizes are known.",
         )
     if by == "pixel size" and domain.pixel_size_nm is not None:
         if pixel_size_nm is None or not pixel_size_nm > 0:

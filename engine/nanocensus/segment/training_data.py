@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Shaped
 
-from nanocensus.errors import JobError
+from nanocensus.errors import CalibrationError, JobError
+from nanocensus.schema import PIXEL_SIZE_ASSUMED
 from nanocensus.segment.training_spec import TrainingSpec
 from nanocensus.store.images import damage
 from nanocensus.store.ingest import STORE_FOLDER
@@ -27,6 +29,8 @@ class TrainingImage:
     group: str
     shape: tuple[int, int]
     """Rows and columns."""
+    pixel_size_nm: float | None
+    """Side of a pixel, nm; None where nobody states it."""
     read_pixels: Callable[[], Shaped[np.ndarray, "y x"]] = field(repr=False)
     """Gives the micrograph as recorded."""
     read_mask: Callable[[], Bool[np.ndarray, "y x"]] = field(repr=False)
@@ -63,13 +67,17 @@ def read_training_images(spec: TrainingSpec) -> list[TrainingImage]:
 
 
 def _image_of(images: Path, masks: Path, name: str, group: str) -> TrainingImage:
-    height, width = read_image(images / name).pixels.shape
+    recorded, size = read_image(images / name), None
+    height, width = recorded.pixels.shape
+    if recorded.pixel_size is not None:
+        with suppress(CalibrationError):  # what cannot be believed is not known
+            size = recorded.pixel_size.square_nm()
 
     def read_mask() -> Bool[np.ndarray, "y x"]:
         return read_truth(truth_beside(masks, name), (height, width)).astype(bool)
 
     read_mask()
-    return TrainingImage(name, group, (height, width), lambda: read_image(images / name).pixels, read_mask)
+    return TrainingImage(name, group, (height, width), size, lambda: read_image(images / name).pixels, read_mask)
 
 
 def _stored_images(out: Path) -> list[TrainingImage]:
@@ -96,7 +104,10 @@ def _stored_image(store: Path, row: Mapping[str, Any]) -> TrainingImage:
         return labels.astype(bool)
 
     shape = int(row["height_px"]), int(row["width_px"])
-    return TrainingImage(name, str(row["group"] or name), shape, lambda: read_pixels(store, micrograph), read_mask)
+    size = None if row["pixel_size_source"] == PIXEL_SIZE_ASSUMED else float(row["pixel_size_nm"])
+    return TrainingImage(
+        name, str(row["group"] or name), shape, size, lambda: read_pixels(store, micrograph), read_mask
+    )
 
 
 def _read_groups(path: Path) -> list[tuple[str, str]]:
