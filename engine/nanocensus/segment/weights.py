@@ -19,6 +19,7 @@ from nanocensus.provenance import canonical_json
 from nanocensus.segment.architecture import Architecture, Engine, Precision, UNetConfig, architecture_of
 from nanocensus.segment.domain import Domain, read_domain
 from nanocensus.segment.flatfield import Contrast, as_transported
+from nanocensus.segment.options import check_options
 from nanocensus.segment.preparation import Preparation
 from nanocensus.segment.resample import Resample, predict_resampled
 
@@ -87,6 +88,8 @@ class Model:
 
         Raises
         ------
+        InputError
+            If `contrast`, `precision`, `engine` or `resample` is none of the words above.
         ImageError
             If the image is not a micrograph, the tile is too small for the network, the memory for the micrograph, or
             the micrograph would have to be resampled by more than a factor of 4.
@@ -95,6 +98,7 @@ class Model:
         MissingExtraError
             If OpenVINO is asked for and not installed.
         """
+        check_options(contrast=contrast, precision=precision, engine=engine, resample=resample)
         preparation = Preparation(flat_field, contrast)
         predict = functools.partial(
             self._probability, tile=tile, preparation=preparation, precision=precision, engine=engine
