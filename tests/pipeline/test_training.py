@@ -24,6 +24,7 @@ from nanocensus.pipeline.training_patches import PatchSource
 from nanocensus.pipeline.training_scenes import TrainingScenes
 from nanocensus.sections import parse_section
 from nanocensus.segment import fit as fit_module
+from nanocensus.segment.domain import Domain
 from nanocensus.segment.fit import _rule, fit
 from nanocensus.segment.heldout import judge
 from nanocensus.segment.losses import LOSSES
@@ -90,6 +91,7 @@ def test_the_card_says_what_was_done(trained):
     assert card["held_out"] is None
     assert card["training"]["steps"] == 80
     assert "flax" in card["versions"]
+    assert result.model.domain == Domain.from_dict(card["domain"])
 
 
 def test_the_learning_curve_lies_beside_the_network(trained, small):
@@ -295,10 +297,30 @@ def test_a_training_that_was_cut_off_goes_on_to_the_same_bytes(keep, tmp_path, m
     )
     whole = fit(spec, "scenes", source, validation=unseen)
     assert sorted(asked) == [2, 3, 4]
-    assert not standing.exists()
     assert [point.step for point in whole[1]] == [2, 4, 5]
     assert further[1] == whole[1]
     assert all(np.array_equal(further[0][name], values) for name, values in whole[0].items())
+
+
+def test_a_training_that_is_cut_off_before_its_card_is_written_goes_on_from_its_last_steps(tmp_path, monkeypatch):
+    monkeypatch.setattr(fit_module, "_KEPT_EVERY", 2)
+    monkeypatch.setattr(fit_module, "_REPORTED", 2)
+    spec = parse_section(TrainingSpec, SIMULATED, section="training", base=tmp_path)
+
+    def cut_off(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("nanocensus.pipeline.training._domain", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            train(spec)
+    reports = []
+    (result,) = train(spec, progress=reports.append)
+    assert [report.step for report in reports] == [5]  # not from the beginning
+    assert not result.reused
+    assert not list(spec.models.glob("*.standing"))
+    (whole,) = train(dataclasses.replace(spec, models=tmp_path / "whole"))
+    assert whole.path.read_bytes() == result.path.read_bytes()
 
 
 def test_the_best_weights_on_unseen_patches_are_kept(tmp_path, monkeypatch):

@@ -172,6 +172,7 @@ def _network(
         return finished
     own = [image for judging, images in unseen if judging is None for image in images]
     source = PatchSource(spec, taught, artists.executor)
+    checkpoint = path.with_name(f"{name}-{digest[:12]}.standing")
     parameters, curve = fit(
         spec,
         name,
@@ -180,7 +181,7 @@ def _network(
         start=None if start is None else start.parameters,
         validation=validation_patches(own, spec.patch),
         progress=progress,
-        checkpoint=path.with_name(f"{name}-{digest[:12]}.standing"),
+        checkpoint=checkpoint,
     )
     model = save_model(path, spec.architecture, parameters)
     card = {
@@ -205,7 +206,8 @@ def _network(
     }
     _write_curve(path.with_suffix(".curve.csv"), curve)
     path.with_suffix(".json").write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    return TrainingResult(path, model, card, reused=False)
+    checkpoint.unlink(missing_ok=True)  # not before: the card may take as long as some hundred steps
+    return TrainingResult(path, load_model(path), card, reused=False)  # with the domain that the card states
 
 
 def _write_curve(path: Path, curve: list[CurvePoint]) -> None:

@@ -65,7 +65,7 @@ def fit(
         Called every 20 steps.
     checkpoint : Path, optional
         File that keeps where the training stands, every 500 steps or so. If it is there the training goes on from it,
-        to the same bytes; it is removed in the end.
+        to the same bytes. Whoever has saved what comes of it removes it.
 
     Returns
     -------
@@ -99,8 +99,6 @@ def fit(
         if checkpoint is not None and step % (between * max(1, _KEPT_EVERY // between)) == 0 and step < spec.steps:
             write_standing(checkpoint, Standing(step, state, kept, [asdict(point) for point in curve]))
     nnx.update(network, kept)
-    if checkpoint is not None:
-        checkpoint.unlink(missing_ok=True)
     return fold(named_arrays(network)), curve
 
 
