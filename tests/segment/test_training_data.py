@@ -58,6 +58,8 @@ def folder(tmp_path):
         (lambda folder: (folder / "g.csv").unlink(), "no file g.csv"),
         (lambda folder: (folder / "g.csv").write_text("name\na.png\n"), "columns image and field"),
         (lambda folder: (folder / "g.csv").write_text("image,field\na.png\n"), "a field for each"),
+        (lambda folder: (folder / "g.csv").write_text("image;field\na,b;1\n"), "got image;field"),
+        (lambda folder: (folder / "g.csv").write_text("image,field\na.png,1\na.png ,2\n"), "a.png in 2 rows"),
         (lambda folder: (folder / "g.csv").write_bytes(b"\xff\xfe\x00\x01"), "a CSV file"),
         (lambda folder: (folder / "m" / "a.png").unlink(), "one file a in"),
         (lambda folder: (folder / "i" / "a.png").write_bytes(b"no image"), "a readable"),
@@ -70,6 +72,14 @@ def test_data_that_cannot_be_read_are_refused(folder, spoil, complaint):
     spoil(folder)
     with pytest.raises(InputError, match=complaint):
         read_training_images(spec)
+
+
+def test_a_table_of_fields_may_come_from_excel_and_spaces_make_no_field(folder):
+    (folder / "i" / "b.png").write_bytes((folder / "i" / "a.png").read_bytes())
+    (folder / "m" / "b.png").write_bytes((folder / "m" / "a.png").read_bytes())
+    (folder / "g.csv").write_bytes(b"\xef\xbb\xbfimage, field,note\r\na.png,1,x\r\n,,\r\nb.png , 1\r\n")
+    spec = parse_section(TrainingSpec, {**PATHS, "patch": 32}, section="training", base=folder)
+    assert [(image.name, image.group) for image in read_training_images(spec)] == [("a.png", "1"), ("b.png", "1")]
 
 
 def test_patches_larger_than_a_micrograph_are_refused(folder):

@@ -1,6 +1,7 @@
 """The micrographs and masks to train on, and who is held out of what."""
 
 import csv
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -114,18 +115,21 @@ def _read_groups(path: Path) -> list[tuple[str, str]]:
     if not path.is_file():
         raise JobError("key 'groups'", expected="a CSV file", got=f"no file {path.name}", remedy="Check the path.")
     try:
-        with path.open(newline="", encoding="utf-8") as stream:
-            rows = list(csv.DictReader(stream))
+        with path.open(newline="", encoding="utf-8-sig") as stream:  # Excel puts a mark first
+            lines = [[cell.strip() for cell in line] for line in csv.reader(stream) if any(map(str.strip, line))]
     except (UnicodeDecodeError, csv.Error) as error:
         raise JobError(path.name, expected="a CSV file", got=f"{error}", remedy="Save it as UTF-8 text.") from error
-    if not rows or not {"image", "field"} <= set(rows[0]):
+    header, *rows = lines or [[]]
+    if not rows or not {"image", "field"} <= set(header):
         raise JobError(
             path.name,
             expected="the columns image and field and at least one row",
-            got=", ".join(rows[0]) if rows else "no rows",
+            got=", ".join(header) if rows else "no rows",
             remedy="List each micrograph with the field it was taken of.",
         )
-    lacking = [number for number, row in enumerate(rows, start=1) if not (row["image"] and row["field"])]
+    listed = [dict(zip(header, row, strict=False)) for row in rows]
+    groups = [(row.get("image", ""), row.get("field", "")) for row in listed]
+    lacking = [number for number, row in enumerate(groups, start=1) if not all(row)]
     if lacking:
         raise JobError(
             path.name,
@@ -133,7 +137,15 @@ def _read_groups(path: Path) -> list[tuple[str, str]]:
             got=f"none in row {lacking[0]}",
             remedy="Fill in both columns; a micrograph that is alone gets a field of its own.",
         )
-    return [(row["image"], row["field"]) for row in rows]
+    name, times = Counter(name for name, _ in groups).most_common(1)[0]
+    if times > 1:
+        raise JobError(
+            path.name,
+            expected="each micrograph once: in two fields it would be judged by a network that has learned from it",
+            got=f"{name} in {times} rows",
+            remedy="Keep one row, with the field it was taken of.",
+        )
+    return groups
 
 
 def assign_folds(groups: list[str], folds: int) -> list[int]:
@@ -160,7 +172,7 @@ def assign_folds(groups: list[str], folds: int) -> list[int]:
     >>> assign_folds(["a", "a", "b", "c"], 2)
     [0, 0, 1, 1]
     """
-    sizes = {group: groups.count(group) for group in dict.fromkeys(groups)}
+    sizes = Counter(groups)
     if len(sizes) < folds:
         raise JobError(
             "key 'folds'",
