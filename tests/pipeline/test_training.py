@@ -323,6 +323,20 @@ def test_a_training_that_is_cut_off_before_its_card_is_written_goes_on_from_its_
     assert whole.path.read_bytes() == result.path.read_bytes()
 
 
+@pytest.mark.parametrize("keep", ["average", "best"])
+def test_a_training_that_diverges_ends_at_once_and_says_why(keep, tmp_path, monkeypatch):
+    monkeypatch.setattr(fit_module, "_REPORTED", 2)
+    spec = parse_section(TrainingSpec, {**FOLDS, "keep": keep}, section="training", base=tmp_path)
+    source = PatchSource(spec, [])
+
+    def diverging(step):
+        pixels, targets = source(step)
+        return pixels if step == 0 else np.full_like(pixels, np.inf), targets
+
+    with pytest.raises(JobError, match="'learning_rate'.*a loss of nan up to step 2 of scenes"):
+        fit(spec, "scenes", diverging, validation=source(7))
+
+
 def test_the_best_weights_on_unseen_patches_are_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(fit_module, "_REPORTED", 1)
     monkeypatch.setattr(fit_module, "_POINTS", 30)
