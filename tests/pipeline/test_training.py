@@ -333,7 +333,7 @@ def test_a_training_that_diverges_ends_at_once_and_says_why(keep, tmp_path, monk
         pixels, targets = source(step)
         return pixels if step == 0 else np.full_like(pixels, np.inf), targets
 
-    with pytest.raises(JobError, match="'learning_rate'.*a loss of nan up to step 2 of scenes"):
+    with pytest.raises(JobError, match=r"'learning_rate'.*a loss of nan up to step 2 of scenes"):
         fit(spec, "scenes", diverging, validation=source(7))
 
 
