@@ -18,7 +18,7 @@ import pandas as pd
 import pytest
 import safetensors.numpy
 
-from nanocensus.errors import JobError, ModelError
+from nanocensus.errors import JobError, ModelError, StoreError
 from nanocensus.pipeline.training import TrainingSpec, _artists, _domain, train
 from nanocensus.pipeline.training_patches import PatchSource
 from nanocensus.pipeline.training_scenes import TrainingScenes
@@ -207,6 +207,12 @@ def test_folds_do_not_go_on_from_a_network_that_has_seen_what_they_are_judged_on
         parse_section(TrainingSpec, {**further, "start": str(alone), "folds": 2}, section="training", base=folder)
     )
     assert [result.card["trained_on"]["start"] for result in results] == [load_model(fold).digest] * 3
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "models").write_text("a file where a folder should be")
+    with pytest.raises(StoreError, match="models: expected a place that can be written"):
+        train(parse_section(TrainingSpec, SIMULATED, section="training", base=tmp_path))
 
 
 def test_names_that_cannot_be_left_out_are_refused(tmp_path):

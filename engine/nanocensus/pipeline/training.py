@@ -1,6 +1,5 @@
 """Training: one network on everything, and one for each fold of fields to say what it is worth."""
 
-import csv
 import hashlib
 import json
 import logging
@@ -9,7 +8,7 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, astuple, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,11 +23,12 @@ from nanocensus.segment.description import describe
 from nanocensus.segment.domain import Domain
 from nanocensus.segment.fit import TrainingProgress, fit
 from nanocensus.segment.heldout import judge
-from nanocensus.segment.learning_curve import CurvePoint
+from nanocensus.segment.learning_curve import write_curve
 from nanocensus.segment.metrics import SMALLEST_PARTICLE_PX, dice
 from nanocensus.segment.training_data import TrainingImage, assign_folds, read_training_images
 from nanocensus.segment.training_spec import TrainingSpec
 from nanocensus.segment.weights import Model, load_model, save_model
+from nanocensus.store.commit import commit_bytes, writing
 
 __all__ = ["TrainingProgress", "TrainingResult", "TrainingSpec", "train"]
 
@@ -87,11 +87,14 @@ def train(spec: TrainingSpec, *, progress: Callable[[TrainingProgress], None] | 
     ------
     JobError, ImageError
         If the training data cannot be used, or the network to go on from: see `load_start`.
+    StoreError
+        If the folder of the networks cannot be written.
     """
     images = read_training_images(spec)
     start = load_start(spec, images)
     _use_every_core(spec.batch)
-    spec.models.mkdir(parents=True, exist_ok=True)
+    with writing(spec.models):
+        spec.models.mkdir(parents=True, exist_ok=True)
     fold_of = assign_folds([image.group for image in images], spec.folds) if spec.folds else []
     results: list[TrainingResult] = []
     unseen: list[_Unseen] = []
@@ -204,17 +207,10 @@ def _network(
         "versions": versions(),
         "machine": machine(),
     }
-    _write_curve(path.with_suffix(".curve.csv"), curve)
-    path.with_suffix(".json").write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_curve(path.with_suffix(".curve.csv"), curve)
+    commit_bytes(path.with_suffix(".json"), (json.dumps(card, indent=2, ensure_ascii=False) + "\n").encode())
     checkpoint.unlink(missing_ok=True)  # not before: the card may take as long as some hundred steps
     return TrainingResult(path, load_model(path), card, reused=False)  # with the domain that the card states
-
-
-def _write_curve(path: Path, curve: list[CurvePoint]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(field.name for field in fields(CurvePoint))
-        writer.writerows(astuple(point) for point in curve)
 
 
 def _finished(path: Path, digest: str) -> TrainingResult | None:

@@ -22,6 +22,7 @@ from nanocensus.segment.flatfield import Contrast, as_transported
 from nanocensus.segment.options import check_options
 from nanocensus.segment.preparation import Preparation
 from nanocensus.segment.resample import Resample, predict_resampled
+from nanocensus.store.commit import commit_bytes
 
 _KEY, _FORMAT = "nanocensus", "nanocensus-unet/1"
 _SHIPPED = importlib.resources.files("nanocensus.segment") / "models"
@@ -189,7 +190,7 @@ def save_model(path: Path, config: Architecture, parameters: Mapping[str, np.nda
     Parameters
     ----------
     path : Path
-        File to write, named .safetensors; its folder exists.
+        File to write, named .safetensors.
     config : Architecture
     parameters : mapping of str to ndarray
         Weights with BatchNorm folded (`nanocensus.segment.parameters.fold`), float32.
@@ -203,6 +204,8 @@ def save_model(path: Path, config: Architecture, parameters: Mapping[str, np.nda
     ------
     ModelError
         If the weights are not those of the architecture, or too large for half precision (65504).
+    StoreError
+        If the disk refuses.
     """
     _check(path, config, parameters)
     with np.errstate(over="ignore"):  # the check tells
@@ -211,9 +214,7 @@ def save_model(path: Path, config: Architecture, parameters: Mapping[str, np.nda
     # One key: safetensors writes several in any order, and equal weights shall give equal bytes.
     metadata = {_KEY: canonical_json({"format": _FORMAT, "config": config.to_dict()})}
     tensors = {name: np.ascontiguousarray(array) for name, array in halves.items()}
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(safetensors.numpy.save(tensors, metadata))
-    partial.replace(path)
+    commit_bytes(path, safetensors.numpy.save(tensors, metadata))
     return load_model(path)
 
 
