@@ -171,7 +171,7 @@ def load_model(name_or_path: str | Path) -> Model:
             got="neither",
             remedy='Check the spelling, or say model = "default".',
         )
-    return _load(path.resolve(), _identity(path))
+    return _load(path.absolute(), _identity(path))  # a link keeps its name and its card
 
 
 def read_card(name_or_path: str | Path) -> dict[str, Any]:
