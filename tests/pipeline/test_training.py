@@ -19,7 +19,8 @@ import pytest
 import safetensors.numpy
 
 from nanocensus.errors import JobError, ModelError, StoreError
-from nanocensus.pipeline.training import TrainingSpec, _artists, _domain, train
+from nanocensus.pipeline.training import TrainingSpec, _artists, train
+from nanocensus.pipeline.training_card import domain
 from nanocensus.pipeline.training_patches import PatchSource
 from nanocensus.pipeline.training_scenes import TrainingScenes
 from nanocensus.sections import parse_section
@@ -162,6 +163,35 @@ def test_a_damaged_network_is_trained_again(small):
     (again,) = train(spec)
     assert not again.reused
     assert again.model.digest == results[2].model.digest
+
+
+def test_a_finished_network_is_judged_again_where_other_fields_are_held_out_or_their_masks_were_mended(small, tmp_path):
+    folder, job, results = small
+    for kind in ("images", "masks"):
+        shutil.copytree(folder / kind, tmp_path / kind)
+    shutil.copy(folder / "fields.csv", tmp_path / "fields.csv")
+
+    def trained(**changes):
+        return train(parse_section(TrainingSpec, {**job, **changes}, section="training", base=tmp_path))
+
+    (alone,) = trained(folds=0)
+    assert alone.card["held_out"] is None
+    both = trained()
+    assert [result.reused for result in both] == [False, False, True]
+    assert both[2].card["held_out"] == results[2].card["held_out"]
+    assert json.loads(both[2].path.with_suffix(".json").read_text()) == both[2].card
+    assert trained(folds=0)[0].card == both[2].card  # what was found out stays
+    mended = tmp_path / "masks" / both[0].card["held_out"]["micrographs"][0]
+    imageio.v3.imwrite(mended, 255 - imageio.v3.imread(mended))
+    again = trained(attribution="drawn anew")
+    assert [result.reused for result in again] == [True, False, False]  # the first fold has not learned from it
+    assert again[0].model.digest == both[0].model.digest
+    assert again[0].card["attribution"] == "drawn anew"
+    assert again[0].card["held_out"]["dice"] != both[0].card["held_out"]["dice"]
+    assert [result.card for result in trained(attribution="drawn anew")] == [result.card for result in again]
+    assert not any(result.reused for result in trained(keep="best"))
+    imageio.v3.imwrite(mended, 255 - imageio.v3.imread(mended))
+    assert not trained(keep="best")[0].reused  # its weights were chosen by this mask
 
 
 SIMULATED = {"name": "scenes", "models": "models", "simulated": 1.0, "folds": 0, **LEARNER}
@@ -317,7 +347,7 @@ def test_a_training_that_is_cut_off_before_its_card_is_written_goes_on_from_its_
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("nanocensus.pipeline.training._domain", cut_off)
+        patched.setattr("nanocensus.pipeline.training.domain", cut_off)
         with pytest.raises(KeyboardInterrupt):
             train(spec)
     reports = []
@@ -419,7 +449,7 @@ def test_a_network_is_at_home_with_those_unseen_scenes_that_it_maps_well(tmp_pat
     model, source = load_model("simulated"), PatchSource(spec, [])
     mapped = [dice(scene.coverage > 0.5, model.probability(scene.pixels) >= 128) for scene in source.unseen(24)]
     assert 6 < sum(each >= 0.9 for each in mapped) < 24
-    assert _domain(model, spec, source, [])["micrographs"] == sum(each >= 0.9 for each in mapped)
+    assert domain(model, spec, source, [])["micrographs"] == sum(each >= 0.9 for each in mapped)
 
 
 def test_the_card_states_the_pixel_sizes_of_micrographs_that_all_have_one(tmp_path):
@@ -440,7 +470,7 @@ def test_the_card_states_the_pixel_sizes_of_micrographs_that_all_have_one(tmp_pa
         job = {**source, "models": "models", "patch": 32, "folds": 0}
         spec = parse_section(TrainingSpec, job, section="training", base=tmp_path)
         images = read_training_images(spec)
-        stated.append(_domain(load_model("simulated"), spec, PatchSource(spec, images), images)["pixel_size_nm"])
+        stated.append(domain(load_model("simulated"), spec, PatchSource(spec, images), images)["pixel_size_nm"])
     assert stated == [pytest.approx([0.1, 0.12])] * 2 + [None]
 
 

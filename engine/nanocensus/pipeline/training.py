@@ -1,6 +1,5 @@
 """Training: one network on everything, and one for each fold of fields to say what it is worth."""
 
-import hashlib
 import json
 import logging
 import multiprocessing
@@ -8,27 +7,32 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 
 from nanocensus.errors import ModelError
+from nanocensus.pipeline.training_card import (
+    Unseen,
+    about_data,
+    domain,
+    held_out,
+    pixel_digest,
+    up_to_date,
+    write_card,
+)
 from nanocensus.pipeline.training_patches import PatchSource, validation_patches
 from nanocensus.pipeline.training_start import load_start
 from nanocensus.provenance import digest as digest_of
 from nanocensus.provenance import machine, versions
-from nanocensus.segment.description import describe
-from nanocensus.segment.domain import Domain
 from nanocensus.segment.fit import TrainingProgress, fit
-from nanocensus.segment.heldout import judge
 from nanocensus.segment.learning_curve import write_curve
-from nanocensus.segment.metrics import SMALLEST_PARTICLE_PX, dice
 from nanocensus.segment.training_data import TrainingImage, assign_folds, read_training_images
 from nanocensus.segment.training_spec import TrainingSpec
 from nanocensus.segment.weights import Model, load_model, save_model
-from nanocensus.store.commit import commit_bytes, writing
+from nanocensus.store.commit import writing
 
 __all__ = ["TrainingProgress", "TrainingResult", "TrainingSpec", "train"]
 
@@ -97,14 +101,14 @@ def train(spec: TrainingSpec, *, progress: Callable[[TrainingProgress], None] | 
         spec.models.mkdir(parents=True, exist_ok=True)
     fold_of = assign_folds([image.group for image in images], spec.folds) if spec.folds else []
     results: list[TrainingResult] = []
-    unseen: list[_Unseen] = []
+    unseen: list[Unseen] = []
     with _artists() as artists:
         for number in range(spec.folds):
-            held_out = [image for image, fold in zip(images, fold_of, strict=True) if fold == number]
+            left_out = [image for image, fold in zip(images, fold_of, strict=True) if fold == number]
             taught = [image for image, fold in zip(images, fold_of, strict=True) if fold != number]
             name = f"{spec.name}-fold{number}"
-            results.append(_network(spec, start, name, taught, [(None, held_out)], artists, progress))
-            unseen.append((results[-1].model, held_out))
+            results.append(_network(spec, start, name, taught, [(None, left_out)], artists, progress))
+            unseen.append((results[-1].model, left_out))
         results.append(_network(spec, start, spec.name, images, unseen, artists, progress))
     return results
 
@@ -148,32 +152,29 @@ def _keep_off_gpu() -> None:
     jax.config.update("jax_platforms", "cpu")  # type: ignore[no-untyped-call]  # no types there
 
 
-_Unseen = tuple[Model | None, list[TrainingImage]]
-"""A network (None: the one in question) and micrographs of fields that it was not trained on."""
-
-
 def _network(
     spec: TrainingSpec,
     start: Model | None,
     name: str,
     taught: list[TrainingImage],
-    unseen: list[_Unseen],
+    unseen: list[Unseen],
     artists: _Artists,
     progress: Callable[[TrainingProgress], None] | None,
 ) -> TrainingResult:
     path = spec.models / f"{name}.safetensors"
+    own = [image for judging, images in unseen if judging is None for image in images]
     digest = digest_of(
         "train",
         STAGE_VERSION,
         _causes(spec),
         start.digest if start is not None else "",
-        [_pixel_digest(image) for image in taught],
+        [pixel_digest(image) for image in (taught if spec.keep == "average" else [*taught, *own])],
     )
+    about = about_data(spec, start, taught, unseen)
     finished = _finished(path, digest)
     if finished is not None:
         _LOG.info("%s is there from the same training", name)
-        return finished
-    own = [image for judging, images in unseen if judging is None for image in images]
+        return replace(finished, card=up_to_date(path, finished.card, about, finished.model, unseen))
     source = PatchSource(spec, taught, artists.executor)
     checkpoint = path.with_name(f"{name}-{digest[:12]}.standing")
     parameters, curve = fit(
@@ -190,11 +191,10 @@ def _network(
     card = {
         "name": name,
         "digest": model.digest,
-        "attribution": spec.attribution,
         "architecture": model.config.to_dict(),
-        "trained_on": {**_listing(taught), "start": start.digest if start is not None else None},
-        "held_out": _held_out(model, unseen),
-        "domain": _domain(model, spec, source, taught),
+        **about,
+        "held_out": held_out(model, unseen),
+        "domain": domain(model, spec, source, taught),
         "training": {
             **_causes(spec),
             "stage_version": STAGE_VERSION,
@@ -208,7 +208,7 @@ def _network(
         "machine": machine(),
     }
     write_curve(path.with_suffix(".curve.csv"), curve)
-    commit_bytes(path.with_suffix(".json"), (json.dumps(card, indent=2, ensure_ascii=False) + "\n").encode())
+    write_card(path, card)
     checkpoint.unlink(missing_ok=True)  # not before: the card may take as long as some hundred steps
     return TrainingResult(path, load_model(path), card, reused=False)  # with the domain that the card states
 
@@ -229,68 +229,6 @@ def _causes(spec: TrainingSpec) -> dict[str, Any]:
     """Give the part of a spec that decides the weights, once the pixels are known."""
     elsewhere = ("images", "masks", "groups", "store", "models", "attribution", "name", "folds", "start")
     return {key: value for key, value in spec.to_dict().items() if key not in elsewhere}
-
-
-def _pixel_digest(image: TrainingImage) -> str:
-    parts = (image.read_pixels(), image.read_mask())
-    return digest_of(
-        [[str(part.dtype), list(part.shape), hashlib.sha256(part.tobytes()).hexdigest()] for part in parts]
-    )
-
-
-def _listing(images: list[TrainingImage]) -> dict[str, Any]:
-    groups = sorted({image.group for image in images}, key=lambda group: (len(group), group))
-    return {"micrographs": [image.name for image in images], "fields": groups}
-
-
-def _held_out(model: Model, unseen: list[_Unseen]) -> dict[str, Any] | None:
-    """Give the figures on fields that a network has not seen; None where there are none.
-
-    For the network trained on everything, they are those of the folds' networks, each on its own part.
-    """
-    if not unseen:
-        return None
-    judges = [(judging or model, images) for judging, images in unseen]
-    figures = judge(
-        (image.read_mask(), judging.probability(image.read_pixels())) for judging, images in judges for image in images
-    )
-    return {
-        "networks": [judging.name for judging, _ in judges],
-        **_listing([image for _, images in judges for image in images]),
-        **asdict(figures),
-        "iou": 0.5,
-        "smallest_particle_px": SMALLEST_PARTICLE_PX,
-    }
-
-
-_DESCRIBED_SCENES = 200
-"""Scenes that are looked at for the domain."""
-_MAPPED_WELL = 0.9
-"""Least Dice of a scene that the domain is made from: where networks fail is no place to be at home."""
-
-
-def _domain(
-    model: Model, spec: TrainingSpec, source: PatchSource, taught: list[TrainingImage]
-) -> dict[str, Any] | None:
-    """Describe what a network is at home with: its micrographs, and those scenes it has not seen that it maps well.
-
-    None where it finds no particles, as after a training of a few steps.
-    """
-    images = [] if spec.simulated == 1 else taught
-    sizes = [image.pixel_size_nm for image in images if image.pixel_size_nm is not None]
-    known = []
-    for image in images:
-        pixels = image.read_pixels()
-        known.append(describe(pixels, model.probability(pixels)))
-    for scene in source.unseen(min(_DESCRIBED_SCENES, spec.steps) if spec.simulated else 0):
-        probability = model.probability(scene.pixels)
-        if dice(scene.coverage > 0.5, probability >= 128) >= _MAPPED_WELL:
-            known.append(describe(scene.pixels, probability))
-    try:
-        return Domain.of(known, sizes if len(sizes) == len(images) else ()).to_dict()
-    except ModelError as error:
-        _LOG.warning("%s gets no domain: %s", model.name, error)
-        return None
 
 
 def _threads() -> int:
