@@ -239,6 +239,24 @@ def test_folds_do_not_go_on_from_a_network_that_has_seen_what_they_are_judged_on
     assert [result.card["trained_on"]["start"] for result in results] == [load_model(fold).digest] * 3
 
 
+def test_what_a_network_went_on_from_is_not_forgotten(small, tmp_path):
+    folder, job, results = small
+    (tmp_path / "one.csv").write_text(f"image,field\n{CROPS[0]},elsewhere\n")
+
+    def trained(**changes):
+        models = {"models": str(tmp_path / "models"), "steps": 1, **changes}
+        return train(parse_section(TrainingSpec, {**job, **models}, section="training", base=folder))
+
+    known = results[0].card["trained_on"]
+    first, groups = {"name": "first", "folds": 0, "start": str(results[0].path)}, {"groups": str(tmp_path / "one.csv")}
+    (second,) = trained(**first, **groups)
+    assert second.card["trained_on"]["before"] == {key: sorted(known[key]) for key in ("micrographs", "fields")}
+    (third,) = trained(**groups, name="second", folds=0, start=str(second.path))
+    assert third.card["trained_on"]["before"]["fields"] == sorted([*known["fields"], "elsewhere"])
+    with pytest.raises(JobError, match=f"learned from {len(known['micrographs'])} of them"):
+        trained(name="third", start=str(third.path))
+
+
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "models").write_text("a file where a folder should be")
     with pytest.raises(StoreError, match="models: expected a place that can be written"):

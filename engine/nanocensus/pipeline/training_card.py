@@ -9,6 +9,7 @@ from typing import Any
 
 from nanocensus.errors import ModelError
 from nanocensus.pipeline.training_patches import PatchSource
+from nanocensus.pipeline.training_start import learned_from
 from nanocensus.provenance import digest as digest_of
 from nanocensus.segment.description import describe
 from nanocensus.segment.domain import Domain
@@ -29,10 +30,11 @@ def about_data(
     spec: TrainingSpec, start: Model | None, taught: list[TrainingImage], unseen: list[Unseen]
 ) -> dict[str, Any]:
     """Give what a card says of a training's data and what is known of it before the training."""
-    about = {
-        "attribution": spec.attribution,
-        "trained_on": {**_listing(taught), "start": start.digest if start is not None else None},
-    }
+    trained_on = {**_listing(taught), "start": start.digest if start is not None else None}
+    before = learned_from(spec.start, start) if start is not None else {}
+    if any(before.values()):
+        trained_on["before"] = before
+    about = {"attribution": spec.attribution, "trained_on": trained_on}
     return {**about, "held_out_digest": _held_out_digest(unseen)} if unseen else about
 
 
