@@ -74,7 +74,7 @@ def train(spec: TrainingSpec, *, progress: Callable[[TrainingProgress], None] | 
     All networks train for the same number of steps, and nothing is chosen by a look at the fields held out, unless the
     spec says to keep the best. A network that is
     there from the same spec and pixels is kept. Equal specs, pixels and versions give equal bytes on one kind of CPU
-    with one number of threads.
+    with one number of threads, and with one size of memory where that does not hold all micrographs.
 
     Parameters
     ----------
