@@ -147,7 +147,7 @@ def standardise(image: Shaped[np.ndarray, "y x"]) -> Float32[np.ndarray, "y x"]:
     array([[-1.,  1.]], dtype=float32)
     """
     parse_micrograph(image)
-    low, high = _extremes(image)
+    low, high = extremes(image)
     centred = np.empty(image.shape, np.float32)
     if low == high:
         centred.fill(0.0)
@@ -179,8 +179,14 @@ def parse_micrograph(image: Shaped[Any, "..."]) -> None:
         )
 
 
-def _extremes(image: Shaped[np.ndarray, "y x"]) -> tuple[np.generic, np.generic]:
-    """Give the least and the largest value, once all are known to be finite."""
+def extremes(image: Shaped[np.ndarray, "y x"]) -> tuple[np.generic, np.generic]:
+    """Give the least and the largest value of a micrograph.
+
+    Raises
+    ------
+    ImageError
+        If there are values that are not finite.
+    """
     low, high = image.min(), image.max()  # of values that are not a number, none is either
     if not (np.isfinite(low) and np.isfinite(high)):
         raise not_finite(image)
@@ -213,7 +219,7 @@ def as_transported(image: Shaped[np.ndarray, "..."], *, keep_level: bool = False
         If it is not a micrograph, or has values that are not finite.
     """
     parse_micrograph(image)
-    low, high = _extremes(image)
+    low, high = extremes(image)
     if image.dtype.name in RECORDED_EXACTLY:
         return np.ascontiguousarray(image, image.dtype.newbyteorder("="))
     if not keep_level:
