@@ -36,6 +36,7 @@ from nanocensus.segment.weights import load_model
 from nanocensus.simulate.rendering import write_simulated
 from nanocensus.simulate.spec import SimulationSpec
 from nanocensus.store.ingest import ingest
+from nanocensus.store.readers import read_image
 from nanocensus.store.sources import find_sources
 
 DEMO = Path(__file__).parents[2] / "jobs" / "demo"
@@ -237,6 +238,21 @@ def test_folds_do_not_go_on_from_a_network_that_has_seen_what_they_are_judged_on
         parse_section(TrainingSpec, {**further, "start": str(alone), "folds": 2}, section="training", base=folder)
     )
     assert [result.card["trained_on"]["start"] for result in results] == [load_model(fold).digest] * 3
+
+
+def test_a_micrograph_is_read_once_to_know_whether_its_networks_are_there(small, monkeypatch):
+    folder, job, _ = small
+    spec = parse_section(TrainingSpec, {**job, "models": "counted"}, section="training", base=folder)
+    train(spec)
+    read = Counter()
+
+    def counted(path):
+        read[path.name] += 1
+        return read_image(path)
+
+    monkeypatch.setattr("nanocensus.segment.training_data.read_image", counted)
+    assert all(result.reused for result in train(spec))
+    assert read == dict.fromkeys(CROPS, 2)  # the other time its shape is asked for
 
 
 def test_what_a_network_went_on_from_is_not_forgotten(small, tmp_path):

@@ -19,7 +19,6 @@ from nanocensus.pipeline.training_card import (
     about_data,
     domain,
     held_out,
-    pixel_digest,
     up_to_date,
     write_card,
 )
@@ -168,7 +167,7 @@ def _network(
         STAGE_VERSION,
         _causes(spec),
         start.digest if start is not None else "",
-        [pixel_digest(image) for image in (taught if spec.keep == "average" else [*taught, *own])],
+        [image.digest for image in (taught if spec.keep == "average" else [*taught, *own])],
     )
     about = about_data(spec, start, taught, unseen)
     finished = _finished(path, digest)

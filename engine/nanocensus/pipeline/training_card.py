@@ -1,6 +1,5 @@
 """What a model card says of the micrographs of a training: those learned from, those held out, and where it is at home."""
 
-import hashlib
 import json
 import logging
 from dataclasses import asdict
@@ -56,14 +55,6 @@ def up_to_date(
     return current
 
 
-def pixel_digest(image: TrainingImage) -> str:
-    """Give the digest of a micrograph and its mask."""
-    parts = (image.read_pixels(), image.read_mask())
-    return digest_of(
-        [[str(part.dtype), list(part.shape), hashlib.sha256(part.tobytes()).hexdigest()] for part in parts]
-    )
-
-
 def held_out(model: Model, unseen: list[Unseen]) -> dict[str, Any] | None:
     """Give the figures on fields that a network has not seen; None where there are none.
 
@@ -88,7 +79,7 @@ def _held_out_digest(unseen: list[Unseen]) -> str:
     """Give the digest of all that the figures on unseen fields depend on, but for the network in question."""
     causes = []
     for judging, images in unseen:
-        seen = [[image.name, image.group, pixel_digest(image)] for image in images]
+        seen = [[image.name, image.group, image.digest] for image in images]
         causes.append([judging.digest if judging is not None else "", seen])
     return digest_of(causes)
 

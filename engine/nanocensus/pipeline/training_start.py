@@ -67,6 +67,6 @@ def learned_from(name_or_path: str, model: Model) -> dict[str, list[str]]:
         `micrographs` and `fields`: names, in order; none where there is no card of this network.
     """
     card = read_card(name_or_path)
-    known = card["trained_on"] if card.get("digest") == model.digest else {}
+    known = card.get("trained_on", {}) if card.get("digest") == model.digest else {}
     before = known.get("before", {})
     return {key: sorted({*known.get(key, ()), *before.get(key, ())}) for key in ("micrographs", "fields")}

@@ -1,10 +1,12 @@
 """The micrographs and masks to train on, and who is held out of what."""
 
 import csv
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Shaped
 
 from nanocensus.errors import CalibrationError, JobError
+from nanocensus.provenance import digest as digest_of
 from nanocensus.schema import PIXEL_SIZE_ASSUMED
 from nanocensus.segment.training_spec import TrainingSpec
 from nanocensus.store.images import damage
@@ -36,6 +39,14 @@ class TrainingImage:
     """Gives the micrograph as recorded."""
     read_mask: Callable[[], Bool[np.ndarray, "y x"]] = field(repr=False)
     """Gives where it is particle."""
+
+    @cached_property
+    def digest(self) -> str:
+        """Digest of the micrograph and its mask; read for it once, whatever the number of networks that ask."""
+        parts = (self.read_pixels(), self.read_mask())
+        return digest_of(
+            [[str(part.dtype), list(part.shape), hashlib.sha256(part.tobytes()).hexdigest()] for part in parts]
+        )
 
 
 def read_training_images(spec: TrainingSpec) -> list[TrainingImage]:
