@@ -22,7 +22,7 @@ _APART = 16
 
 
 _LOOKED_AT = 32
-"""Patches for validation, at most."""
+"""Patches for validation, at most, and micrographs that they are of."""
 
 
 class _Shelf:
@@ -58,7 +58,9 @@ _READY_BYTES = 24
 
 
 def validation_patches(images: list[TrainingImage], side: int) -> Batch | None:
-    """Cut patches to look at during a training, evenly over micrographs that it does not learn from; None without any.
+    """Cut patches to look at during a training, evenly over the first 32 micrographs that it does not learn from.
+
+    None without any.
 
     Parameters
     ----------
