@@ -1,7 +1,9 @@
 """Training teaches, repeats itself, and keeps what is finished."""
 
+import dataclasses
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -16,12 +18,14 @@ import pandas as pd
 import pytest
 import safetensors.numpy
 
-from nanocensus.errors import JobError, ModelError
-from nanocensus.pipeline.training import TrainingSpec, _artists, _domain, train
+from nanocensus.errors import JobError, ModelError, StoreError
+from nanocensus.pipeline.training import TrainingSpec, _artists, train
+from nanocensus.pipeline.training_card import domain
 from nanocensus.pipeline.training_patches import PatchSource
 from nanocensus.pipeline.training_scenes import TrainingScenes
 from nanocensus.sections import parse_section
 from nanocensus.segment import fit as fit_module
+from nanocensus.segment.domain import Domain
 from nanocensus.segment.fit import _rule, fit
 from nanocensus.segment.heldout import judge
 from nanocensus.segment.losses import LOSSES
@@ -29,6 +33,11 @@ from nanocensus.segment.metrics import dice
 from nanocensus.segment.parameters import logits
 from nanocensus.segment.training_data import assign_folds, read_training_images
 from nanocensus.segment.weights import load_model
+from nanocensus.simulate.rendering import write_simulated
+from nanocensus.simulate.spec import SimulationSpec
+from nanocensus.store.ingest import ingest
+from nanocensus.store.readers import read_image
+from nanocensus.store.sources import find_sources
 
 DEMO = Path(__file__).parents[2] / "jobs" / "demo"
 LEARNER = {"steps": 5, "batch": 2, "patch": 32, "base": 1, "levels": 1}
@@ -84,6 +93,7 @@ def test_the_card_says_what_was_done(trained):
     assert card["held_out"] is None
     assert card["training"]["steps"] == 80
     assert "flax" in card["versions"]
+    assert result.model.domain == Domain.from_dict(card["domain"])
 
 
 def test_the_learning_curve_lies_beside_the_network(trained, small):
@@ -156,6 +166,35 @@ def test_a_damaged_network_is_trained_again(small):
     assert again.model.digest == results[2].model.digest
 
 
+def test_a_finished_network_is_judged_again_where_other_fields_are_held_out_or_their_masks_were_mended(small, tmp_path):
+    folder, job, results = small
+    for kind in ("images", "masks"):
+        shutil.copytree(folder / kind, tmp_path / kind)
+    shutil.copy(folder / "fields.csv", tmp_path / "fields.csv")
+
+    def trained(**changes):
+        return train(parse_section(TrainingSpec, {**job, **changes}, section="training", base=tmp_path))
+
+    (alone,) = trained(folds=0)
+    assert alone.card["held_out"] is None
+    both = trained()
+    assert [result.reused for result in both] == [False, False, True]
+    assert both[2].card["held_out"] == results[2].card["held_out"]
+    assert json.loads(both[2].path.with_suffix(".json").read_text()) == both[2].card
+    assert trained(folds=0)[0].card == both[2].card  # what was found out stays
+    mended = tmp_path / "masks" / both[0].card["held_out"]["micrographs"][0]
+    imageio.v3.imwrite(mended, 255 - imageio.v3.imread(mended))
+    again = trained(attribution="drawn anew")
+    assert [result.reused for result in again] == [True, False, False]  # the first fold has not learned from it
+    assert again[0].model.digest == both[0].model.digest
+    assert again[0].card["attribution"] == "drawn anew"
+    assert again[0].card["held_out"]["dice"] != both[0].card["held_out"]["dice"]
+    assert [result.card for result in trained(attribution="drawn anew")] == [result.card for result in again]
+    assert not any(result.reused for result in trained(keep="best"))
+    imageio.v3.imwrite(mended, 255 - imageio.v3.imread(mended))
+    assert not trained(keep="best")[0].reused  # its weights were chosen by this mask
+
+
 SIMULATED = {"name": "scenes", "models": "models", "simulated": 1.0, "folds": 0, **LEARNER}
 
 FOLDS = {**SIMULATED, "images": "i", "masks": "m", "groups": "g.csv", "folds": 2}  # nobody reads them
@@ -199,6 +238,45 @@ def test_folds_do_not_go_on_from_a_network_that_has_seen_what_they_are_judged_on
         parse_section(TrainingSpec, {**further, "start": str(alone), "folds": 2}, section="training", base=folder)
     )
     assert [result.card["trained_on"]["start"] for result in results] == [load_model(fold).digest] * 3
+
+
+def test_a_micrograph_is_read_once_to_know_whether_its_networks_are_there(small, monkeypatch):
+    folder, job, _ = small
+    spec = parse_section(TrainingSpec, {**job, "models": "counted"}, section="training", base=folder)
+    train(spec)
+    read = Counter()
+
+    def counted(path):
+        read[path.name] += 1
+        return read_image(path)
+
+    monkeypatch.setattr("nanocensus.segment.training_data.read_image", counted)
+    assert all(result.reused for result in train(spec))
+    assert read == dict.fromkeys(CROPS, 2)  # the other time its shape is asked for
+
+
+def test_what_a_network_went_on_from_is_not_forgotten(small, tmp_path):
+    folder, job, results = small
+    (tmp_path / "one.csv").write_text(f"image,field\n{CROPS[0]},elsewhere\n")
+
+    def trained(**changes):
+        models = {"models": str(tmp_path / "models"), "steps": 1, **changes}
+        return train(parse_section(TrainingSpec, {**job, **models}, section="training", base=folder))
+
+    known = results[0].card["trained_on"]
+    first, groups = {"name": "first", "folds": 0, "start": str(results[0].path)}, {"groups": str(tmp_path / "one.csv")}
+    (second,) = trained(**first, **groups)
+    assert second.card["trained_on"]["before"] == {key: sorted(known[key]) for key in ("micrographs", "fields")}
+    (third,) = trained(**groups, name="second", folds=0, start=str(second.path))
+    assert third.card["trained_on"]["before"]["fields"] == sorted([*known["fields"], "elsewhere"])
+    with pytest.raises(JobError, match=f"learned from {len(known['micrographs'])} of them"):
+        trained(name="third", start=str(third.path))
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "models").write_text("a file where a folder should be")
+    with pytest.raises(StoreError, match="models: expected a place that can be written"):
+        train(parse_section(TrainingSpec, SIMULATED, section="training", base=tmp_path))
 
 
 def test_names_that_cannot_be_left_out_are_refused(tmp_path):
@@ -289,10 +367,44 @@ def test_a_training_that_was_cut_off_goes_on_to_the_same_bytes(keep, tmp_path, m
     )
     whole = fit(spec, "scenes", source, validation=unseen)
     assert sorted(asked) == [2, 3, 4]
-    assert not standing.exists()
     assert [point.step for point in whole[1]] == [2, 4, 5]
     assert further[1] == whole[1]
     assert all(np.array_equal(further[0][name], values) for name, values in whole[0].items())
+
+
+def test_a_training_that_is_cut_off_before_its_card_is_written_goes_on_from_its_last_steps(tmp_path, monkeypatch):
+    monkeypatch.setattr(fit_module, "_KEPT_EVERY", 2)
+    monkeypatch.setattr(fit_module, "_REPORTED", 2)
+    spec = parse_section(TrainingSpec, SIMULATED, section="training", base=tmp_path)
+
+    def cut_off(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("nanocensus.pipeline.training.domain", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            train(spec)
+    reports = []
+    (result,) = train(spec, progress=reports.append)
+    assert [report.step for report in reports] == [5]  # not from the beginning
+    assert not result.reused
+    assert not list(spec.models.glob("*.standing"))
+    (whole,) = train(dataclasses.replace(spec, models=tmp_path / "whole"))
+    assert whole.path.read_bytes() == result.path.read_bytes()
+
+
+@pytest.mark.parametrize("keep", ["average", "best"])
+def test_a_training_that_diverges_ends_at_once_and_says_why(keep, tmp_path, monkeypatch):
+    monkeypatch.setattr(fit_module, "_REPORTED", 2)
+    spec = parse_section(TrainingSpec, {**FOLDS, "keep": keep}, section="training", base=tmp_path)
+    source = PatchSource(spec, [])
+
+    def diverging(step):
+        pixels, targets = source(step)
+        return pixels if step == 0 else np.full_like(pixels, np.inf), targets
+
+    with pytest.raises(JobError, match=r"'learning_rate'.*a loss of nan up to step 2 of scenes"):
+        fit(spec, "scenes", diverging, validation=source(7))
 
 
 def test_the_best_weights_on_unseen_patches_are_kept(tmp_path, monkeypatch):
@@ -371,7 +483,29 @@ def test_a_network_is_at_home_with_those_unseen_scenes_that_it_maps_well(tmp_pat
     model, source = load_model("simulated"), PatchSource(spec, [])
     mapped = [dice(scene.coverage > 0.5, model.probability(scene.pixels) >= 128) for scene in source.unseen(24)]
     assert 6 < sum(each >= 0.9 for each in mapped) < 24
-    assert _domain(model, spec, source, [])["micrographs"] == sum(each >= 0.9 for each in mapped)
+    assert domain(model, spec, source, [])["micrographs"] == sum(each >= 0.9 for each in mapped)
+
+
+def test_the_card_states_the_pixel_sizes_of_micrographs_that_all_have_one(tmp_path):
+    plain = SimulationSpec(shape=(192, 192), mean_particles=4.0, mean_edge_length_nm=3.0)
+    for sample, size in (("fine", 0.1), ("coarse", 0.12)):
+        spec = dataclasses.replace(plain, pixel_size_nm=size)
+        listed = write_simulated(tmp_path / "raw", spec, n=1, seed=3, sample=sample)
+    table = pd.read_csv(listed)
+    table.assign(field="1").rename(columns={"file": "image"}).to_csv(tmp_path / "fields.csv", index=False)
+    for name, mask in zip(table["file"], table["mask"], strict=True):  # masks of the micrographs' names
+        (tmp_path / "masks" / name).parent.mkdir(parents=True)
+        shutil.copy(tmp_path / "raw" / mask, tmp_path / "masks" / name)
+    ingest(find_sources(tmp_path / "raw", table=listed), tmp_path / "known")
+    ingest(find_sources(tmp_path / "raw", table=listed, pixel_size_nm=0.3, assumed=True), tmp_path / "made-up")
+    folders = {"images": "raw", "masks": "masks", "groups": "fields.csv"}
+    stated = []
+    for source in (folders, {"store": "known"}, {"store": "made-up"}):
+        job = {**source, "models": "models", "patch": 32, "folds": 0}
+        spec = parse_section(TrainingSpec, job, section="training", base=tmp_path)
+        images = read_training_images(spec)
+        stated.append(domain(load_model("simulated"), spec, PatchSource(spec, images), images)["pixel_size_nm"])
+    assert stated == [pytest.approx([0.1, 0.12])] * 2 + [None]
 
 
 def test_the_standing_of_another_network_is_refused(tmp_path):

@@ -36,7 +36,8 @@ def test_exposure_and_type_change_nothing():
     image, probability = discs(noise=0.1)
     counts = np.rint(image * 8)
     first = describe(counts.astype(np.uint16), probability)
-    for other in (counts.astype(np.float64), counts.astype(np.int32) * 3 + 70):
+    wide = counts.astype(np.float64)
+    for other in (wide, wide + 1e9, wide * 1e-30, wide * 1e200, counts.astype(np.int32) * 3 + 70):
         for name, value in vars(describe(other, probability)).items():
             assert value == pytest.approx(getattr(first, name), rel=1e-4), name
 

@@ -87,6 +87,15 @@ def test_the_type_that_values_are_recorded_in_does_not_matter(dtype):
     assert np.allclose(flatten(image.astype(dtype)), flatten(image), rtol=2e-4 if dtype == "float16" else 1e-5)
 
 
+@pytest.mark.parametrize(
+    ("factor", "dtype"), [(1e-300, "float64"), (1e303, "float64"), (1e-30, "float32"), (1e33, "float32")]
+)
+def test_huge_and_tiny_values_are_standardised_as_others_are(factor, dtype):
+    image = np.random.default_rng(0).poisson(200, (40, 50)).astype(dtype)
+    assert np.allclose(standardise(image * image.dtype.type(factor)), standardise(image), atol=1e-5)
+    assert np.allclose(standardise(-image * image.dtype.type(factor)), -standardise(image), atol=1e-5)
+
+
 @pytest.mark.parametrize("factor", [1e-200, 1e200])
 def test_values_beyond_single_precision_are_scaled(factor):
     image = uneven()[0]

@@ -7,6 +7,7 @@ import pytest
 from nanocensus.errors import DeviceError, ImageError
 from nanocensus.segment import gpu
 from nanocensus.segment.flatfield import as_transported
+from nanocensus.segment.preparation import Preparation
 from nanocensus.segment.weights import load_model
 
 SHAPE = (100, 130)
@@ -38,6 +39,13 @@ def test_the_map_is_that_of_the_host_to_one_step(model, dtype):
 def test_an_even_micrograph_is_no_division_by_zero(model):
     image = np.full(SHAPE, 7, np.uint16)
     assert abs(on_device(model, image) - model.probability(image, tile=2048)).max() <= 1
+
+
+def test_a_value_whose_mean_is_rounded_is_even_too(model):
+    image = np.full(SHAPE, 40162, np.uint16)
+    values = jax.device_put(image).astype(np.float32)
+    found = np.asarray(gpu.probability_map(model, values, Preparation(flat_field=False))).astype(int)
+    assert abs(found - model.probability(image, tile=2048, flat_field=False)).max() <= 1
 
 
 def test_a_micrograph_too_large_for_the_memory_goes_through_in_windows(model, monkeypatch, caplog):

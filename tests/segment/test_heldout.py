@@ -1,5 +1,7 @@
 """Figures on held-out micrographs."""
 
+import weakref
+
 import numpy as np
 import pytest
 from scipy.special import ndtr
@@ -26,6 +28,20 @@ def test_figures_are_pooled_over_micrographs():
     assert figures.worst_dice == 0
     assert (figures.n_true, figures.n_predicted) == (2, 1)
     assert (figures.precision, figures.recall, figures.f1) == (1, 0.5, pytest.approx(2 / 3))
+
+
+def test_no_micrograph_is_kept_when_it_has_been_judged():
+    seen, left = [], []
+
+    def pairs():
+        for _ in range(4):
+            mask, probability = _soft_disc(1.0)
+            seen.append(weakref.ref(mask))
+            left.append(sum(each() is not None for each in seen))
+            yield mask, probability
+
+    assert judge(pairs()).n_true == 4
+    assert max(left) <= 2  # the last one and the next
 
 
 def test_specks_are_not_counted_as_particles():

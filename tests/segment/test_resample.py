@@ -83,6 +83,10 @@ def test_what_is_too_far_off_or_not_known_is_refused():
     for lacking in (None, domain(pixel_sizes_nm=())):
         with pytest.raises(ModelError, match="model card"):
             predict_resampled(by_threshold([]), image, lacking, by="pixel size", pixel_size_nm=0.1)
+    dead = image.astype(np.float32)
+    dead[3, 4] = np.nan
+    with pytest.raises(ImageError, match="got 1 pixels that are infinite or not a number"):
+        predict_resampled(by_threshold([]), dead, domain(), by="pixel size", pixel_size_nm=0.05)
     with pytest.raises(ImageError, match="one channel"):
         predict_resampled(by_threshold([]), np.zeros((4, 4), bool), domain(), by="particles")
 

@@ -1,6 +1,7 @@
 """Training data: read whole, and held out by fields."""
 
 import tomllib
+import weakref
 from pathlib import Path
 
 import imageio.v3
@@ -9,8 +10,11 @@ import pandas as pd
 import pytest
 
 from nanocensus.errors import InputError, JobError
-from nanocensus.pipeline.training_patches import _Shelf
+from nanocensus.pipeline import training_patches
+from nanocensus.pipeline.training_patches import _Shelf, validation_patches
 from nanocensus.sections import parse_section
+from nanocensus.segment.flatfield import flatten
+from nanocensus.segment.patches import prepare
 from nanocensus.segment.training_data import assign_folds, read_training_images
 from nanocensus.segment.training_spec import TrainingSpec
 from nanocensus.simulate.rendering import write_simulated
@@ -58,6 +62,8 @@ def folder(tmp_path):
         (lambda folder: (folder / "g.csv").unlink(), "no file g.csv"),
         (lambda folder: (folder / "g.csv").write_text("name\na.png\n"), "columns image and field"),
         (lambda folder: (folder / "g.csv").write_text("image,field\na.png\n"), "a field for each"),
+        (lambda folder: (folder / "g.csv").write_text("image;field\na,b;1\n"), "got image;field"),
+        (lambda folder: (folder / "g.csv").write_text("image,field\na.png,1\na.png ,2\n"), "a.png in 2 rows"),
         (lambda folder: (folder / "g.csv").write_bytes(b"\xff\xfe\x00\x01"), "a CSV file"),
         (lambda folder: (folder / "m" / "a.png").unlink(), "one file a in"),
         (lambda folder: (folder / "i" / "a.png").write_bytes(b"no image"), "a readable"),
@@ -70,6 +76,14 @@ def test_data_that_cannot_be_read_are_refused(folder, spoil, complaint):
     spoil(folder)
     with pytest.raises(InputError, match=complaint):
         read_training_images(spec)
+
+
+def test_a_table_of_fields_may_come_from_excel_and_spaces_make_no_field(folder):
+    (folder / "i" / "b.png").write_bytes((folder / "i" / "a.png").read_bytes())
+    (folder / "m" / "b.png").write_bytes((folder / "m" / "a.png").read_bytes())
+    (folder / "g.csv").write_bytes(b"\xef\xbb\xbfimage, field,note\r\na.png,1,x\r\n,,\r\nb.png , 1\r\n")
+    spec = parse_section(TrainingSpec, {**PATHS, "patch": 32}, section="training", base=folder)
+    assert [(image.name, image.group) for image in read_training_images(spec)] == [("a.png", "1"), ("b.png", "1")]
 
 
 def test_patches_larger_than_a_micrograph_are_refused(folder):
@@ -132,3 +146,24 @@ def test_a_small_memory_holds_some_micrographs_at_a_time_and_each_has_its_turn(r
     assert len({value for turn in turns for value in turn}) == 8
     again = _Shelf(spec, images, 4 * one)
     assert np.array_equal(again.at(7)[0].pixels, shown[7][0].pixels)
+
+
+def test_patches_to_look_at_are_cut_evenly_and_one_micrograph_is_ready_at_a_time(run, monkeypatch):
+    spec = parse_section(TrainingSpec, {"store": "out", "models": "models", "patch": 32}, section="training", base=run)
+    images = read_training_images(spec)
+    ready, left = [], []
+
+    def counted(pixels, mask):
+        left.append(sum(crop() is not None for crop in ready))
+        crop = prepare(pixels, mask)
+        ready.append(weakref.ref(crop.pixels))
+        return crop
+
+    monkeypatch.setattr(training_patches, "prepare", counted)
+    pixels, targets = validation_patches(images, 32)
+    assert left == [0, 1, 1, 1]  # the one before, until the next takes its place
+    whole = [prepare(flatten(image.read_pixels()), image.read_mask()) for image in images]
+    cells = [(crop, np.s_[y : y + 32, x : x + 32]) for crop in whole for y in (0, 32, 64) for x in (0, 32, 64, 96)]
+    expected = [cells[round(number * 47 / 31)] for number in range(32)]  # 32 of 48
+    assert np.array_equal(pixels, [crop.pixels[cell] for crop, cell in expected])
+    assert np.array_equal(targets, [crop.target[cell] for crop, cell in expected])

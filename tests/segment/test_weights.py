@@ -138,6 +138,17 @@ def test_a_model_knows_the_domain_of_its_own_card_alone(tmp_path, parameters):
         load_model(path)
 
 
+def test_a_link_to_a_model_has_its_own_name_and_the_card_beside_it(tmp_path, parameters):
+    (tmp_path / "objects").mkdir()
+    kept = save_model(tmp_path / "objects" / "0123.safetensors", CONFIG, parameters)
+    link, plain = tmp_path / "mine.safetensors", Description(50.0, 0.2, 2.3, 0.02, 2.3, 0.2, 0.7, 0.3)
+    link.symlink_to(tmp_path / "objects" / "0123.safetensors")
+    domain = Domain.of([plain] * 3)
+    link.with_suffix(".json").write_text(json.dumps({"digest": kept.digest, "domain": domain.to_dict()}))
+    model = load_model(link)
+    assert (model.name, model.digest, model.domain) == ("mine", kept.digest, domain)
+
+
 def test_uneven_light_and_bright_particles_make_little_difference_to_the_map():
     rng = np.random.default_rng(2)
     y, x = np.mgrid[:192, :192]

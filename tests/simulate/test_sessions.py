@@ -66,6 +66,9 @@ def test_a_repeated_place_is_the_same_with_other_noise(share):
 def test_what_cannot_be_planted_is_refused():
     with pytest.raises(InputError, match="earlier micrograph"):
         session(repeated={1: (2, 1.0)})
+    for faults in ({"repeated": {1: (0, 1.5)}}, {"repeated": {1: (0, -0.5)}}, {"saturated": {1: 2.0}}):
+        with pytest.raises(InputError, match="shares from 0 to 1"):
+            session(2, **faults)
     with pytest.raises(InputError, match="a kind of imaging"):
         simulate_session(SimulationSpec(shape=(96, 96), mean_particles=2.0, mean_edge_length_nm=1.5), 2,
                          np.random.default_rng(0))  # fmt: skip

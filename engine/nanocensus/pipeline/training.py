@@ -1,7 +1,5 @@
 """Training: one network on everything, and one for each fold of fields to say what it is worth."""
 
-import csv
-import hashlib
 import json
 import logging
 import multiprocessing
@@ -9,26 +7,31 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, astuple, dataclass, fields
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 
 from nanocensus.errors import ModelError
+from nanocensus.pipeline.training_card import (
+    Unseen,
+    about_data,
+    domain,
+    held_out,
+    up_to_date,
+    write_card,
+)
 from nanocensus.pipeline.training_patches import PatchSource, validation_patches
 from nanocensus.pipeline.training_start import load_start
 from nanocensus.provenance import digest as digest_of
 from nanocensus.provenance import machine, versions
-from nanocensus.segment.description import describe
-from nanocensus.segment.domain import Domain
 from nanocensus.segment.fit import TrainingProgress, fit
-from nanocensus.segment.heldout import judge
-from nanocensus.segment.learning_curve import CurvePoint
-from nanocensus.segment.metrics import SMALLEST_PARTICLE_PX, dice
+from nanocensus.segment.learning_curve import write_curve
 from nanocensus.segment.training_data import TrainingImage, assign_folds, read_training_images
 from nanocensus.segment.training_spec import TrainingSpec
 from nanocensus.segment.weights import Model, load_model, save_model
+from nanocensus.store.commit import writing
 
 __all__ = ["TrainingProgress", "TrainingResult", "TrainingSpec", "train"]
 
@@ -70,7 +73,7 @@ def train(spec: TrainingSpec, *, progress: Callable[[TrainingProgress], None] | 
     All networks train for the same number of steps, and nothing is chosen by a look at the fields held out, unless the
     spec says to keep the best. A network that is
     there from the same spec and pixels is kept. Equal specs, pixels and versions give equal bytes on one kind of CPU
-    with one number of threads.
+    with one number of threads, and with one size of memory where that does not hold all micrographs.
 
     Parameters
     ----------
@@ -87,21 +90,24 @@ def train(spec: TrainingSpec, *, progress: Callable[[TrainingProgress], None] | 
     ------
     JobError, ImageError
         If the training data cannot be used, or the network to go on from: see `load_start`.
+    StoreError
+        If the folder of the networks cannot be written.
     """
     images = read_training_images(spec)
     start = load_start(spec, images)
     _use_every_core(spec.batch)
-    spec.models.mkdir(parents=True, exist_ok=True)
+    with writing(spec.models):
+        spec.models.mkdir(parents=True, exist_ok=True)
     fold_of = assign_folds([image.group for image in images], spec.folds) if spec.folds else []
     results: list[TrainingResult] = []
-    unseen: list[_Unseen] = []
+    unseen: list[Unseen] = []
     with _artists() as artists:
         for number in range(spec.folds):
-            held_out = [image for image, fold in zip(images, fold_of, strict=True) if fold == number]
+            left_out = [image for image, fold in zip(images, fold_of, strict=True) if fold == number]
             taught = [image for image, fold in zip(images, fold_of, strict=True) if fold != number]
             name = f"{spec.name}-fold{number}"
-            results.append(_network(spec, start, name, taught, [(None, held_out)], artists, progress))
-            unseen.append((results[-1].model, held_out))
+            results.append(_network(spec, start, name, taught, [(None, left_out)], artists, progress))
+            unseen.append((results[-1].model, left_out))
         results.append(_network(spec, start, spec.name, images, unseen, artists, progress))
     return results
 
@@ -145,33 +151,31 @@ def _keep_off_gpu() -> None:
     jax.config.update("jax_platforms", "cpu")  # type: ignore[no-untyped-call]  # no types there
 
 
-_Unseen = tuple[Model | None, list[TrainingImage]]
-"""A network (None: the one in question) and micrographs of fields that it was not trained on."""
-
-
 def _network(
     spec: TrainingSpec,
     start: Model | None,
     name: str,
     taught: list[TrainingImage],
-    unseen: list[_Unseen],
+    unseen: list[Unseen],
     artists: _Artists,
     progress: Callable[[TrainingProgress], None] | None,
 ) -> TrainingResult:
     path = spec.models / f"{name}.safetensors"
+    own = [image for judging, images in unseen if judging is None for image in images]
     digest = digest_of(
         "train",
         STAGE_VERSION,
         _causes(spec),
         start.digest if start is not None else "",
-        [_pixel_digest(image) for image in taught],
+        [image.digest for image in (taught if spec.keep == "average" else [*taught, *own])],
     )
+    about = about_data(spec, start, taught, unseen)
     finished = _finished(path, digest)
     if finished is not None:
         _LOG.info("%s is there from the same training", name)
-        return finished
-    own = [image for judging, images in unseen if judging is None for image in images]
+        return replace(finished, card=up_to_date(path, finished.card, about, finished.model, unseen))
     source = PatchSource(spec, taught, artists.executor)
+    checkpoint = path.with_name(f"{name}-{digest[:12]}.standing")
     parameters, curve = fit(
         spec,
         name,
@@ -180,17 +184,16 @@ def _network(
         start=None if start is None else start.parameters,
         validation=validation_patches(own, spec.patch),
         progress=progress,
-        checkpoint=path.with_name(f"{name}-{digest[:12]}.standing"),
+        checkpoint=checkpoint,
     )
     model = save_model(path, spec.architecture, parameters)
     card = {
         "name": name,
         "digest": model.digest,
-        "attribution": spec.attribution,
         "architecture": model.config.to_dict(),
-        "trained_on": {**_listing(taught), "start": start.digest if start is not None else None},
-        "held_out": _held_out(model, unseen),
-        "domain": _domain(model, spec, source, taught),
+        **about,
+        "held_out": held_out(model, unseen),
+        "domain": domain(model, spec, source, taught),
         "training": {
             **_causes(spec),
             "stage_version": STAGE_VERSION,
@@ -203,16 +206,10 @@ def _network(
         "versions": versions(),
         "machine": machine(),
     }
-    _write_curve(path.with_suffix(".curve.csv"), curve)
-    path.with_suffix(".json").write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    return TrainingResult(path, model, card, reused=False)
-
-
-def _write_curve(path: Path, curve: list[CurvePoint]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(field.name for field in fields(CurvePoint))
-        writer.writerows(astuple(point) for point in curve)
+    write_curve(path.with_suffix(".curve.csv"), curve)
+    write_card(path, card)
+    checkpoint.unlink(missing_ok=True)  # not before: the card may take as long as some hundred steps
+    return TrainingResult(path, load_model(path), card, reused=False)  # with the domain that the card states
 
 
 def _finished(path: Path, digest: str) -> TrainingResult | None:
@@ -231,64 +228,6 @@ def _causes(spec: TrainingSpec) -> dict[str, Any]:
     """Give the part of a spec that decides the weights, once the pixels are known."""
     elsewhere = ("images", "masks", "groups", "store", "models", "attribution", "name", "folds", "start")
     return {key: value for key, value in spec.to_dict().items() if key not in elsewhere}
-
-
-def _pixel_digest(image: TrainingImage) -> str:
-    parts = (image.read_pixels(), image.read_mask())
-    return digest_of(
-        [[str(part.dtype), list(part.shape), hashlib.sha256(part.tobytes()).hexdigest()] for part in parts]
-    )
-
-
-def _listing(images: list[TrainingImage]) -> dict[str, Any]:
-    groups = sorted({image.group for image in images}, key=lambda group: (len(group), group))
-    return {"micrographs": [image.name for image in images], "fields": groups}
-
-
-def _held_out(model: Model, unseen: list[_Unseen]) -> dict[str, Any] | None:
-    """Give the figures on fields that a network has not seen; None where there are none.
-
-    For the network trained on everything, they are those of the folds' networks, each on its own part.
-    """
-    if not unseen:
-        return None
-    judges = [(judging or model, images) for judging, images in unseen]
-    figures = judge(
-        (image.read_mask(), judging.probability(image.read_pixels())) for judging, images in judges for image in images
-    )
-    return {
-        "networks": [judging.name for judging, _ in judges],
-        **_listing([image for _, images in judges for image in images]),
-        **asdict(figures),
-        "iou": 0.5,
-        "smallest_particle_px": SMALLEST_PARTICLE_PX,
-    }
-
-
-_DESCRIBED_SCENES = 200
-"""Scenes that are looked at for the domain."""
-_MAPPED_WELL = 0.9
-"""Least Dice of a scene that the domain is made from: where networks fail is no place to be at home."""
-
-
-def _domain(
-    model: Model, spec: TrainingSpec, source: PatchSource, taught: list[TrainingImage]
-) -> dict[str, Any] | None:
-    """Describe what a network is at home with: its micrographs, and those scenes it has not seen that it maps well.
-
-    None where it finds no particles, as after a training of a few steps.
-    """
-    images = [] if spec.simulated == 1 else (image.read_pixels() for image in taught)
-    known = [describe(pixels, model.probability(pixels)) for pixels in images]
-    for scene in source.unseen(min(_DESCRIBED_SCENES, spec.steps) if spec.simulated else 0):
-        probability = model.probability(scene.pixels)
-        if dice(scene.coverage > 0.5, probability >= 128) >= _MAPPED_WELL:
-            known.append(describe(scene.pixels, probability))
-    try:
-        return Domain.of(known).to_dict()
-    except ModelError as error:
-        _LOG.warning("%s gets no domain: %s", model.name, error)
-        return None
 
 
 def _threads() -> int:

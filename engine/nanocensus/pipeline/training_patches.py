@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future
 from functools import lru_cache
+from itertools import groupby
+from operator import itemgetter
 
 import numpy as np
 
@@ -20,7 +22,7 @@ _APART = 16
 
 
 _LOOKED_AT = 32
-"""Patches for validation, at most."""
+"""Patches for validation, at most, and micrographs that they are of."""
 
 
 class _Shelf:
@@ -56,7 +58,9 @@ _READY_BYTES = 24
 
 
 def validation_patches(images: list[TrainingImage], side: int) -> Batch | None:
-    """Cut patches to look at during a training, evenly over micrographs that it does not learn from; None without any.
+    """Cut patches to look at during a training, evenly over the first 32 micrographs that it does not learn from.
+
+    None without any.
 
     Parameters
     ----------
@@ -69,18 +73,23 @@ def validation_patches(images: list[TrainingImage], side: int) -> Batch | None:
     Batch or None
         Flattened, as micrographs come to the network by default.
     """
-    crops = [prepare(flatten(image.read_pixels()), image.read_mask()) for image in images[:_LOOKED_AT]]
     places = [
-        (crop, top, left)
-        for crop in crops
-        for top in range(0, crop.pixels.shape[0] - side + 1, side)
-        for left in range(0, crop.pixels.shape[1] - side + 1, side)
+        (image, top, left)
+        for image in images[:_LOOKED_AT]
+        for top in range(0, image.shape[0] - side + 1, side)
+        for left in range(0, image.shape[1] - side + 1, side)
     ]
     if not places:
         return None
     chosen = [places[place] for place in np.unique(np.linspace(0, len(places) - 1, _LOOKED_AT).round().astype(int))]
-    parts = [(crop, np.s_[top : top + side, left : left + side]) for crop, top, left in chosen]
-    return np.stack([crop.pixels[part] for crop, part in parts]), np.stack([crop.target[part] for crop, part in parts])
+    pixels, targets = [], []
+    for image, its_places in groupby(chosen, itemgetter(0)):  # one at a time: ready, each takes a lot of memory
+        crop = prepare(flatten(image.read_pixels()), image.read_mask())
+        for _, top, left in its_places:
+            part = np.s_[top : top + side, left : left + side]
+            pixels.append(crop.pixels[part].copy())
+            targets.append(crop.target[part].copy())
+    return np.stack(pixels), np.stack(targets)
 
 
 class PatchSource:

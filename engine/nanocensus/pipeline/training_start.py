@@ -48,8 +48,25 @@ def load_start(spec: TrainingSpec, images: list[TrainingImage]) -> Model | None:
 
 def _seen_by(name_or_path: str, model: Model, images: list[TrainingImage]) -> list[str]:
     """Give the names of micrographs that a network has learned from, as far as its card says."""
-    card = read_card(name_or_path)
-    if card.get("digest") != model.digest:
-        return []
-    known = card["trained_on"]
+    known = learned_from(name_or_path, model)
     return [image.name for image in images if image.name in known["micrographs"] and image.group in known["fields"]]
+
+
+def learned_from(name_or_path: str, model: Model) -> dict[str, list[str]]:
+    """Give the micrographs and fields that a network and all that it went on from have learned from, as its card says.
+
+    Parameters
+    ----------
+    name_or_path : str
+        Where the model was loaded from.
+    model : Model
+
+    Returns
+    -------
+    dict
+        `micrographs` and `fields`: names, in order; none where there is no card of this network.
+    """
+    card = read_card(name_or_path)
+    known = card.get("trained_on", {}) if card.get("digest") == model.digest else {}
+    before = known.get("before", {})
+    return {key: sorted({*known.get(key, ()), *before.get(key, ())}) for key in ("micrographs", "fields")}

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Shaped, UInt8
 
 from nanocensus.errors import ImageError
+from nanocensus.segment.flatfield import standardise
 
 _MOST_PIXELS = 2**21
 """Of one micrograph; of larger ones, bands of `_BAND` rows at equal distances are described."""
@@ -59,7 +60,7 @@ def describe(image: Shaped[np.ndarray, "y x"], probability: UInt8[np.ndarray, "r
     Raises
     ------
     ImageError
-        If the two differ in shape.
+        If the two differ in shape, or the image has values that are not finite.
 
     Examples
     --------
@@ -76,11 +77,8 @@ def describe(image: Shaped[np.ndarray, "y x"], probability: UInt8[np.ndarray, "r
             got=str(probability.shape),
             remedy="Give the map that was predicted from this micrograph.",
         )
-    values = np.array(_bands(image), np.float32)
-    values -= values.mean(dtype=np.float64)
-    deviation = float(np.sqrt(np.mean(np.square(values), dtype=np.float64)))
-    values /= np.float32(deviation or 1.0)
     stated = _bands(probability)
+    values = standardise(_bands(image).reshape(-1, image.shape[1])).reshape(stated.shape)
     inside = stated >= 128
     structure, unexplained = _structure(values, stated)
     return Description(

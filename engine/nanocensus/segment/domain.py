@@ -49,7 +49,7 @@ class Domain:
     ranges: Mapping[str, tuple[float, float, float]]
     """5th, 50th and 95th percentile over them of everything in a `Description`."""
     pixel_size_nm: tuple[float, float] | None = None
-    """Smallest and largest pixel size, nm, where all were known."""
+    """Smallest and largest pixel size of the micrographs, nm, where all were known; scenes have none."""
 
     @classmethod
     def of(cls, descriptions: Sequence[Description], pixel_sizes_nm: Sequence[float] = ()) -> "Domain":
@@ -61,7 +61,7 @@ class Domain:
             Of each micrograph and the network's own map of it; of micrographs that it was not trained on, but of the same
             kind and that it maps well, where there are such: its maps of those are less decided than of the training's.
         pixel_sizes_nm : sequence of float, optional
-            Of each.
+            Of those that have one.
 
         Raises
         ------

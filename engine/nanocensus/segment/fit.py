@@ -16,6 +16,7 @@ from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array
 
+from nanocensus.errors import JobError
 from nanocensus.segment.learning_curve import Batch, CurvePoint, is_best, validate
 from nanocensus.segment.losses import LOSSES
 from nanocensus.segment.parameters import Network, fold, initial_network, named_arrays, unfold
@@ -65,13 +66,18 @@ def fit(
         Called every 20 steps.
     checkpoint : Path, optional
         File that keeps where the training stands, every 500 steps or so. If it is there the training goes on from it,
-        to the same bytes; it is removed in the end.
+        to the same bytes. Whoever has saved what comes of it removes it.
 
     Returns
     -------
     parameters : dict of str to ndarray
         The weights that are kept, BatchNorm folded.
     curve : list of CurvePoint
+
+    Raises
+    ------
+    JobError
+        If the loss is not finite: nothing that comes after could be used.
     """
     network = _first_network(spec, draw, start)
     graph, state = nnx.split((network, nnx.Optimizer(network, _rule(spec), wrt=nnx.Param)))
@@ -90,18 +96,29 @@ def fit(
             shown = float(np.mean(jax.device_get(recent[-_REPORTED:])))
             progress(TrainingProgress(name, step, spec.steps, shown))
         if step % between == 0 or step == spec.steps:
+            mean = _mean_loss(recent, spec, name, step)
             judged = kept if spec.keep == "average" else _network_state(graph, state)
             found = validate(graph, state, judged, loss, validation, spec.batch)
             if spec.keep == "best" and is_best(found[0], curve):
                 kept = jax.tree.map(jnp.copy, judged)
-            curve.append(CurvePoint(step, float(np.mean(jax.device_get(recent))), *found))
+            curve.append(CurvePoint(step, mean, *found))
             recent.clear()
         if checkpoint is not None and step % (between * max(1, _KEPT_EVERY // between)) == 0 and step < spec.steps:
             write_standing(checkpoint, Standing(step, state, kept, [asdict(point) for point in curve]))
     nnx.update(network, kept)
-    if checkpoint is not None:
-        checkpoint.unlink(missing_ok=True)
     return fold(named_arrays(network)), curve
+
+
+def _mean_loss(recent: list[Array], spec: TrainingSpec, name: str, step: int) -> float:
+    mean = float(np.mean(jax.device_get(recent)))
+    if np.isfinite(mean):
+        return mean
+    raise JobError(
+        "key 'learning_rate'",
+        expected="a rate at which the loss stays finite",
+        got=f"a loss of {mean:g} up to step {step} of {name}, at {spec.learning_rate:g}",
+        remedy="Lower it, to a third for a start.",
+    )
 
 
 def _first_network(spec: TrainingSpec, draw: Callable[[int], Batch], start: Mapping[str, np.ndarray] | None) -> Network:

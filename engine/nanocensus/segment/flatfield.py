@@ -147,13 +147,15 @@ def standardise(image: Shaped[np.ndarray, "y x"]) -> Float32[np.ndarray, "y x"]:
     array([[-1.,  1.]], dtype=float32)
     """
     parse_micrograph(image)
-    mean = float(image.mean(dtype=np.float64))
-    if not np.isfinite(mean):
-        raise not_finite(image)
+    low, high = extremes(image)
     centred = np.empty(image.shape, np.float32)
-    if image.min() == image.max():
+    if low == high:
         centred.fill(0.0)
         return centred
+    largest = max(abs(float(low)), abs(float(high)))
+    if not _ORDINARY[0] < largest < _ORDINARY[1]:
+        image = image / largest
+    mean = float(image.mean(dtype=np.float64))
     # Computed in float64 through numpy's small buffers: a float64 copy of the micrograph would double the peak memory.
     np.subtract(image, mean, out=centred, dtype=np.float64, casting="unsafe")
     centred /= np.sqrt(np.mean(np.square(centred), dtype=np.float64)).astype(np.float32)
@@ -175,6 +177,20 @@ def parse_micrograph(image: Shaped[Any, "..."]) -> None:
             got=f"{image.dtype} of shape {image.shape}",
             remedy="Give one channel of intensities.",
         )
+
+
+def extremes(image: Shaped[np.ndarray, "y x"]) -> tuple[np.generic, np.generic]:
+    """Give the least and the largest value of a micrograph.
+
+    Raises
+    ------
+    ImageError
+        If there are values that are not finite.
+    """
+    low, high = image.min(), image.max()  # of values that are not a number, none is either
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise not_finite(image)
+    return low, high
 
 
 def not_finite(image: Shaped[np.ndarray, "y x"]) -> ImageError:
@@ -203,13 +219,12 @@ def as_transported(image: Shaped[np.ndarray, "..."], *, keep_level: bool = False
         If it is not a micrograph, or has values that are not finite.
     """
     parse_micrograph(image)
-    if image.dtype.kind == "f" and not np.isfinite(image.mean(dtype=np.float64)):
-        raise not_finite(image)
+    low, high = extremes(image)
     if image.dtype.name in RECORDED_EXACTLY:
         return np.ascontiguousarray(image, image.dtype.newbyteorder("="))
     if not keep_level:
         return standardise(image)
-    largest = max(abs(float(image.min())), abs(float(image.max())))
+    largest = max(abs(float(low)), abs(float(high)))
     scaled = np.empty(image.shape, np.float32)
     ordinary = largest == 0 or _ORDINARY[0] < largest < _ORDINARY[1]
     np.divide(image, 1.0 if ordinary else largest, out=scaled, dtype=np.float64, casting="unsafe")

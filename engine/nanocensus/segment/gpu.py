@@ -99,7 +99,8 @@ def _segment(
     values = image.astype(jnp.float32)
     centred = values - values.mean()
     deviation = jnp.sqrt(jnp.square(centred).mean())
-    pixels = jnp.where(deviation > 0, centred / deviation, 0)
+    uneven = values.max() > values.min()  # the mean of equal values may be rounded
+    pixels = jnp.where(uneven & (deviation > 0), centred / deviation, 0)
     pixels = jnp.pad(pixels, [(0, -length % config.stride) for length in (height, width)], mode="symmetric")
     with jax.default_matmul_precision("tensorfloat32"):
         found = jax.nn.sigmoid(logits(config, parameters, pixels[None], precision))[0]

@@ -1,5 +1,7 @@
 """What a network is worth on micrographs that it has not seen."""
 
+import functools
+import operator
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -8,7 +10,8 @@ from jaxtyping import Bool, Float, Int32, UInt8
 from scipy import ndimage
 from skimage.measure import find_contours
 
-from nanocensus.segment.metrics import Matches, dice, match_particles, without_specks
+from nanocensus.segment.map_counts import count_map
+from nanocensus.segment.metrics import Matches, match_particles, without_specks
 
 _MOST_PROFILES = 10_000
 """Of one micrograph: more would only make a noisy map slow to judge."""
@@ -36,7 +39,7 @@ class Figures:
 
 
 def judge(pairs: Iterable[tuple[Bool[np.ndarray, "y x"], UInt8[np.ndarray, "y x"]]]) -> Figures:
-    """Compare probability maps with masks.
+    """Compare probability maps with masks, one pair after the other: of none that was judged anything large is kept.
 
     Parameters
     ----------
@@ -47,32 +50,27 @@ def judge(pairs: Iterable[tuple[Bool[np.ndarray, "y x"], UInt8[np.ndarray, "y x"
     -------
     Figures
     """
-    matches, true_pixels, found_pixels, each, profiles = Matches(0, 0, 0), [], [], [], []
+    matches, counts, profiles, points = Matches(0, 0, 0), [], np.zeros(_PROFILE_PX.size), 0
     for mask, probability in pairs:
-        found = probability >= 128
-        matches += match_particles(_particles(mask), _particles(found))
-        true_pixels.append(mask.ravel())
-        found_pixels.append(found.ravel())
-        each.append(dice(mask, found))
-        profiles.append(_edge_profiles(probability))
+        matches += match_particles(_particles(mask), _particles(probability >= 128))
+        counts.append(count_map(probability, mask))
+        across = _edge_profiles(probability)
+        profiles, points = profiles + across.sum(axis=0), points + len(across)
     return Figures(
-        dice=dice(np.concatenate(true_pixels), np.concatenate(found_pixels)),
-        worst_dice=min(each),
+        dice=functools.reduce(operator.add, counts).dice(),
+        worst_dice=min(count.dice() for count in counts),
         precision=matches.precision,
         recall=matches.recall,
         f1=matches.f1,
         n_true=matches.true_positives + matches.false_negatives,
         n_predicted=matches.true_positives + matches.false_positives,
-        edge_sigma_px=edge_sigma(np.concatenate(profiles)),
+        edge_sigma_px=_edge_sigma(profiles / points) if points else None,
     )
 
 
-def edge_sigma(profiles: Float[np.ndarray, "point place"]) -> float | None:
-    """Give half the 16-84 % width of the mean of some edge profiles, pixels; None without profiles."""
-    if len(profiles) == 0:
-        return None
-    mean = np.maximum.accumulate(profiles.mean(axis=0))
-    low, high = np.interp([0.1587, 0.8413], mean, _PROFILE_PX)
+def _edge_sigma(profile: Float[np.ndarray, " place"]) -> float:
+    """Give half the 16-84 % width of an edge profile, pixels."""
+    low, high = np.interp([0.1587, 0.8413], np.maximum.accumulate(profile), _PROFILE_PX)
     return float(high - low) / 2
 
 

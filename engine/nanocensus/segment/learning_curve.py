@@ -1,7 +1,10 @@
 """How a training goes, on patches that it does not learn from."""
 
+import csv
 import functools
-from dataclasses import dataclass
+import io
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -11,6 +14,7 @@ from flax import nnx
 from jaxtyping import Float32
 
 from nanocensus.segment.losses import Loss
+from nanocensus.store.commit import commit_bytes
 
 Batch = tuple[Float32[np.ndarray, "n side side"], Float32[np.ndarray, "n side side"]]
 """Standardised pixels, and area fractions in [0, 1]."""
@@ -29,6 +33,21 @@ class CurvePoint:
     """``2 sum(p t) / sum(p^2 + t^2)`` of probabilities and area fractions, over all their pixels."""
     validation_iou: float | None
     """Intersection over union of the pixels on the particle's side of one half, over all of them."""
+
+
+def write_curve(path: Path, curve: list[CurvePoint]) -> None:
+    """Write a learning curve as CSV, a row a point; cells are empty where there were no patches for validation.
+
+    Raises
+    ------
+    StoreError
+        If the disk refuses.
+    """
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(field.name for field in fields(CurvePoint))
+    writer.writerows(astuple(point) for point in curve)
+    commit_bytes(path, text.getvalue().encode())
 
 
 def is_best(found: float | None, curve: list[CurvePoint]) -> bool:

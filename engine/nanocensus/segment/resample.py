@@ -10,7 +10,7 @@ from scipy import ndimage
 from nanocensus.errors import ImageError, ModelError
 from nanocensus.segment.description import describe
 from nanocensus.segment.domain import Domain
-from nanocensus.segment.flatfield import parse_micrograph
+from nanocensus.segment.flatfield import extremes, parse_micrograph
 
 LARGEST_CHANGE = 4.0
 """Factor beyond which a micrograph is refused: what was measured (docs/explanation/trust.md) ends there."""
@@ -52,17 +52,19 @@ def predict_resampled(
     Raises
     ------
     ImageError
-        If the image is not a micrograph, or would have to change by more than `LARGEST_CHANGE`.
+        If the image is not a micrograph, has values that are not finite, or would have to change by more than `LARGEST_CHANGE`.
     ModelError
         If the domain does not say what is needed.
     """
     parse_micrograph(image)
+    extremes(image)  # resampled, a pixel that is no number would make many
     if domain is None or (by == "pixel size" and domain.pixel_size_nm is None):
+        card = "says what it was trained on" if domain is None else "states the pixel sizes that it was trained at"
         raise ModelError(
             f"resampling by {by}",
-            expected="a network whose model card says what it was trained on",
+            expected=f"a network whose model card {card}",
             got="one without it",
-            remedy="Leave resample out, or train the network again.",
+            remedy="Leave resample out, or train a network on micrographs whose pixel sizes are known.",
         )
     if by == "pixel size" and domain.pixel_size_nm is not None:
         if pixel_size_nm is None or not pixel_size_nm > 0:

@@ -11,6 +11,7 @@ import safetensors
 import safetensors.numpy
 
 from nanocensus.errors import ModelError
+from nanocensus.store.commit import commit_bytes
 
 
 @dataclass(frozen=True)
@@ -28,13 +29,17 @@ class Standing:
 
 
 def write_standing(path: Path, standing: Standing) -> None:
-    """Write a training's standing; the file before is there until the new one is whole."""
+    """Write a training's standing; the file before is there until the new one is whole.
+
+    Raises
+    ------
+    StoreError
+        If the disk refuses.
+    """
     leaves = jax.device_get(jax.tree.leaves((standing.state, standing.kept)))
     arrays = {f"{number:05d}": np.asarray(leaf) for number, leaf in enumerate(leaves)}
     metadata = {"step": str(standing.step), "curve": json.dumps(standing.curve)}
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(safetensors.numpy.save(arrays, metadata))
-    partial.replace(path)
+    commit_bytes(path, safetensors.numpy.save(arrays, metadata))
 
 
 def read_standing(path: Path, like: Standing) -> Standing:

@@ -1,15 +1,21 @@
 """The micrographs and masks to train on, and who is held out of what."""
 
 import csv
+import hashlib
+from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Shaped
 
-from nanocensus.errors import JobError
+from nanocensus.errors import CalibrationError, JobError
+from nanocensus.provenance import digest as digest_of
+from nanocensus.schema import PIXEL_SIZE_ASSUMED
 from nanocensus.segment.training_spec import TrainingSpec
 from nanocensus.store.images import damage
 from nanocensus.store.ingest import STORE_FOLDER
@@ -28,10 +34,20 @@ class TrainingImage:
     group: str
     shape: tuple[int, int]
     """Rows and columns."""
+    pixel_size_nm: float | None
+    """Side of a pixel, nm; None where nobody states it."""
     read_pixels: Callable[[], Shaped[np.ndarray, "y x"]] = field(repr=False)
     """Gives the micrograph as recorded."""
     read_mask: Callable[[], Bool[np.ndarray, "y x"]] = field(repr=False)
     """Gives where it is particle."""
+
+    @cached_property
+    def digest(self) -> str:
+        """Digest of the micrograph and its mask; read for it once, whatever the number of networks that ask."""
+        parts = (self.read_pixels(), self.read_mask())
+        return digest_of(
+            [[str(part.dtype), list(part.shape), hashlib.sha256(part.tobytes()).hexdigest()] for part in parts]
+        )
 
 
 def read_training_images(spec: TrainingSpec) -> list[TrainingImage]:
@@ -65,13 +81,17 @@ def read_training_images(spec: TrainingSpec) -> list[TrainingImage]:
 
 def _image_of(images: Path, masks: Path, name: str, group: str) -> TrainingImage:
     path = on_disk(images, name)
-    height, width = read_image(path).pixels.shape
+    recorded, size = read_image(path), None
+    height, width = recorded.pixels.shape
+    if recorded.pixel_size is not None:
+        with suppress(CalibrationError):  # what cannot be believed is not known
+            size = recorded.pixel_size.square_nm()
 
     def read_mask() -> Bool[np.ndarray, "y x"]:
         return read_truth(truth_beside(masks, name), (height, width)).astype(bool)
 
     read_mask()
-    return TrainingImage(name, group, (height, width), lambda: read_image(path).pixels, read_mask)
+    return TrainingImage(name, group, (height, width), size, lambda: read_image(path).pixels, read_mask)
 
 
 def _stored_images(out: Path) -> list[TrainingImage]:
@@ -98,25 +118,31 @@ def _stored_image(store: Path, row: Mapping[str, Any]) -> TrainingImage:
         return labels.astype(bool)
 
     shape = int(row["height_px"]), int(row["width_px"])
-    return TrainingImage(name, str(row["group"] or name), shape, lambda: read_pixels(store, micrograph), read_mask)
+    size = None if row["pixel_size_source"] == PIXEL_SIZE_ASSUMED else float(row["pixel_size_nm"])
+    return TrainingImage(
+        name, str(row["group"] or name), shape, size, lambda: read_pixels(store, micrograph), read_mask
+    )
 
 
 def _read_groups(path: Path) -> list[tuple[str, str]]:
     if not path.is_file():
         raise JobError("key 'groups'", expected="a CSV file", got=f"no file {path.name}", remedy="Check the path.")
     try:
-        with path.open(newline="", encoding="utf-8") as stream:
-            rows = list(csv.DictReader(stream))
+        with path.open(newline="", encoding="utf-8-sig") as stream:  # Excel puts a mark first
+            lines = [[cell.strip() for cell in line] for line in csv.reader(stream) if any(map(str.strip, line))]
     except (UnicodeDecodeError, csv.Error) as error:
         raise JobError(path.name, expected="a CSV file", got=f"{error}", remedy="Save it as UTF-8 text.") from error
-    if not rows or not {"image", "field"} <= set(rows[0]):
+    header, *rows = lines or [[]]
+    if not rows or not {"image", "field"} <= set(header):
         raise JobError(
             path.name,
             expected="the columns image and field and at least one row",
-            got=", ".join(rows[0]) if rows else "no rows",
+            got=", ".join(header) if rows else "no rows",
             remedy="List each micrograph with the field it was taken of.",
         )
-    lacking = [number for number, row in enumerate(rows, start=1) if not (row["image"] and row["field"])]
+    listed = [dict(zip(header, row, strict=False)) for row in rows]
+    groups = [(row.get("image", ""), row.get("field", "")) for row in listed]
+    lacking = [number for number, row in enumerate(groups, start=1) if not all(row)]
     if lacking:
         raise JobError(
             path.name,
@@ -124,7 +150,15 @@ def _read_groups(path: Path) -> list[tuple[str, str]]:
             got=f"none in row {lacking[0]}",
             remedy="Fill in both columns; a micrograph that is alone gets a field of its own.",
         )
-    return [(row["image"], row["field"]) for row in rows]
+    name, times = Counter(name for name, _ in groups).most_common(1)[0]
+    if times > 1:
+        raise JobError(
+            path.name,
+            expected="each micrograph once: in two fields it would be judged by a network that has learned from it",
+            got=f"{name} in {times} rows",
+            remedy="Keep one row, with the field it was taken of.",
+        )
+    return groups
 
 
 def assign_folds(groups: list[str], folds: int) -> list[int]:
@@ -151,7 +185,7 @@ def assign_folds(groups: list[str], folds: int) -> list[int]:
     >>> assign_folds(["a", "a", "b", "c"], 2)
     [0, 0, 1, 1]
     """
-    sizes = {group: groups.count(group) for group in dict.fromkeys(groups)}
+    sizes = Counter(groups)
     if len(sizes) < folds:
         raise JobError(
             "key 'folds'",

@@ -32,11 +32,12 @@ class TrainingSpec:
     start: str = ""
     """Model to go on from, a shipped name or a path from where the program runs; empty: random weights."""
     simulated: float = 0.0
-    """Share of the patches that are parts of simulated scenes."""
+    """Share of the patches that are parts of simulated scenes, to whole patches of a batch."""
     showings: int = 2
     """How often each scene is shown: more where the network learns faster than scenes are drawn, as on a GPU."""
     left_out: tuple[str, ...] = ()
-    """Kinds of imaging and families of particles that the scenes leave out, to judge the network on them."""
+    """Kinds of imaging and families of particles that the scenes leave out, to judge the network on them. Hollow, core-shell
+    and mixed particles have the outlines of all solid families, left out or not."""
     steps: int = 1200
     """Training steps of each network."""
     batch: int = 8
@@ -93,6 +94,7 @@ class TrainingSpec:
             ("keep", self.keep == "average" or self.folds > 0, "'average' without folds"),
             ("steps", self.steps >= 1, "at least 1"),
             ("batch", self.batch >= 1, "at least 1"),
+            ("simulated", self._has_its_share(), "0, 1, or a share that gives a batch some patches of either kind"),
             ("showings", self.showings >= 1, "at least 1"),
             ("levels", 1 <= self.levels <= 8, "1 to 8"),
             ("base", self._is_known(), "1 to 256, for the paper's network 4 to 256 by fours"),
@@ -111,6 +113,11 @@ class TrainingSpec:
     @property
     def _has_images(self) -> bool:
         return self.images is not None or self.store is not None
+
+    def _has_its_share(self) -> bool:
+        return self.simulated in (0, 1) or (
+            0 < self.simulated < 1 and 0 < round(self.batch * self.simulated) < self.batch
+        )
 
     def _is_known(self) -> bool:
         try:

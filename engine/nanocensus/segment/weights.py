@@ -19,8 +19,10 @@ from nanocensus.provenance import canonical_json
 from nanocensus.segment.architecture import Architecture, Engine, Precision, UNetConfig, architecture_of
 from nanocensus.segment.domain import Domain, read_domain
 from nanocensus.segment.flatfield import Contrast, as_transported
+from nanocensus.segment.options import check_options
 from nanocensus.segment.preparation import Preparation
 from nanocensus.segment.resample import Resample, predict_resampled
+from nanocensus.store.commit import commit_bytes
 
 _KEY, _FORMAT = "nanocensus", "nanocensus-unet/1"
 _SHIPPED = importlib.resources.files("nanocensus.segment") / "models"
@@ -87,6 +89,8 @@ class Model:
 
         Raises
         ------
+        InputError
+            If `contrast`, `precision`, `engine` or `resample` is none of the words above.
         ImageError
             If the image is not a micrograph, the tile is too small for the network, the memory for the micrograph, or
             the micrograph would have to be resampled by more than a factor of 4.
@@ -95,6 +99,7 @@ class Model:
         MissingExtraError
             If OpenVINO is asked for and not installed.
         """
+        check_options(contrast=contrast, precision=precision, engine=engine, resample=resample)
         preparation = Preparation(flat_field, contrast)
         predict = functools.partial(
             self._probability, tile=tile, preparation=preparation, precision=precision, engine=engine
@@ -166,7 +171,7 @@ def load_model(name_or_path: str | Path) -> Model:
             got="neither",
             remedy='Check the spelling, or say model = "default".',
         )
-    return _load(path.resolve(), _identity(path))
+    return _load(path.absolute(), _identity(path))  # a link keeps its name and its card
 
 
 def read_card(name_or_path: str | Path) -> dict[str, Any]:
@@ -185,7 +190,7 @@ def save_model(path: Path, config: Architecture, parameters: Mapping[str, np.nda
     Parameters
     ----------
     path : Path
-        File to write, named .safetensors; its folder exists.
+        File to write, named .safetensors.
     config : Architecture
     parameters : mapping of str to ndarray
         Weights with BatchNorm folded (`nanocensus.segment.parameters.fold`), float32.
@@ -199,6 +204,8 @@ def save_model(path: Path, config: Architecture, parameters: Mapping[str, np.nda
     ------
     ModelError
         If the weights are not those of the architecture, or too large for half precision (65504).
+    StoreError
+        If the disk refuses.
     """
     _check(path, config, parameters)
     with np.errstate(over="ignore"):  # the check tells
@@ -207,9 +214,7 @@ def save_model(path: Path, config: Architecture, parameters: Mapping[str, np.nda
     # One key: safetensors writes several in any order, and equal weights shall give equal bytes.
     metadata = {_KEY: canonical_json({"format": _FORMAT, "config": config.to_dict()})}
     tensors = {name: np.ascontiguousarray(array) for name, array in halves.items()}
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(safetensors.numpy.save(tensors, metadata))
-    partial.replace(path)
+    commit_bytes(path, safetensors.numpy.save(tensors, metadata))
     return load_model(path)
 
 

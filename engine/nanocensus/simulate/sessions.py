@@ -74,7 +74,7 @@ def simulate_session(
     Raises
     ------
     InputError
-        If no kind of imaging is named, or one micrograph is to repeat a later one.
+        If no kind of imaging is named, one micrograph is to repeat a later one, or a share is none.
 
     Examples
     --------
@@ -131,6 +131,13 @@ def _check(spec: SimulationSpec, n: int, faults: Faults) -> None:
                 expected="an earlier micrograph of the session",
                 got=f"{other} for number {number} of {n}",
                 remedy="Let the later micrograph repeat the earlier one.",
+            )
+    shares = {"repeated": [share for _, share in faults.repeated.values()], "saturated": faults.saturated.values()}
+    for name, planted in shares.items():
+        wrong = [share for share in planted if not 0 <= share <= 1]
+        if wrong:
+            raise InputError(
+                name, expected="shares from 0 to 1", got=f"{wrong[0]:g}", remedy="Give a share, not per cent."
             )
 
 

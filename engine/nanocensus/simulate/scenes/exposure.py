@@ -130,7 +130,10 @@ def _support_density(specimen: Specimen, imaging: Imaging, size_px: float, rng: 
 
 
 def _phase_contrast(density: Map, imaging: Imaging) -> Map | float:
-    """Give the density through -2 sin(pi z q^2), damped: linear imaging of a weak phase object (Reimer & Kohl 2008)."""
+    """Give the density through -sin(pi z q^2), damped: linear imaging of a weak phase object (Reimer & Kohl 2008).
+
+    Its factor of 2 is in `Imaging.phase`.
+    """
     if not imaging.phase:
         return 0.0
     q2 = frequencies_squared(density.shape)

@@ -57,7 +57,7 @@ class Imaging:
     defocus_px2: float = 0.0
     """Wavelength times defocus, px^2: the phase contrast transfer is sin(pi defocus q^2)."""
     phase: float = 0.0
-    """Phase shift of matter as a share of its density."""
+    """Twice the phase shift of matter, as a share of its density."""
     envelope_px: float = 2.0
     """Damping of the transfer function: exp(-(envelope q)^2)."""
     blur_px: float = 0.8
