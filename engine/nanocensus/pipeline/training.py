@@ -35,7 +35,7 @@ from nanocensus.store.commit import writing
 
 __all__ = ["TrainingProgress", "TrainingResult", "TrainingSpec", "train"]
 
-STAGE_VERSION = 6
+STAGE_VERSION = 7
 """Raised when the same spec and pixels would give other weights than before."""
 
 _LOG = logging.getLogger(__name__)

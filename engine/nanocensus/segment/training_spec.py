@@ -37,7 +37,7 @@ class TrainingSpec:
     """How often each scene is shown: more where the network learns faster than scenes are drawn, as on a GPU."""
     left_out: tuple[str, ...] = ()
     """Kinds of imaging and families of particles that the scenes leave out, to judge the network on them. Hollow, core-shell
-    and mixed particles have the outlines of all solid families, left out or not."""
+    and mixed particles are of the solid families that are not left out."""
     steps: int = 1200
     """Training steps of each network."""
     batch: int = 8

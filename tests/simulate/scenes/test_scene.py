@@ -8,8 +8,9 @@ from scipy import ndimage
 
 from nanocensus.simulate.coverage import render_area_fraction
 from nanocensus.simulate.outline import Outline, directions
+from nanocensus.simulate.scenes import forms
 from nanocensus.simulate.scenes.exposure import expose
-from nanocensus.simulate.scenes.forms import FORMS, Form, Profile, _stretched
+from nanocensus.simulate.scenes.forms import FORMS, Form, Profile, _stretched, form_maker
 from nanocensus.simulate.scenes.imaging import KINDS, Imaging, draw_imaging, unrest, visible
 from nanocensus.simulate.scenes.publishing import publish
 from nanocensus.simulate.scenes.scene import draw_scene
@@ -54,7 +55,7 @@ def test_coverage_is_the_union_of_the_planted_outlines(form):
 @pytest.mark.parametrize("form", FORMS)
 def test_outlines_are_whole(form):
     rng = np.random.default_rng(11)
-    draw = FORMS[form](rng)
+    draw = form_maker(form, FORMS, rng)
     for _ in range(20):
         radii = draw(rng).outline.radii
         assert np.isfinite(radii).all()
@@ -66,7 +67,7 @@ def test_outlines_are_whole(form):
 def test_particles_do_not_fade_before_their_outline(form):
     for seed in range(30):
         rng = np.random.default_rng(seed)
-        profile = FORMS[form](rng)(rng).profile
+        profile = form_maker(form, FORMS, rng)(rng).profile
         height = (1 - 0.98**profile.flatness) ** profile.power
         assert profile.floor + (1 - profile.floor) * min(height, profile.cut) / profile.cut >= 0.3
 
@@ -210,7 +211,7 @@ def test_what_a_frame_hides_is_no_particle():
 
 
 def test_directions_start_along_x():
-    outline = FORMS["rods"](np.random.default_rng(0))(np.random.default_rng(1)).outline
+    outline = form_maker("rods", FORMS, np.random.default_rng(0))(np.random.default_rng(1)).outline
     angles = directions(len(outline.radii))
     assert abs(np.cos(angles[outline.radii.argmax()])) > 0.7  # rods lie along x
 
@@ -264,3 +265,15 @@ def test_unrest_is_what_a_look_leaves(name):
     rough = replace(calm, **{name: 0.02})
     found = expose(empty((1024, 1024)), rough, 18.0, np.random.default_rng(8))
     assert ndimage.gaussian_filter(found, 3.0, mode="wrap").std() == pytest.approx(unrest(rough, 18.0), rel=0.1)
+
+
+@pytest.mark.parametrize("form", ["hollow", "core_shell", "mixed"])
+def test_a_family_that_is_left_out_comes_with_no_other(form, monkeypatch):
+    drawn = []
+    for name, maker in forms._SOLID.items():
+        monkeypatch.setitem(forms._SOLID, name, lambda rng, name=name, maker=maker: drawn.append(name) or maker(rng))
+    known = [name for name in FORMS if name not in ("rods", "cubes")]
+    for seed in range(60):
+        form_maker(form, known, np.random.default_rng(seed))
+    assert set(drawn) == {"discs", "ellipses", "polygons", "crystals", "irregular"}
+    form_maker(form, [form], np.random.default_rng(0))  # alone it is of any

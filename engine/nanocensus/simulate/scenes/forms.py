@@ -1,7 +1,7 @@
 """Families of particles: what a scene's particles look like, from outline to inner structure."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -189,22 +189,22 @@ def _stars(rng: np.random.Generator) -> Callable[[np.random.Generator], Form]:
     return draw
 
 
-def _hollow(rng: np.random.Generator) -> Callable[[np.random.Generator], Form]:
-    outer, middle = _MAKERS[str(rng.choice(_SOLID))](rng), rng.uniform(0.5, 0.9)
+def _hollow(rng: np.random.Generator, solid: Sequence[str]) -> Callable[[np.random.Generator], Form]:
+    outer, middle = _SOLID[str(rng.choice(solid))](rng), rng.uniform(0.5, 0.9)
     return lambda each: replace(outer(each), hollow=middle * each.uniform(0.93, 1.05))
 
 
-def _core_shell(rng: np.random.Generator) -> Callable[[np.random.Generator], Form]:
-    outer, core, shell = _MAKERS[str(rng.choice(_SOLID))](rng), rng.uniform(0.4, 0.8), rng.uniform(0.3, 0.8)
+def _core_shell(rng: np.random.Generator, solid: Sequence[str]) -> Callable[[np.random.Generator], Form]:
+    outer, core, shell = _SOLID[str(rng.choice(solid))](rng), rng.uniform(0.4, 0.8), rng.uniform(0.3, 0.8)
     return lambda each: replace(outer(each), core=core * each.uniform(0.9, 1.1), shell=shell)
 
 
-def _mixed(rng: np.random.Generator) -> Callable[[np.random.Generator], Form]:
-    makers = [_MAKERS[str(name)](rng) for name in rng.choice(_SOLID, 3)]
+def _mixed(rng: np.random.Generator, solid: Sequence[str]) -> Callable[[np.random.Generator], Form]:
+    makers = [_SOLID[str(name)](rng) for name in rng.choice(solid, 3)]
     return lambda each: makers[each.integers(len(makers))](each)
 
 
-_MAKERS: Mapping[str, FormMaker] = {
+_SOLID: dict[str, FormMaker] = {
     "discs": _discs,
     "ellipses": _ellipses,
     "rods": _rods,
@@ -212,12 +212,24 @@ _MAKERS: Mapping[str, FormMaker] = {
     "crystals": _crystals,
     "cubes": _cubes,
     "irregular": _irregular,
-    "stars": _stars,
-    "hollow": _hollow,
-    "core_shell": _core_shell,
-    "mixed": _mixed,
 }
-_SOLID = ("discs", "ellipses", "rods", "polygons", "crystals", "cubes", "irregular")
+_MADE_OF_SOLID = {"hollow": _hollow, "core_shell": _core_shell, "mixed": _mixed}
 
-FORMS: Mapping[str, FormMaker] = _MAKERS
+FORMS = (*_SOLID, "stars", *_MADE_OF_SOLID)
 """Families of particles by name."""
+
+
+def form_maker(name: str, known: Sequence[str], rng: np.random.Generator) -> Callable[[np.random.Generator], Form]:
+    """Draw what the particles of one scene have in common, and give what draws one of them.
+
+    Parameters
+    ----------
+    name : str
+        A family of `FORMS`.
+    known : sequence of str
+        Families that may occur: hollow, core-shell and mixed particles are of the solid ones among them, of any if none is.
+    rng : numpy.random.Generator
+    """
+    if name not in _MADE_OF_SOLID:
+        return (_SOLID | {"stars": _stars})[name](rng)
+    return _MADE_OF_SOLID[name](rng, [solid for solid in _SOLID if solid in known] or list(_SOLID))

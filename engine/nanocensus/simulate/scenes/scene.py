@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float32, Int32, UInt8
 
 from nanocensus.simulate.scenes.exposure import expose
-from nanocensus.simulate.scenes.forms import FORMS
+from nanocensus.simulate.scenes.forms import FORMS, form_maker
 from nanocensus.simulate.scenes.imaging import KINDS, draw_imaging, visible
 from nanocensus.simulate.scenes.publishing import publish
 from nanocensus.simulate.scenes.specimen import ADDED, FIRST, THICKEST, Crowd, Placed, place
@@ -37,7 +37,7 @@ def draw_scene(
     rng: np.random.Generator,
     shape: tuple[int, int],
     *,
-    forms: Sequence[str] = tuple(FORMS),
+    forms: Sequence[str] = FORMS,
     kinds: Sequence[str] = tuple(KINDS),
     kind: str | None = None,
 ) -> Scene:
@@ -71,7 +71,7 @@ def draw_scene(
     canvas = shape[0] + 2 * _PAD, shape[1] + 2 * _PAD
     crowd = _draw_crowd(canvas, rng)
     imaging = visible(draw_imaging(chosen, list(kinds), rng), crowd.radius_px)
-    particles, specimen = place(crowd, FORMS[form](rng), canvas, rng)
+    particles, specimen = place(crowd, form_maker(form, forms, rng), canvas, rng)
     shown = slice(_PAD, _PAD + shape[0]), slice(_PAD, _PAD + shape[1])
     intensity = expose(specimen, imaging, crowd.radius_px, rng)[shown]
     pixels, coverage = publish(intensity, specimen.coverage[shown], imaging, rng)
