@@ -21,7 +21,8 @@ from nanocensus.segment.background import fit_background, surface_factors
 from nanocensus.segment.flatfield import flatten
 from nanocensus.segment.hot_pixels import replace_hot_pixels
 from nanocensus.segment.metrics import dice
-from nanocensus.segment.weights import Model, load_model
+from nanocensus.segment.model import Model
+from nanocensus.segment.weights import load_model
 from nanocensus.simulate.rendering import simulate_micrograph
 from nanocensus.simulate.spec import SimulationSpec
 

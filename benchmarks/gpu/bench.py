@@ -199,9 +199,9 @@ def time_paper_network(pixels):
     from nanocensus.segment import gpu
     from nanocensus.segment.architecture import ResNetUNetConfig
     from nanocensus.segment.flatfield import as_transported
+    from nanocensus.segment.model import Model
     from nanocensus.segment.parameters import fold, initial_network, named_arrays
     from nanocensus.segment.preparation import Preparation
-    from nanocensus.segment.weights import Model
 
     config = ResNetUNetConfig()
     weights = fold(named_arrays(initial_network(config, np.random.default_rng(0))))

@@ -32,8 +32,9 @@ def network_alone(kind, side, tile):
 
     from nanocensus.segment.architecture import ResNetUNetConfig
     from nanocensus.segment.memory import memory_needed
+    from nanocensus.segment.model import Model
     from nanocensus.segment.parameters import fold, initial_network, named_arrays
-    from nanocensus.segment.weights import Model, load_model
+    from nanocensus.segment.weights import load_model
 
     model = load_model("default")
     if kind == "paper":

@@ -8,9 +8,9 @@ import numpy as np
 from flax import nnx
 
 from nanocensus.segment.architecture import ResNetUNetConfig, UNetConfig
+from nanocensus.segment.model import Model
 from nanocensus.segment.openvino_engine import graph, require_openvino
 from nanocensus.segment.parameters import fold, initial_network, logits, named_arrays
-from nanocensus.segment.weights import Model
 
 NETWORKS = {
     "paper (ResNet-18)": ResNetUNetConfig(),

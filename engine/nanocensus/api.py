@@ -15,7 +15,8 @@ from nanocensus.pipeline.pairs import PairContamination, pair_contamination
 from nanocensus.pipeline.record import RunSummary
 from nanocensus.pipeline.spec import Job, read_job
 from nanocensus.runs import analyse, criteria_gallery, evaluate, ingest, report, run
-from nanocensus.segment.weights import Model, load_model, model_names
+from nanocensus.segment.model import Model
+from nanocensus.segment.weights import load_model, model_names
 from nanocensus.show import figures
 from nanocensus.statistics.across import cv_across_samples
 from nanocensus.statistics.binning import sample_statistics, size_statistics

@@ -6,8 +6,9 @@ import pytest
 from nanocensus.errors import ImageError
 from nanocensus.segment import predict
 from nanocensus.segment.architecture import ResNetUNetConfig, UNetConfig
+from nanocensus.segment.model import Model
 from nanocensus.segment.parameters import fold, initial_network, named_arrays
-from nanocensus.segment.weights import Model, load_model
+from nanocensus.segment.weights import load_model
 
 
 @pytest.fixture(

@@ -9,9 +9,10 @@ import pytest
 from nanocensus.errors import MissingExtraError
 from nanocensus.segment import openvino_engine
 from nanocensus.segment.architecture import ResNetUNetConfig, UNetConfig
+from nanocensus.segment.model import Model
 from nanocensus.segment.parameters import fold, initial_network, named_arrays
 from nanocensus.segment.predict import probability_parts
-from nanocensus.segment.weights import Model, load_model
+from nanocensus.segment.weights import load_model
 from nanocensus.simulate.scenes.scene import draw_scene
 
 IMAGE = draw_scene(np.random.default_rng(4), (150, 190), forms=["discs"], kinds=["plain"]).pixels

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from nanocensus.errors import ImageError
 from nanocensus.segment.architecture import ResNetUNetConfig, UNetConfig, receptive_field_radius
+from nanocensus.segment.model import Model
 from nanocensus.segment.parameters import fold, initial_network, named_arrays
 from nanocensus.segment.predict import probability_parts
-from nanocensus.segment.weights import Model
 from nanocensus.segment.windows import plan_windows
 
 TINY = UNetConfig(base=2, levels=1)

@@ -28,9 +28,10 @@ from nanocensus.provenance import digest as digest_of
 from nanocensus.provenance import machine, versions
 from nanocensus.segment.fit import TrainingProgress, fit
 from nanocensus.segment.learning_curve import write_curve
+from nanocensus.segment.model import Model
 from nanocensus.segment.training_data import TrainingImage, assign_folds, read_training_images
 from nanocensus.segment.training_spec import TrainingSpec
-from nanocensus.segment.weights import Model, load_model, save_model
+from nanocensus.segment.weights import load_model, save_model
 from nanocensus.store.commit import writing
 
 __all__ = ["TrainingProgress", "TrainingResult", "TrainingSpec", "train"]

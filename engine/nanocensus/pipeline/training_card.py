@@ -14,9 +14,9 @@ from nanocensus.segment.description import describe
 from nanocensus.segment.domain import Domain
 from nanocensus.segment.heldout import judge
 from nanocensus.segment.metrics import SMALLEST_PARTICLE_PX, dice
+from nanocensus.segment.model import Model
 from nanocensus.segment.training_data import TrainingImage
 from nanocensus.segment.training_spec import TrainingSpec
-from nanocensus.segment.weights import Model
 from nanocensus.store.commit import commit_bytes
 
 _LOG = logging.getLogger(__name__)

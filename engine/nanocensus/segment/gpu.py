@@ -15,10 +15,10 @@ from jaxtyping import Array, Shaped, UInt8
 
 from nanocensus.errors import DeviceError
 from nanocensus.segment.architecture import Architecture, Precision
+from nanocensus.segment.model import Model
 from nanocensus.segment.parameters import logits
 from nanocensus.segment.predict import probability_parts
 from nanocensus.segment.preparation import AS_USUAL, Preparation, prepare
-from nanocensus.segment.weights import Model
 from nanocensus.segment.windows import DEFAULT_TILE
 
 _log = logging.getLogger(__name__)

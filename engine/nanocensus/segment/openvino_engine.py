@@ -16,7 +16,7 @@ from jaxtyping import Float32
 
 from nanocensus.errors import MissingExtraError
 from nanocensus.segment.architecture import Precision, ResNetUNetConfig, UNetConfig
-from nanocensus.segment.weights import Model
+from nanocensus.segment.model import Model
 
 _PRECISIONS: Mapping[Precision, str] = {"float32": "f32", "bfloat16": "bf16"}
 

@@ -11,9 +11,9 @@ from nanocensus.segment import openvino_engine
 from nanocensus.segment.architecture import Architecture, Engine, Precision
 from nanocensus.segment.flatfield import parse_micrograph, standardise
 from nanocensus.segment.memory import choose_tile, own_memory
+from nanocensus.segment.model import Model
 from nanocensus.segment.parameters import logits
 from nanocensus.segment.preparation import AS_USUAL, Preparation, prepare
-from nanocensus.segment.weights import Model
 from nanocensus.segment.windows import plan_windows, up_to_multiple
 
 
@@ -26,7 +26,7 @@ def predict(
     precision: Precision = "float32",
     engine: Engine = "jax",
 ) -> UInt8[np.ndarray, "y x"]:
-    """Segment a micrograph; see `nanocensus.segment.weights.Model.probability`."""
+    """Segment a micrograph; see `nanocensus.segment.model.Model.probability`."""
     parse_micrograph(image)
     if tile is None:  # before it is prepared, which takes time and the very memory that may be missing
         tile = choose_tile(model.config, image.shape[0], image.shape[1], own_memory())
