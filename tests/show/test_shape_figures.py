@@ -82,3 +82,11 @@ def test_equal_shapes_give_equal_bytes_and_a_place_in_the_report(shapes):
 def test_examples_in_docstrings_run():
     results = doctest.testmod(shape_figures)
     assert (results.attempted > 0, results.failed) == (True, 0)
+
+
+def test_the_axis_names_the_column_of_the_bins(shapes):
+    def label(ds):
+        return figures.mean_shapes(ds).opts.get("plot").kwargs["xlabel"]
+
+    assert label(shapes) == "edge length (nm)"
+    assert label(shapes.assign_attrs(size_bins={"of": "feret_max_nm"})) == "feret max (nm)"
