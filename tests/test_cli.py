@@ -62,6 +62,9 @@ def test_what_is_asked_of_tables_is_refused_for_a_run(call, tmp_path):
     code, _, complaint = call("analyse", tmp_path, "--onset", "circularity=2.6:7.6", "--of", "solidity")
     assert code == 2
     assert "got --of, --onset" in " ".join(complaint.split())
+    code, _, complaint = call("analyse", tmp_path, "--bin-width-nm", "1.0", "--pixel-size-nm", "0")
+    assert code == 2
+    assert "got --pixel-size-nm, --bin-width-nm" in " ".join(complaint.split())
 
 
 @pytest.mark.parametrize("command", ["status", "doctor", "report", "analyse", "evaluate"])
@@ -135,6 +138,13 @@ def test_a_drifted_contract_is_noticed(call, tmp_path):
     code, printed, _ = call("schema", "--check", "--folder", tmp_path, "--page", tmp_path / "columns.md")
     assert code == 1
     assert "particles.json" in printed
+
+
+def test_contracts_that_cannot_be_written_are_no_traceback(call, tmp_path):
+    (tmp_path / "file").write_text("")
+    code, _, complaint = call("schema", "--folder", tmp_path / "file", "--page", tmp_path / "columns.md")
+    assert code == 3
+    assert "expected a place that can be written" in complaint
 
 
 def test_doctor_names_what_is_installed_and_under_which_licence(call):

@@ -17,14 +17,14 @@ def schema(
 ) -> None:
     """Write the published contracts (JSON Schema) and the page of columns from the code."""
     from nanocensus.pipeline.contracts import published
+    from nanocensus.store.commit import commit_bytes
 
     drifted = []
     for path, text in published(folder, page).items():
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             drifted.append(path)
             if not check:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(text, encoding="utf-8")
+                commit_bytes(path, text.encode())
     for path in drifted:
         say(f"{'differs' if check else 'written'}: {path}")
     if check and drifted:
