@@ -41,6 +41,7 @@ def evaluate(
 ) -> None:
     """Say what a network is worth on micrographs whose true particles are known."""
     from nanocensus import api
+    from nanocensus.show.evaluation_content import unit_words
     from nanocensus.show.numbers import with_interval
 
     with progress_bars() as on_progress:
@@ -57,6 +58,8 @@ def evaluate(
             cells = (
                 rows.set_index("method").reindex(methods)[["estimate", "lower", "upper"]].to_numpy(float, na_value=nan)
             )
-            shown.add_row(str(figure), "" if unit == "1" else str(unit), *(with_interval(*cell) for cell in cells))
+            shown.add_row(
+                str(figure), unit_words(str(unit), assumed=found.assumed), *(with_interval(*cell) for cell in cells)
+            )
         out_console.print(shown)
     say(f"Page: {found.page}; the tables stand beside it.")
