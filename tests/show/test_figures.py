@@ -15,10 +15,11 @@ from nanocensus.errors import InputError, TableError
 from nanocensus.schema import PARTICLES
 from nanocensus.show import figures
 from nanocensus.show.content import ReportContent
+from nanocensus.show.evaluation_figures import error_by_size
 from nanocensus.show.micrograph_figures import LARGEST_SIDE_PX, embedded_picture
 from nanocensus.show.report_tables import tables
 from nanocensus.show.size_figures import interval_rows
-from nanocensus.show.theme import MARKERS, PALETTE, axis_label, plain_text, sample_styles
+from nanocensus.show.theme import MARKERS, PALETTE, axis_label, plain_text, quantity_name, sample_styles, unit_sign
 from nanocensus.statistics.across import cv_across_samples
 from nanocensus.statistics.binning import size_statistics
 from nanocensus.statistics.density import densities
@@ -372,6 +373,25 @@ def test_every_length_and_area_says_its_unit_and_when_its_scale_is_assumed(colum
     assert axis_label(column.name, assumed=True).endswith(f" ({sign}, assumed scale)")
 
 
+@pytest.mark.parametrize(
+    ("column", "label"),
+    [("core_radius_nm", "core radius (nm)"), ("shell_area_nm2", "shell area (nm²)"), ("tilt_rad", "tilt (rad)"),
+     ("Round", "Round"), ("annum", "annum")],
+)  # fmt: skip
+def test_a_column_of_the_users_own_has_the_unit_that_its_name_ends_in(column, label):
+    assert axis_label(column) == label
+    assert unit_sign("core_radius_nm", assumed=True) == "nm, assumed scale"
+    assert quantity_name("edge_") == "edge "
+
+
+def test_a_coefficient_of_variation_has_no_unit_on_its_axis():
+    labels = {
+        statistic: drawn(figures.size_resolved(by_size(), "edge_length_nm", statistic=statistic)).yaxis[0].axis_label
+        for statistic in ("mean", "cv")
+    }
+    assert labels == {"mean": "mean edge length (nm)", "cv": "coefficient of variation edge length"}
+
+
 def test_sixty_samples_differ_in_colour_or_marker():
     styles = sample_styles([str(i) for i in range(len(PALETTE) * len(MARKERS))])
     assert len(set(styles.values())) == 60
@@ -397,3 +417,22 @@ def test_sizes_are_called_by_the_column_that_was_binned():
     assert drawn(figures.cv_across_samples(cv_across_samples(ds))).xaxis[0].axis_label == "feret max (nm)"
     content = ReportContent("t", samples=[str(name) for name in ds["sample"].values], size_resolved=ds)
     assert [table.header[0] for table in tables(content)["per_bin"]] == ["feret max (nm)"] * ds.sizes["sample"]
+
+
+# --- evaluation ---
+
+
+@pytest.mark.parametrize("sure", [[True, False], [False, False], [True, True]])
+def test_every_name_in_the_legend_of_an_evaluation_has_a_mark_that_is_drawn(sure):
+    known = np.array(sure)
+    rows = pd.DataFrame({
+        "sample": "A", "size_left": [2.0, 3.0], "size_right": [3.0, 4.0], "mean_size": [2.5, 3.5], "estimate": [0.1, 0.2],
+        "lower": np.where(known, 0.0, np.nan), "upper": np.where(known, 0.3, np.nan), "n": 9, "n_clusters": 3,
+        "refusal": np.where(known, "", "too few"),
+    })  # fmt: skip
+    styles = sample_styles(["A", "B"])
+    rows = pd.concat([rows, rows.assign(sample="B", lower=0.0, upper=0.3)])
+    figure = drawn(error_by_size(rows, by="sample", styles=styles, size_label="size", value_label="error"))
+    entries = {item.label.value: item.renderers for item in figure.legend[0].items}
+    assert set(entries) == {"A", "B"}
+    assert all(any(len(one.data_source.data["x"]) for one in renderers) for renderers in entries.values())

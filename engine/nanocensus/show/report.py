@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 
 import holoviews as hv
 import numpy as np
+import xarray as xr
 
 from nanocensus.show import figures, report_tables, report_words, shape_figures
 from nanocensus.show.content import OnsetContent, Picture, ReportContent
@@ -125,6 +126,7 @@ def _by_size(content: ReportContent, styles: Mapping[str, SampleStyle]) -> Itera
     present = [name for name in content.samples if name in ds["sample"].values and bool(there.sel(sample=name))]
     panels = [present[i : i + _SAMPLES_PER_PANEL] for i in range(0, len(present), _SAMPLES_PER_PANEL)]
     others = " Grey lines: the other samples." if len(panels) > 1 else ""
+    known = (ds["lower"].notnull() & ds["upper"].notnull()).sel(statistic=statistic)
     for descriptor in shown:
         quantity = quantity_name(descriptor)
         for panel in panels:
@@ -133,12 +135,22 @@ def _by_size(content: ReportContent, styles: Mapping[str, SampleStyle]) -> Itera
             )
             yield figure_in_page(
                 f"by-size-{descriptor}-{panels.index(panel)}", element,
-                f"{quantity.capitalize()} by size: {', '.join(panel)}. Bars are {level} intervals; open markers are "
-                "estimates whose interval was refused, and such may lie outside the frame: all are in the tables. "
-                f"Samples stand side by side within a bin.{others}",
+                f"{quantity.capitalize()} by size: {', '.join(panel)}. "
+                f"{_bars(known.sel(descriptor=descriptor), level)}{' Samples stand side by side within a bin.' * (len(panel) > 1)}"
+                f"{others}",
                 f"{quantity.capitalize()} in each size bin of {', '.join(panel)}, with intervals; the values are in "
                 "the tables.",
             )  # fmt: skip
+
+
+def _bars(known: xr.DataArray, level: str) -> str:
+    """Say what the marks of a figure by size are, some of which have an interval."""
+    if not known.any():
+        return "Open markers are estimates whose interval was refused, as all were here: why is in the tables."
+    return (
+        f"Bars are {level} intervals; open markers are estimates whose interval was refused, and such may lie outside the "
+        "frame: all are in the tables."
+    )
 
 
 def _across(content: ReportContent) -> Iterator[Figure]:

@@ -7,15 +7,14 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from nanocensus.show.numbers import statistic_words
 from nanocensus.show.theme import (
     HAIRLINE_DARK,
     SampleStyle,
     axis_label,
     height_beside_legend,
     plain_text,
-    quantity_name,
     set_in_frame,
+    statistic_label,
     unit_sign,
 )
 from nanocensus.show.theme import sample_styles as styles_of
@@ -72,15 +71,13 @@ def size_resolved(
     layers: list[hv.Element] = [*behind]
     for name in front:
         layers += _sample_layers(rows[rows["sample"] == name], name, styles[name], unit_sign(binned_column(ds)))
-    quantity = quantity_name(descriptor)
-    words = statistic_words(statistic)
     margin = float((rows["size_right"] - rows["size_left"]).min() / 2) if len(rows) else 0.0
     return set_in_frame(
         hv.Overlay(layers or [hv.Curve([])]),
         title=title,
         height=height_beside_legend(len(front)),
         xlabel=axis_label(binned_column(ds), assumed=assumed),
-        ylabel=axis_label(descriptor, assumed=assumed).replace(quantity, f"{words} {quantity}", 1),
+        ylabel=statistic_label(statistic, descriptor, assumed=assumed),
         xlim=(rows["size_left"].min() - margin, rows["size_right"].max() + margin) if len(rows) else (0.0, 1.0),
         ylim=_vertical_range(rows),
     )
