@@ -171,7 +171,7 @@ def test_a_flattened_micrograph_stands_beside_the_recorded_one_and_says_how_unev
     document = Document(render_report(full_content(pictures=[flat])))
     figures = [json.loads(text) for facts, text in document.scripts if facts.get("type") == "application/json"]
     assert [figure["target_id"] for figure in figures][:3] == ["micrograph-0", "prepared-0", "histogram-0"]
-    assert "35% darker at its darkest" in document.text
+    assert "35 % darker at its darkest" in document.text
 
 
 def test_no_element_refers_to_anything_outside_the_page(page):

@@ -71,7 +71,7 @@ def _pictures(content: ReportContent) -> Iterator[Figure]:
             yield figure_in_page(
                 f"prepared-{i}", _drawn(picture, picture.prepared),
                 f"{picture.sample}: {picture.name} as the network saw it, flattened: hot pixels are replaced, and it is "
-                f"divided by its background, which is {picture.unevenness:.0%} darker at its darkest than at its "
+                f"divided by its background, which is {100 * picture.unevenness:.0f} % darker at its darkest than at its "
                 "brightest; of the micrographs shown here the most uneven.",
                 f"Micrograph {picture.name} of sample {picture.sample} after flattening, with the same outlines.",
             )  # fmt: skip
