@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nanocensus.cli.arguments import JobFile, OutFolder
-from nanocensus.terminal import error_console, out_console, progress_bars, say, stopping_politely
+from nanocensus.terminal import error_console, named, out_console, progress_bars, say, stopping_politely
 
 if TYPE_CHECKING:
     from nanocensus.pipeline.record import RunSummary
@@ -76,7 +76,7 @@ def ingest(
     )
     say(f"{len(manifest.micrographs):,} micrographs, {len(manifest.refusals):,} files refused.")
     for row in manifest.refusals.to_dict("records"):
-        say(_named(row["name"], row["reason"]), "refused", "yellow")
+        say(named(row["name"], row["reason"]), "refused", "yellow")
 
 
 def status(out: OutFolder) -> None:
@@ -93,14 +93,9 @@ def status(out: OutFolder) -> None:
         to_go = f", about {left / found.rate:,.0f} min for the {left:,} that are left" if left else ""
         say(f"{found.rate:,.1f} micrographs a minute in the last run{to_go}.")
     for name, reason in found.failures:
-        say(_named(name, reason), "failed", "red")
+        say(named(name, reason), "failed", "red")
     for name, reason in found.refusals:
-        say(_named(name, reason), "refused", "yellow")
-
-
-def _named(name: str, reason: str) -> str:
-    """Put a file's name before a reason that does not hold it."""
-    return reason if name in reason else f"{name}: {reason}"
+        say(named(name, reason), "refused", "yellow")
 
 
 def doctor(
