@@ -67,6 +67,33 @@ def test_what_is_asked_of_tables_is_refused_for_a_run(call, tmp_path):
     assert "got --pixel-size-nm, --bin-width-nm" in " ".join(complaint.split())
 
 
+def test_tables_by_a_pattern_need_a_folder_to_write_to(call, tmp_path):
+    code, _, complaint = call("analyse", tmp_path / "*.csv")
+    assert code == 2
+    assert "Say --out" in complaint
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('models = "m"\nlerning_rate = 0.1\n', "job.toml, line 2: [job] lerning_rate"),
+        ('models = "m"\nfolds = "three"\n', "job.toml, line 2: [job] folds: expected a whole number"),
+        ('models = "m"\nout = "results"\n', "these are all there are"),
+    ],
+)
+def test_a_mistake_in_a_training_job_is_answered_with_its_line(call, tmp_path, text, words):
+    (tmp_path / "job.toml").write_text(text)
+    code, _, complaint = call("train", tmp_path / "job.toml")
+    assert code == 2
+    assert words in " ".join(complaint.split())
+
+
+def test_particles_of_less_than_a_pixel_are_not_called_large(call, tmp_path):
+    code, _, complaint = call("evaluate", tmp_path, "--large-px", 0)
+    assert code == 2
+    assert "large_px: expected at least 1, got 0" in complaint
+
+
 @pytest.mark.parametrize("command", ["status", "doctor", "report", "analyse", "evaluate"])
 def test_a_folder_without_results_is_named(call, tmp_path, command):
     code, _, complaint = call(command, tmp_path)

@@ -15,11 +15,14 @@ from nanocensus.terminal import out_console, progress_bars, say
 def train(job_file: JobFile) -> None:
     """Train networks: one for each fold that is left out, and one on everything."""
     from nanocensus.pipeline.dispatch import Progress
+    from nanocensus.pipeline.spec import naming_lines
     from nanocensus.pipeline.training import TrainingSpec
     from nanocensus.pipeline.training import train as train_networks
     from nanocensus.sections import parse_section, read_toml
 
-    spec = parse_section(TrainingSpec, read_toml(job_file), section="training", base=job_file.parent)
+    said = read_toml(job_file)
+    with naming_lines(job_file):
+        spec = parse_section(TrainingSpec, said, section="job", base=job_file.parent)
     with progress_bars() as on_progress:
         results = train_networks(spec, progress=lambda at: on_progress(Progress(at.network, at.step, at.steps)))
     for result in results:

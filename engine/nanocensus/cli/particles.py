@@ -79,7 +79,7 @@ def analyse(
     from nanocensus.pipeline.onset_section import ranges_of
     from nanocensus.pipeline.table_analysis import analyse_file, pairs_of
 
-    if out is None and Path(what).is_file():
+    if out is None and not Path(what).is_dir() and (Path(what).is_file() or set("*?[") & set(what)):
         raise InputError(
             what, expected="the folder to write to, for a table", got="none", remedy="Say --out results-of-table."
         )
