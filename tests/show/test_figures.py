@@ -316,6 +316,14 @@ def test_a_violin_tells_the_interval_of_its_mode_or_why_it_has_none():
     assert list(plain.data["mode_interval"]) == ["", ""]
 
 
+@pytest.mark.parametrize(("samples", "letters"), [(2, 28), (13, 14)])
+def test_long_names_below_violins_are_cut_to_what_stands_inside_the_figure(density, samples, letters):
+    styles = sample_styles([f"{i:02d} {'x' * 40}" for i in range(samples)])
+    labels = drawn(figures.violins(density, "circularity", styles=styles)).xaxis[0].major_label_overrides.values()
+    assert {len(label) for label in labels} == {letters}
+    assert all(label.endswith("…") for label in labels)
+
+
 def test_violins_stand_in_the_order_of_the_study_with_room_for_empty_samples(density):
     styles = sample_styles(["Co0.4", "none found", "Co0.2"])
     figure = figures.violins(density, "circularity", styles=styles)

@@ -31,7 +31,7 @@ FIGURE_WIDTH, FIGURE_HEIGHT = 680, 340
 _UNIT_SIGNS: Mapping[str, str] = {"nm2": "nm²", "1": ""}
 _UNITS_OF_NAMES = ("nm2", "nm", "px", "rad")
 _LENGTHS = ("nm", "nm2")
-_LONGEST_NAME = 28
+LONGEST_NAME = 28
 _LEGEND_ROW = 24
 _MOST_LAYERS = 1000
 """HoloViews hides the legend of more layers than this."""
@@ -124,7 +124,7 @@ def _unit_of_name(column: str) -> str:
     return next((unit for unit in _UNITS_OF_NAMES if column.endswith(f"_{unit}")), "")
 
 
-def plain_text(text: str, *, longest: int | None = _LONGEST_NAME) -> str:
+def plain_text(text: str, *, longest: int | None = LONGEST_NAME) -> str:
     r"""Make a user's text safe as a label.
 
     BokehJS takes ``$$...$$``, ``\(...\)`` and ``\[...\]`` for formulas and would ask a server on the web for the
