@@ -135,16 +135,19 @@ def plain_text(text: str, *, longest: int | None = LONGEST_NAME) -> str:
     text : str
         A sample's or file's name.
     longest : int, optional
-        Number of characters after which it is cut; None cuts nothing.
+        Number of characters to keep to, by a cut in the middle: names of samples and files often differ at their ends
+        alone. None cuts nothing.
 
     Examples
     --------
-    >>> plain_text("a" * 40)
-    'aaaaaaaaaaaaaaaaaaaaaaaaaaa…'
+    >>> plain_text("Nanoparticles of the second batch, no. 12")
+    'Nanoparticles …batch, no. 12'
     """
     for formula in ("$$", "\\(", "\\["):
         text = text.replace(formula, "\u200b".join(formula))
-    return text if longest is None or len(text) <= longest else text[: longest - 1] + "…"
+    if longest is None or len(text) <= longest:
+        return text
+    return f"{text[: longest // 2]}…{text[len(text) - (longest - 1) // 2 :]}"
 
 
 def height_beside_legend(entries: int) -> int:
