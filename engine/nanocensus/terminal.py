@@ -36,11 +36,6 @@ def say(text: str, word: str = "", style: str = "", *, console: Console = out_co
     console.print(Text.assemble((word, style), " " if word else "", text), soft_wrap=True)
 
 
-def named(name: str, reason: str) -> str:
-    """Put a file's name before a reason that does not hold it."""
-    return reason if name in reason else f"{name}: {reason}"
-
-
 class _Rate(ProgressColumn):
     """Finished per second, or seconds for one when that is the larger number."""
 

@@ -197,3 +197,9 @@ def test_a_scheduler_with_certificates_is_used_with_them_and_refuses_others(tmp_
         for process in there:
             process.terminate()
             process.wait()
+
+
+def test_workers_say_nothing_of_files_that_are_refused_in_our_own_words():
+    code = "import logging; from nanocensus.pipeline.worker_setup import dask_setup; dask_setup(None); "
+    code += "assert not logging.getLogger('tifffile').isEnabledFor(logging.ERROR)"
+    subprocess.run([sys.executable, "-c", code], check=True)

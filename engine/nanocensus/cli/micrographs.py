@@ -8,8 +8,9 @@ from rich.table import Table
 from rich.text import Text
 
 from nanocensus.cli.arguments import OutFolder
+from nanocensus.cli.runs import named
 from nanocensus.errors import InputError
-from nanocensus.terminal import named, out_console, progress_bars, say
+from nanocensus.terminal import out_console, progress_bars, say
 
 
 def init(

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nanocensus.cli.arguments import JobFile, OutFolder
-from nanocensus.terminal import error_console, named, out_console, progress_bars, say, stopping_politely
+from nanocensus.terminal import error_console, out_console, progress_bars, say, stopping_politely
 
 if TYPE_CHECKING:
     from nanocensus.pipeline.record import RunSummary
@@ -96,6 +96,11 @@ def status(out: OutFolder) -> None:
         say(named(name, reason), "failed", "red")
     for name, reason in found.refusals:
         say(named(name, reason), "refused", "yellow")
+
+
+def named(name: str, reason: str) -> str:
+    """Put a file's name before a reason that does not hold it."""
+    return reason if name in reason else f"{name}: {reason}"
 
 
 def doctor(
