@@ -16,7 +16,8 @@ import pytest
 import xarray as xr
 
 from nanocensus.schema import MICROGRAPHS
-from nanocensus.show.content import Picture, ReportContent, ReportTable
+from nanocensus.show.content import Picture, PopulationsContent, ReportContent, ReportTable, Representatives
+from nanocensus.show.gallery_content import Crop
 from nanocensus.show.numbers import with_interval, with_reach
 from nanocensus.show.report import render_report
 from nanocensus.show.theme import ACCEPTED_COLOUR, PALETTE
@@ -291,6 +292,24 @@ def test_small_numbers_keep_their_digits_and_those_of_rounding_are_not_shown():
     assert with_interval(0.5, 0.5 - 1e-12, 0.5 + 1e-12) == "0.5000000 [0.5000000, 0.5000000]"
     assert with_interval(-12.3456, -13.0, -11.7) == "−12.35 [−13.00, −11.70]"
     assert with_reach(3e-9, 2e-10) == "0.00000000300 ± 0.00000000020"
+
+
+@pytest.mark.parametrize(("assumed", "unit"), [(True, "nm, assumed scale"), (False, "nm")])
+def test_the_sizes_of_representative_particles_and_on_hover_say_whose_scale_they_have(assumed, unit):
+    outline = np.array([[2.0, 2.0], [2.0, 8.0], [8.0, 8.0], [8.0, 2.0]])
+    crop = Crop(np.eye(10), (0, 0), outline, 10, 0.1, accepted=True, label=1, micrograph="a.tif", value=4.31)
+    shown = PopulationsContent([], pd.DataFrame({"descriptor": []}), (), [Representatives(SAMPLES[0], 1.0, [crop])])
+    ds = estimates(bins=4 + 0.2 * np.arange(4)).assign_attrs(level=0.9)
+    page = render_report(ReportContent("t", SAMPLES[:2], assumed=assumed, populations=shown, size_resolved=ds))
+    assert f"<h3>{SAMPLES[0]}: representative particles by edge length ({unit})</h3>" in page
+    assert f'@{{size_left}}{{0.00}} to @{{size_right}}{{0.00}} {unit}"' in page
+
+
+def test_what_is_shown_on_hover_is_named_in_full(page):
+    """HoloViews puts the names of columns in braces; one that begins with another's name was cut short there."""
+    texts = re.findall(r'"([^"]*@[^"]*)"', page.split("<script>")[0])
+    assert len(texts) > 20
+    assert not [text for text in texts if re.search(r"@\{\w+\}\w", text)]
 
 
 def test_provenance_of_several_files_is_told_file_by_file():

@@ -220,7 +220,7 @@ def _marks(
     tooltips = [("sample", "@sample"), ("particles", "@n"), (f"mean {quantity_name(column)}", "@mean{0.0000}")]
     tooltips += [
         ("median", "@median{0.0000}"),
-        ("mode", "@mode{0.0000} @mode_interval"),
+        ("mode", "@{mode}{0.0000} @{mode_interval}"),  # in braces: HoloViews takes @mode for mode
         ("25–75 %", "@lower_quartile{0.0000} – @upper_quartile{0.0000}"),
     ]
     tooltips += [("2.5–97.5 %", "@range_lower{0.0000} – @range_upper{0.0000}")]

@@ -9,8 +9,8 @@ import xarray as xr
 from nanocensus.show import figures, report_tables, report_words, shape_figures
 from nanocensus.show.content import OnsetContent, Picture, ReportContent
 from nanocensus.show.page import Figure, figure_in_page, render_page
-from nanocensus.show.size_figures import binned_column
-from nanocensus.show.theme import SampleStyle, quantity_name, sample_styles
+from nanocensus.show.size_figures import SIZE_COLUMN, binned_column
+from nanocensus.show.theme import SampleStyle, axis_label, quantity_name, sample_styles
 from nanocensus.show.tiles import Tile, tiles
 
 _PICTURE_WIDTH = 456
@@ -53,6 +53,7 @@ def render_report(content: ReportContent) -> str:
         synthesis=list(_synthesis(content, styles)),
         spreads=list(_spreads(content, styles)),
         representatives=list(_representatives(content)),
+        size=axis_label(SIZE_COLUMN, assumed=content.assumed),
         rejections=list(_rejections(content, styles)),
         agreement=list(_agreement(content, styles)),
     )
@@ -204,7 +205,9 @@ def _representatives(content: ReportContent) -> Iterator[tuple[str, list[Tile]]]
     for part in () if content.populations is None else content.populations.representatives:
         yield (
             part.sample,
-            tiles(part.crops, nm_per_tile=part.nm_per_tile, assumed=content.assumed, quantity="edge length"),
+            tiles(
+                part.crops, nm_per_tile=part.nm_per_tile, assumed=content.assumed, quantity=quantity_name(SIZE_COLUMN)
+            ),
         )
 
 

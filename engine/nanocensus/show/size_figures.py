@@ -70,7 +70,9 @@ def size_resolved(
     behind = [_grey_line(rows[rows["sample"] == name]) for name in present if name not in front]
     layers: list[hv.Element] = [*behind]
     for name in front:
-        layers += _sample_layers(rows[rows["sample"] == name], name, styles[name], unit_sign(binned_column(ds)))
+        layers += _sample_layers(
+            rows[rows["sample"] == name], name, styles[name], unit_sign(binned_column(ds), assumed=assumed)
+        )
     margin = float((rows["size_right"] - rows["size_left"]).min() / 2) if len(rows) else 0.0
     return set_in_frame(
         hv.Overlay(layers or [hv.Curve([])]),
@@ -177,7 +179,7 @@ def _tooltips(unit: str, *, refused: bool) -> list[tuple[str, str]]:
         ("estimate", "@estimate{0.0000}"),
         interval,
         ("particles", "@n"),
-        ("clusters with particles", "@n_occupied_clusters of @n_clusters"),
+        ("clusters with particles", "@{n_occupied_clusters} of @{n_clusters}"),  # in braces: HoloViews takes @n for n
     ]
 
 
