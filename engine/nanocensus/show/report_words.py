@@ -143,7 +143,7 @@ def _outcome(content: ReportContent) -> str:
     to_do = f", and {counted(left, 'micrograph is', 'micrographs are')} still to be measured" if left else ""
     return (
         f"{counted(refused, 'file was', 'files were')} refused and {counted(failed, 'micrograph')} failed{to_do}. "
-        "None of them is in any number of this report."
+        "None of them is in any statistic of this report."
     )
 
 
