@@ -454,3 +454,10 @@ def test_samples_whose_names_differ_late_are_told_apart_in_a_legend(density):
     labels = [item.label.value for item in figure.legend[0].items]
     assert len(set(labels)) == len(labels) == 13
     assert all(len(label) == 28 for label in labels)
+
+
+def test_marks_of_the_worst_and_of_perfect_agreement_lie_whole_inside_the_frame():
+    table = pd.DataFrame({"sample": "A", "name": ["a", "b"], "group": ["f", "g"], "dice": [0.0, 1.0]})
+    figure = drawn(figures.agreement(table, of="dice"))
+    assert figure.y_range.start <= -0.02
+    assert figure.y_range.end >= 1.02
