@@ -17,6 +17,7 @@ from nanocensus.show import figures
 from nanocensus.show.content import ReportContent
 from nanocensus.show.evaluation_figures import error_by_size
 from nanocensus.show.micrograph_figures import LARGEST_SIDE_PX, embedded_picture
+from nanocensus.show.report import render_report
 from nanocensus.show.report_tables import tables
 from nanocensus.show.size_figures import interval_rows
 from nanocensus.show.theme import MARKERS, PALETTE, axis_label, plain_text, quantity_name, sample_styles, unit_sign
@@ -271,6 +272,7 @@ def test_the_cv_across_samples_is_drawn_with_and_without_noise():
     told = circularity.where(circularity["refusal"] == "", drop=True)
     np.testing.assert_allclose(bars.dimension_values(1), 100 * told["estimate"])
     np.testing.assert_allclose(bars.dimension_values(1) + bars.dimension_values(3), 100 * told["upper"])
+    assert "across their means. Filled: with the noise" in render_report(ReportContent("t", [], across=ds))
     assert drawn(figure).yaxis[0].axis_label == "CV across samples (%)"
 
 
@@ -282,6 +284,9 @@ def test_a_cv_that_nothing_can_be_said_of_makes_an_empty_figure():
 def test_a_cv_without_intervals_has_no_entry_in_the_legend_for_them():
     ds = cv_across_samples(size_statistics(sized(samples=2), weight=None))  # of two samples no noise can be taken out
     figure = figures.cv_across_samples(ds)
+    page = render_report(ReportContent("t", ["Co0.2", "Co0.4"], across=ds))
+    assert "across their means. Hollow: as it stands" in page
+    assert "Filled:" not in page
     assert not elements(figure, hv.ErrorBars)
     assert [item.label["value"] for item in drawn(figure).legend[0].items] == ["circularity, naive", "solidity, naive"]
 

@@ -158,11 +158,14 @@ def _across(content: ReportContent) -> Iterator[Figure]:
     ds = content.across
     if ds is None or not (ds["n_samples"] > 1).any():
         return
+    level = report_words.level_words(ds)
+    known = bool((ds["lower"].notnull() & (ds["descriptor"] != binned_column(ds))).any())
+    filled = f"Filled: with the noise of the means taken out, and {level} intervals; h" if known else "H"
     yield figure_in_page(
         "across-samples", figures.cv_across_samples(ds, assumed=content.assumed),
-        "How much the samples differ at each size: coefficient of variation across their means. Filled: with the noise of the "
-        f"means taken out, and {report_words.level_words(ds)} intervals; hollow: as it stands, which noise alone keeps above "
-        "zero. Samples without a standard error in a size bin are left out of it; across_samples.csv names them.",
+        f"How much the samples differ at each size: coefficient of variation across their means. {filled}ollow: as it "
+        "stands, which noise alone keeps above zero. Samples without a standard error in a size bin are left out of it; "
+        "across_samples.csv names them.",
         "Coefficient of variation across samples in each size bin; the values are in across_samples.csv.",
     )  # fmt: skip
 
