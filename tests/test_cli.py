@@ -62,6 +62,36 @@ def test_what_is_asked_of_tables_is_refused_for_a_run(call, tmp_path):
     code, _, complaint = call("analyse", tmp_path, "--onset", "circularity=2.6:7.6", "--of", "solidity")
     assert code == 2
     assert "got --of, --onset" in " ".join(complaint.split())
+    code, _, complaint = call("analyse", tmp_path, "--bin-width-nm", "1.0", "--pixel-size-nm", "0")
+    assert code == 2
+    assert "got --pixel-size-nm, --bin-width-nm" in " ".join(complaint.split())
+
+
+def test_tables_by_a_pattern_need_a_folder_to_write_to(call, tmp_path):
+    code, _, complaint = call("analyse", tmp_path / "*.csv")
+    assert code == 2
+    assert "Say --out" in complaint
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('models = "m"\nlerning_rate = 0.1\n', "job.toml, line 2: [job] lerning_rate"),
+        ('models = "m"\nfolds = "three"\n', "job.toml, line 2: [job] folds: expected a whole number"),
+        ('models = "m"\nout = "results"\n', "these are all there are"),
+    ],
+)
+def test_a_mistake_in_a_training_job_is_answered_with_its_line(call, tmp_path, text, words):
+    (tmp_path / "job.toml").write_text(text)
+    code, _, complaint = call("train", tmp_path / "job.toml")
+    assert code == 2
+    assert words in " ".join(complaint.split())
+
+
+def test_particles_of_less_than_a_pixel_are_not_called_large(call, tmp_path):
+    code, _, complaint = call("evaluate", tmp_path, "--large-px", 0)
+    assert code == 2
+    assert "large_px: expected at least 1, got 0" in complaint
 
 
 @pytest.mark.parametrize("command", ["status", "doctor", "report", "analyse", "evaluate"])
@@ -135,6 +165,13 @@ def test_a_drifted_contract_is_noticed(call, tmp_path):
     code, printed, _ = call("schema", "--check", "--folder", tmp_path, "--page", tmp_path / "columns.md")
     assert code == 1
     assert "particles.json" in printed
+
+
+def test_contracts_that_cannot_be_written_are_no_traceback(call, tmp_path):
+    (tmp_path / "file").write_text("")
+    code, _, complaint = call("schema", "--folder", tmp_path / "file", "--page", tmp_path / "columns.md")
+    assert code == 3
+    assert "expected a place that can be written" in complaint
 
 
 def test_doctor_names_what_is_installed_and_under_which_licence(call):

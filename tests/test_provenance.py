@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from nanocensus import provenance
 from nanocensus.provenance import digest, file_digest, machine, versions
 
 
@@ -28,3 +29,17 @@ def test_versions_and_machine_name_no_host():
 
     assert versions()["numpy"] == np.__version__
     assert socket.gethostname() not in str(machine())
+
+
+def test_extras_are_named_where_they_are_installed_and_nowhere_else(monkeypatch):
+    roifile = pytest.importorskip("roifile")
+    monkeypatch.setattr(provenance, "OPTIONAL", ("roifile", "never-installed"))
+    monkeypatch.setattr(provenance, "VERSIONED", ("numpy", "neither-is-this"))
+    found = versions()
+    assert found["roifile"] == roifile.__version__
+    assert "never-installed" not in found
+    assert found["neither-is-this"] == "not installed"
+
+
+def test_what_reads_images_or_runs_networks_by_an_extra_is_recorded():
+    assert {"openvino", "rosettasciio", "roifile"} <= set(provenance.OPTIONAL)

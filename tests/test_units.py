@@ -9,13 +9,14 @@ from nanocensus.units import PixelSize, nanometres_per
 @pytest.mark.parametrize(
     ("unit", "factor"),
     [("nm", 1), ("NM", 1), ("um", 1e3), ("µm", 1e3), ("μm", 1e3), ("micron", 1e3), ("\\u00B5m", 1e3), ("\\u00C5", 0.1),
-     ("\\u212b", 0.1), ("\u212b", 0.1), ("\u00c5", 0.1), ("Angstrom", 0.1), ("pm", 1e-3), (" m ", 1e9), ("inch", 2.54e7)],
+     ("\\u212b", 0.1), ("\u212b", 0.1), ("\u00c5", 0.1), ("Angstrom", 0.1), ("pm", 1e-3), (" m ", 1e9), ("inch", 2.54e7),
+     ("Angstroms", 0.1), ("micrometers", 1e3), ("Nanometres", 1), ("metres", 1e9), ("inches", 2.54e7), ("Ångstrom", 0.1)],
 )  # fmt: skip
 def test_lengths_are_understood_as_instruments_write_them(unit, factor):
     assert nanometres_per(unit) == factor
 
 
-@pytest.mark.parametrize("unit", ["px", "pixel", "1/nm", "", "s", "nm^2"])
+@pytest.mark.parametrize("unit", ["px", "pixel", "1/nm", "", "s", "nm^2", "ms", "nms", "as"])
 def test_what_is_not_a_length_is_refused(unit):
     with pytest.raises(CalibrationError, match="pixel_size_nm"):
         nanometres_per(unit)

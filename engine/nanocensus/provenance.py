@@ -13,6 +13,11 @@ VERSIONED = (
 )  # fmt: skip
 """The distributions whose versions a run records."""
 
+OPTIONAL = (
+    "openvino", "rosettasciio", "roifile", "cupy-cuda12x", "cupy-cuda13x", "cucim-cu12", "cucim-cu13",
+)  # fmt: skip
+"""Those of extras, named where they are installed."""
+
 
 def canonical_json(value: Any) -> str:  # noqa: ANN401  any JSON value
     """Write a JSON value so that equal values give equal text.
@@ -43,13 +48,14 @@ def file_digest(path: Path) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Give the version of Python and of each package that a result may depend on."""
+    """Give the version of Python and of each package that a result may depend on; of extras those that are installed."""
     found = {"python": platform.python_version()}
-    for name in VERSIONED:
+    for name in (*VERSIONED, *OPTIONAL):
         try:
             found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:  # run from a source tree that was never installed
-            found[name] = "not installed"
+        except importlib.metadata.PackageNotFoundError:
+            if name in VERSIONED:  # run from a source tree that was never installed
+                found[name] = "not installed"
     return found
 
 

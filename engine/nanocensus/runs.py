@@ -242,6 +242,8 @@ def evaluate(
     StoreError
         If the folder holds neither a run nor a listing, or the results are damaged.
     """
+    if large_px < 1:
+        raise InputError("large_px", expected="at least 1", got=str(large_px), remedy=f"Leave it out for {LARGE_PX}.")
     to = None if out is None else Path(out)
     rules: dict[str, Any] = {"level": level, "large_px": large_px, "bin_width_nm": bin_width_nm}
     path = None if isinstance(what, Job) else Path(what)

@@ -65,7 +65,7 @@ def parse_section(kind: type[Section], data: Mapping[str, Any], *, section: str,
                 f"[{section}] {key}",
                 expected="one of: " + ", ".join(fields),
                 got=f"the unknown key {key!r}",
-                remedy=f"Did you mean {near[0]!r}?" if near else "Remove it; docs/reference/job.md lists every key.",
+                remedy=f"Did you mean {near[0]!r}?" if near else "Remove it: these are all there are.",
             )
     for name, field in fields.items():
         if name not in data and field.default is field.default_factory is dataclasses.MISSING:

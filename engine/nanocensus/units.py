@@ -24,13 +24,12 @@ NANOMETRES: Mapping[str, float] = {
 """One of each unit of length, in nanometres."""
 
 _ALIASES: Mapping[str, str] = {
-    "μm": "um", "micron": "um", "microns": "um", "micrometer": "um", "micrometre": "um",
-    "nanometer": "nm", "nanometre": "nm", "nanometers": "nm", "nanometres": "nm", "å": "a", "ang": "a",
-    "angstrom": "a", "angstroem": "a", "ångström": "a", "picometer": "pm", "picometre": "pm", "millimeter": "mm",
-    "millimetre": "mm", "centimeter": "cm", "centimetre": "cm", "meter": "m", "metre": "m", "inch": "in",
-    "inches": "in",
+    "μm": "um", "micron": "um", "micrometer": "um", "micrometre": "um", "nanometer": "nm", "nanometre": "nm", "å": "a",
+    "ang": "a", "angstrom": "a", "angstroem": "a", "ångström": "a", "ångstrom": "a", "picometer": "pm", "picometre": "pm",
+    "millimeter": "mm", "millimetre": "mm", "centimeter": "cm", "centimetre": "cm", "meter": "m", "metre": "m",
+    "inch": "in", "inches": "in",
 }  # fmt: skip
-"""Other spellings, folded."""
+"""Other spellings, folded; words may end in an s."""
 
 SMALLEST_PIXEL_NM, LARGEST_PIXEL_NM = 1e-3, 1e3
 """Pixel sizes of electron micrographs lie far inside these; outside them a unit was mistaken for another."""
@@ -59,7 +58,7 @@ def nanometres_per(unit: str) -> float:
     """
     written = re.sub(r"\\u([0-9a-fA-F]{4})", lambda escape: chr(int(escape[1], 16)), unit)  # as ImageJ does
     key = unicodedata.normalize("NFKC", written).strip().casefold()  # one spelling of the micro and angstrom signs
-    key = _ALIASES.get(key, key)
+    key = _ALIASES.get(key) or _ALIASES.get(key.removesuffix("s"), key)
     if key not in NANOMETRES:
         raise CalibrationError(
             "unit of the pixel size",

@@ -4,12 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import skimage.measure
+import tifffile
 import xarray as xr
 from typer.testing import CliRunner
 
 import nanocensus as nc
 from nanocensus.cli import app
 from nanocensus.errors import InputError
+from nanocensus.pipeline import export
 from nanocensus.pipeline.export import KINDS, export_run, write_calibrated
 from nanocensus.pipeline.record import job_of_run
 from nanocensus.store.manifest import read_manifest
@@ -141,3 +143,39 @@ def test_results_like_those_of_imagej_come_back_the_same_but_for_weights(out, ex
 def test_the_record_of_a_run_is_not_overwritten_by_a_table(out):
     with pytest.raises(InputError, match="holds no run"):
         nc.analyse_particles(nc.read_particles(out), out=out)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_export_that_breaks_off_leaves_what_was_there(out, tmp_path, monkeypatch, kind):
+    before = {path: path.write_bytes(b"of an earlier export") for path in _places(out, tmp_path)}
+
+    def break_off(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(export, "_as_imagej", break_off)
+    monkeypatch.setattr(export.pq.ParquetWriter, "write_table", break_off)
+    monkeypatch.setattr(pd.DataFrame, "to_csv", break_off)
+    monkeypatch.setattr(tifffile.TiffWriter, "write", break_off)
+    with pytest.raises(KeyboardInterrupt):
+        export_run(out, tmp_path, [kind])
+    assert {path for path in tmp_path.rglob("*") if path.is_file()} == set(before)
+    assert {path.read_bytes() for path in before} == {b"of an earlier export"}
+
+
+def _places(out, folder):
+    names = [
+        f"{kind}/{name}.tif" for kind in ("images", "labels", "maps") for name in read_manifest(out).micrographs["name"]
+    ]
+    places = [
+        folder / name for name in (*names, "particles.csv", "micrographs.csv", "particles.parquet", "Results.csv")
+    ]
+    for place in places:
+        place.parent.mkdir(parents=True, exist_ok=True)
+    return places
+
+
+def test_a_micrograph_may_have_the_longest_name_that_a_file_can_have(tmp_path):
+    path = tmp_path / ("x" * 251 + ".tif")
+    write_calibrated(path, np.zeros((4, 4), np.uint8), 0.1)
+    assert read_plane(path).shape == (4, 4)
+    assert list(tmp_path.iterdir()) == [path]

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import distributed
 import psutil
@@ -19,6 +20,7 @@ from nanocensus.pipeline.plan import Network
 from nanocensus.pipeline.spec import parse_job, read_job
 from nanocensus.pipeline.work_sections import ClusterSection, SlurmSection
 from nanocensus.pipeline.worker_proof import proven
+from nanocensus.provenance import versions
 from nanocensus.segment.weights import load_model
 
 JOBS = Path(__file__).parents[2] / "jobs"
@@ -47,6 +49,14 @@ def test_a_worker_of_other_versions_is_refused_and_the_cluster_left_as_it_was(cl
             pytest.fail("it worked")
     with proven(client, []):
         assert client.submit(abs, -1, pure=False).result() == 1
+
+
+def test_a_worker_without_an_extra_of_the_client_works_and_one_with_another_version_of_it_does_not():
+    worker = SimpleNamespace(address="tcp://there:1")
+    worker_proof.SameAsClient({**versions(), "never-installed": "1.0"}, {}).setup(worker)
+    pytest.importorskip("roifile")
+    with pytest.raises(InputError, match=r"there:1.*roifile .* instead of 0\.0"):
+        worker_proof.SameAsClient({**versions(), "roifile": "0.0"}, {}).setup(worker)
 
 
 def test_a_worker_of_other_weights_is_refused(client):
@@ -187,3 +197,9 @@ def test_a_scheduler_with_certificates_is_used_with_them_and_refuses_others(tmp_
         for process in there:
             process.terminate()
             process.wait()
+
+
+def test_workers_say_nothing_of_files_that_are_refused_in_our_own_words():
+    code = "import logging; from nanocensus.pipeline.worker_setup import dask_setup; dask_setup(None); "
+    code += "assert not logging.getLogger('tifffile').isEnabledFor(logging.ERROR)"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -14,8 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.ndimage import label
+from typer.testing import CliRunner
 
 import nanocensus as nc
+from nanocensus.cli import app
 from nanocensus.errors import ImageError, InputError, StoreError
 from nanocensus.pipeline.columns_page import evaluation_markdown
 from nanocensus.pipeline.evaluation_columns import EVALUATION_TABLES
@@ -249,6 +251,17 @@ def test_the_tables_are_written_beside_a_page_that_needs_no_other_file(folder, e
     assert particles.schema.field("true_edge_length_px").metadata[b"unit"] == b"px"
     assert evaluation.particles["planted"].all()
     assert evaluation.figure("dice")["estimate"] > evaluation.figure("dice", method="otsu")["estimate"] > 0
+
+
+def test_a_scale_that_was_made_up_is_said_to_be_wherever_a_length_stands(folder, evaluation, tmp_path):
+    given = ["--pixel-size-nm", "0.1", "--assumed", "--out", str(tmp_path)]
+    said = CliRunner().invoke(app, ["evaluate", str(folder), *given])
+    assert said.exit_code == 0
+    assert said.output.count("nm, assumed scale") == 5  # the boundary error, and four slopes
+    page = (tmp_path / "evaluation.html").read_text(encoding="utf-8").split('<h2 id="tables">')[1]
+    tables_of_page = page.split('<h2 id="provenance">')[0]
+    assert tables_of_page.count("nm, assumed scale") == len(re.findall(r"\bnm\b", tables_of_page)) == 6
+    assert not evaluation.assumed
 
 
 def test_a_run_on_planted_particles_is_judged_by_their_outlines(folder, evaluation, client, tmp_path):

@@ -195,3 +195,24 @@ def test_any_name_of_a_folder_becomes_a_title(tmp_path, name):
     raw.mkdir(parents=True)
     tifffile.imwrite(raw / "plain.tif", pixels())
     assert read_job(begin(tmp_path / name).job).title == name
+
+
+def test_the_command_names_each_file_and_writes_conditions_with_all_their_digits(tmp_path):
+    given = {"lot20240102": "nm", "lot20240103": "mm"}
+    for sample, unit in given.items():
+        (tmp_path / sample).mkdir()
+        tifffile.imwrite(
+            tmp_path / sample / "a.tif", pixels(), imagej=True, resolution=(10, 10), metadata={"unit": unit}
+        )
+    text = " ".join(CliRunner().invoke(app, ["init", str(tmp_path)]).output.split())
+    assert "lot 20240102" in text
+    assert "will be refused lot20240103/a.tif: pixel size (ImageJ): expected 0.001 to 1000 nm" in text
+
+
+def test_the_command_prints_conditions_in_digits_of_other_scripts(tmp_path):
+    for sample in ("Co٤", "Co٥"):
+        (tmp_path / sample).mkdir()
+        tifffile.imwrite(tmp_path / sample / "a.tif", pixels())
+    said = CliRunner().invoke(app, ["init", str(tmp_path)])
+    assert said.exit_code == 0
+    assert "Co ٤" in said.output

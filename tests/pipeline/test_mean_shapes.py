@@ -174,3 +174,10 @@ def test_tables_have_a_row_an_index_and_a_row_an_angle(cut_squares):
         indices
     )
     assert outlines["angle_deg"].drop_duplicates().tolist() == np.linspace(0, 45, 17).tolist()
+
+
+def test_the_result_says_which_column_its_bins_are_of():
+    frame, radii = planted(np.random.default_rng(4), lambda angle: cut_square(0.3, angle), micrographs=4, particles=4)
+    frame = frame.assign(feret_max_nm=1.2 * frame["edge_length_nm"])
+    made = nc.mean_shapes(frame, radii, bins=nc.size_bins(edges=[3.0, 9.0], of="feret_max_nm"))
+    assert nc.figures.mean_shapes(made).opts.get("plot").kwargs["xlabel"] == "feret max (nm)"

@@ -15,10 +15,12 @@ from nanocensus.errors import InputError, TableError
 from nanocensus.schema import PARTICLES
 from nanocensus.show import figures
 from nanocensus.show.content import ReportContent
+from nanocensus.show.evaluation_figures import error_by_size
 from nanocensus.show.micrograph_figures import LARGEST_SIDE_PX, embedded_picture
+from nanocensus.show.report import render_report
 from nanocensus.show.report_tables import tables
 from nanocensus.show.size_figures import interval_rows
-from nanocensus.show.theme import MARKERS, PALETTE, axis_label, plain_text, sample_styles
+from nanocensus.show.theme import MARKERS, PALETTE, axis_label, plain_text, quantity_name, sample_styles, unit_sign
 from nanocensus.statistics.across import cv_across_samples
 from nanocensus.statistics.binning import size_statistics
 from nanocensus.statistics.density import densities
@@ -270,6 +272,7 @@ def test_the_cv_across_samples_is_drawn_with_and_without_noise():
     told = circularity.where(circularity["refusal"] == "", drop=True)
     np.testing.assert_allclose(bars.dimension_values(1), 100 * told["estimate"])
     np.testing.assert_allclose(bars.dimension_values(1) + bars.dimension_values(3), 100 * told["upper"])
+    assert "across their means. Filled: with the noise" in render_report(ReportContent("t", [], across=ds))
     assert drawn(figure).yaxis[0].axis_label == "CV across samples (%)"
 
 
@@ -281,6 +284,9 @@ def test_a_cv_that_nothing_can_be_said_of_makes_an_empty_figure():
 def test_a_cv_without_intervals_has_no_entry_in_the_legend_for_them():
     ds = cv_across_samples(size_statistics(sized(samples=2), weight=None))  # of two samples no noise can be taken out
     figure = figures.cv_across_samples(ds)
+    page = render_report(ReportContent("t", ["Co0.2", "Co0.4"], across=ds))
+    assert "across their means. Hollow: as it stands" in page
+    assert "Filled:" not in page
     assert not elements(figure, hv.ErrorBars)
     assert [item.label["value"] for item in drawn(figure).legend[0].items] == ["circularity, naive", "solidity, naive"]
 
@@ -313,6 +319,14 @@ def test_a_violin_tells_the_interval_of_its_mode_or_why_it_has_none():
         if element.label == "median"
     )
     assert list(plain.data["mode_interval"]) == ["", ""]
+
+
+@pytest.mark.parametrize(("samples", "letters"), [(2, 28), (13, 14)])
+def test_long_names_below_violins_are_cut_to_what_stands_inside_the_figure(density, samples, letters):
+    styles = sample_styles([f"{i:02d} {'x' * 40}" for i in range(samples)])
+    labels = drawn(figures.violins(density, "circularity", styles=styles)).xaxis[0].major_label_overrides.values()
+    assert {len(label) for label in labels} == {letters}
+    assert all("…" in label for label in labels)
 
 
 def test_violins_stand_in_the_order_of_the_study_with_room_for_empty_samples(density):
@@ -372,6 +386,25 @@ def test_every_length_and_area_says_its_unit_and_when_its_scale_is_assumed(colum
     assert axis_label(column.name, assumed=True).endswith(f" ({sign}, assumed scale)")
 
 
+@pytest.mark.parametrize(
+    ("column", "label"),
+    [("core_radius_nm", "core radius (nm)"), ("shell_area_nm2", "shell area (nm²)"), ("tilt_rad", "tilt (rad)"),
+     ("Round", "Round"), ("annum", "annum")],
+)  # fmt: skip
+def test_a_column_of_the_users_own_has_the_unit_that_its_name_ends_in(column, label):
+    assert axis_label(column) == label
+    assert unit_sign("core_radius_nm", assumed=True) == "nm, assumed scale"
+    assert quantity_name("edge_") == "edge "
+
+
+def test_a_coefficient_of_variation_has_no_unit_on_its_axis():
+    labels = {
+        statistic: drawn(figures.size_resolved(by_size(), "edge_length_nm", statistic=statistic)).yaxis[0].axis_label
+        for statistic in ("mean", "cv")
+    }
+    assert labels == {"mean": "mean edge length (nm)", "cv": "coefficient of variation edge length"}
+
+
 def test_sixty_samples_differ_in_colour_or_marker():
     styles = sample_styles([str(i) for i in range(len(PALETTE) * len(MARKERS))])
     assert len(set(styles.values())) == 60
@@ -397,3 +430,39 @@ def test_sizes_are_called_by_the_column_that_was_binned():
     assert drawn(figures.cv_across_samples(cv_across_samples(ds))).xaxis[0].axis_label == "feret max (nm)"
     content = ReportContent("t", samples=[str(name) for name in ds["sample"].values], size_resolved=ds)
     assert [table.header[0] for table in tables(content)["per_bin"]] == ["feret max (nm)"] * ds.sizes["sample"]
+
+
+# --- evaluation ---
+
+
+@pytest.mark.parametrize("sure", [[True, False], [False, False], [True, True]])
+def test_every_name_in_the_legend_of_an_evaluation_has_a_mark_that_is_drawn(sure):
+    known = np.array(sure)
+    rows = pd.DataFrame({
+        "sample": "A", "size_left": [2.0, 3.0], "size_right": [3.0, 4.0], "mean_size": [2.5, 3.5], "estimate": [0.1, 0.2],
+        "lower": np.where(known, 0.0, np.nan), "upper": np.where(known, 0.3, np.nan), "n": 9, "n_clusters": 3,
+        "refusal": np.where(known, "", "too few"),
+    })  # fmt: skip
+    styles = sample_styles(["A", "B"])
+    rows = pd.concat([rows, rows.assign(sample="B", lower=0.0, upper=0.3)])
+    figure = drawn(error_by_size(rows, by="sample", styles=styles, size_label="size", value_label="error"))
+    entries = {item.label.value: item.renderers for item in figure.legend[0].items}
+    assert set(entries) == {"A", "B"}
+    assert all(any(len(one.data_source.data["x"]) for one in renderers) for renderers in entries.values())
+
+
+def test_samples_whose_names_differ_late_are_told_apart_in_a_legend(density):
+    names = [f"Nanoparticles of the second batch, no. {i:02d}" for i in range(13)]
+    rng = np.random.default_rng(5)
+    rows = pd.DataFrame({"sample": np.repeat(names, 20), "micrograph": "m", "circularity": rng.uniform(0.8, 1, 260)})
+    figure = drawn(figures.histogram(densities(rows, "circularity", weight=None), "circularity"))
+    labels = [item.label.value for item in figure.legend[0].items]
+    assert len(set(labels)) == len(labels) == 13
+    assert all(len(label) == 28 for label in labels)
+
+
+def test_marks_of_the_worst_and_of_perfect_agreement_lie_whole_inside_the_frame():
+    table = pd.DataFrame({"sample": "A", "name": ["a", "b"], "group": ["f", "g"], "dice": [0.0, 1.0]})
+    figure = drawn(figures.agreement(table, of="dice"))
+    assert figure.y_range.start <= -0.02
+    assert figure.y_range.end >= 1.02

@@ -39,6 +39,13 @@ def test_exponents_are_drawn_by_their_share_for_any_number_of_conditions():
         hv.render(overlay, backend="bokeh")
 
 
+def test_where_every_exponent_is_allowed_the_legend_has_no_entry_without_a_mark():
+    table = pd.DataFrame(
+        {"exponent_Co": [1.0, 2.0], "descriptor": "circularity", "r2": 0.1, "share": 0.5, "inside": True}
+    )
+    assert [layer.label for layer in drawn(figures.exponents(table), hv.Points)] == ["inside", "largest R²"]
+
+
 def test_spreads_of_ratios_are_drawn_against_the_distance_from_one():
     points = pd.DataFrame({"descriptor": "circularity", "sample": ["A", "B"], "mean": [0.9, 0.8], "room": [0.1, 0.2], "sd": [0.02, 0.04],
                            "sd_lower": [0.01, np.nan], "sd_upper": [0.03, np.nan]})  # fmt: skip

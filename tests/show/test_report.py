@@ -16,7 +16,9 @@ import pytest
 import xarray as xr
 
 from nanocensus.schema import MICROGRAPHS
-from nanocensus.show.content import Picture, ReportContent, ReportTable
+from nanocensus.show.content import Picture, PopulationsContent, ReportContent, ReportTable, Representatives
+from nanocensus.show.gallery_content import Crop
+from nanocensus.show.numbers import with_interval, with_reach
 from nanocensus.show.report import render_report
 from nanocensus.show.theme import ACCEPTED_COLOUR, PALETTE
 from nanocensus.statistics.reductions import cv, mean, median
@@ -170,7 +172,7 @@ def test_a_flattened_micrograph_stands_beside_the_recorded_one_and_says_how_unev
     document = Document(render_report(full_content(pictures=[flat])))
     figures = [json.loads(text) for facts, text in document.scripts if facts.get("type") == "application/json"]
     assert [figure["target_id"] for figure in figures][:3] == ["micrograph-0", "prepared-0", "histogram-0"]
-    assert "35% darker at its darkest" in document.text
+    assert "35 % darker at its darkest" in document.text
 
 
 def test_no_element_refers_to_anything_outside_the_page(page):
@@ -234,7 +236,7 @@ def test_numbers_are_printed_with_their_intervals_and_units(page):
     assert "5.318 [5.306, 5.331]" in text
     assert "mean edge length (nm, assumed scale)" in text
     assert "90 % confidence interval" in text
-    assert "40 particles measured out of 50 detected, on 3 micrographs of 3 samples" in text
+    assert "40 particles accepted out of 50 detected, on 3 micrographs of 3 samples" in text
     assert "0.086 nm (assumed, not measured, 4 micrographs)" in text
 
 
@@ -269,6 +271,52 @@ def test_a_sample_without_particles_has_no_empty_figure_by_size():
     ds = ds.assign(estimate=ds["estimate"].where(ds["sample"] != SAMPLES[1]))
     page = render_report(ReportContent("t", SAMPLES[:2], size_resolved=ds, assumed=False))
     assert f"by size: {SAMPLES[0]}. Bars are" in Document(page).text
+
+
+def test_a_figure_without_intervals_or_of_one_sample_is_not_said_to_have_more():
+    ds = estimates(SAMPLES[:1], bins=4 + 0.2 * np.arange(4), refused=True)
+    text = Document(render_report(ReportContent("t", SAMPLES[:1], size_resolved=ds))).text
+    assert "as all were here" in text
+    assert "Bars are" not in text
+    assert "side by side" not in text
+    both = Document(
+        render_report(ReportContent("t", SAMPLES[:2], size_resolved=estimates(bins=4 + 0.2 * np.arange(4))))
+    ).text
+    assert "Bars are 90 % intervals" in both
+    assert "Samples stand side by side within a bin." in both
+
+
+def test_small_numbers_keep_their_digits_and_those_of_rounding_are_not_shown():
+    assert with_interval(3.01e-9, 2.9e-9, 3.1e-9) == "0.00000000301 [0.00000000290, 0.00000000310]"
+    assert with_interval(0.0, -2.5e-8, 2.5e-8) == "0.000000000 [−0.000000025, 0.000000025]"
+    assert with_interval(0.5, 0.5 - 1e-12, 0.5 + 1e-12) == "0.5000000 [0.5000000, 0.5000000]"
+    assert with_interval(-12.3456, -13.0, -11.7) == "−12.35 [−13.00, −11.70]"
+    assert with_reach(3e-9, 2e-10) == "0.00000000300 ± 0.00000000020"
+
+
+@pytest.mark.parametrize(("assumed", "unit"), [(True, "nm, assumed scale"), (False, "nm")])
+def test_the_sizes_of_representative_particles_and_on_hover_say_whose_scale_they_have(assumed, unit):
+    outline = np.array([[2.0, 2.0], [2.0, 8.0], [8.0, 8.0], [8.0, 2.0]])
+    crop = Crop(np.eye(10), (0, 0), outline, 10, 0.1, accepted=True, label=1, micrograph="a.tif", value=4.31)
+    shown = PopulationsContent([], pd.DataFrame({"descriptor": []}), (), [Representatives(SAMPLES[0], 1.0, [crop])])
+    ds = estimates(bins=4 + 0.2 * np.arange(4)).assign_attrs(level=0.9)
+    page = render_report(ReportContent("t", SAMPLES[:2], assumed=assumed, populations=shown, size_resolved=ds))
+    assert f"<h3>{SAMPLES[0]}: representative particles by edge length ({unit})</h3>" in page
+    assert f'@{{size_left}}{{0.00}} to @{{size_right}}{{0.00}} {unit}"' in page
+
+
+def test_what_is_shown_on_hover_is_named_in_full(page):
+    """HoloViews puts the names of columns in braces; one that begins with another's name was cut short there."""
+    texts = re.findall(r'"([^"]*@[^"]*)"', page.split("<script>")[0])
+    assert len(texts) > 20
+    assert not [text for text in texts if re.search(r"@\{\w+\}\w", text)]
+
+
+def test_provenance_of_several_files_is_told_file_by_file():
+    facts = {"table": {"files": [{"name": "a.csv", "rows": 3}, {"name": "b.csv", "rows": 4}], "kept": ["Round", "AR"]}}
+    page = render_report(ReportContent("t", SAMPLES[:1], provenance=facts))
+    assert "<dt>files.2.name</dt><dd>b.csv</dd>" in page
+    assert "<dt>kept</dt><dd>Round, AR</dd>" in page
 
 
 def test_lengths_are_printed_with_the_share_of_the_scale_and_an_unknown_one_is_said_to_be():

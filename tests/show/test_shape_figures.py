@@ -1,7 +1,5 @@
 """The figure of mean outlines: what is told, what is not told from roughness, and what is empty."""
 
-import doctest
-
 import holoviews as hv
 import numpy as np
 import pytest
@@ -79,6 +77,9 @@ def test_equal_shapes_give_equal_bytes_and_a_place_in_the_report(shapes):
     assert "Mean outlines by sample and size" not in render_report(ReportContent("None", ["A", "B"], shapes=nothing))
 
 
-def test_examples_in_docstrings_run():
-    results = doctest.testmod(shape_figures)
-    assert (results.attempted > 0, results.failed) == (True, 0)
+def test_the_axis_names_the_column_of_the_bins(shapes):
+    def label(ds):
+        return figures.mean_shapes(ds).opts.get("plot").kwargs["xlabel"]
+
+    assert label(shapes) == "edge length (nm)"
+    assert label(shapes.assign_attrs(size_bins={"of": "feret_max_nm"})) == "feret max (nm)"

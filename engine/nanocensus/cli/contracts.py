@@ -17,16 +17,17 @@ def schema(
 ) -> None:
     """Write the published contracts (JSON Schema) and the page of columns from the code."""
     from nanocensus.pipeline.contracts import published
+    from nanocensus.store.commit import commit_bytes
 
-    drifted = []
+    drifted = {}
     for path, text in published(folder, page).items():
-        if not path.exists() or path.read_text(encoding="utf-8") != text:
-            drifted.append(path)
+        there = path.exists()
+        if not there or path.read_text(encoding="utf-8") != text:
+            drifted[path] = "differs" if there else "not there"
             if not check:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(text, encoding="utf-8")
-    for path in drifted:
-        say(f"{'differs' if check else 'written'}: {path}")
+                commit_bytes(path, text.encode())
+    for path, how in drifted.items():
+        say(f"{how if check else 'written'}: {path}")
     if check and drifted:
         say(
             "The contracts lag behind the code. Run `nanocensus schema` and review what changed.", console=error_console

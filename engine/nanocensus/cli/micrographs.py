@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nanocensus.cli.arguments import OutFolder
+from nanocensus.cli.runs import named
 from nanocensus.errors import InputError
 from nanocensus.terminal import out_console, progress_shown, say
 
@@ -26,18 +27,23 @@ def init(
     for sample in dict.fromkeys(each.sample for each in found.files):
         members = [each for each in found.files if each.sample == sample]
         sizes = sorted({f"{each.pixel_size_nm:.4g}" for each in members if each.pixel_size_nm is not None})
-        conditions = ", ".join(f"{name} {value:g}" for name, value in found.conditions[sample].items())
+        conditions = ", ".join(f"{name} {_plain(value)}" for name, value in found.conditions[sample].items())
         table.add_row(sample, str(len(members)), ", ".join(sizes) or "unknown", conditions)
     out_console.print(table)
     for each in found.files:
         if each.problem:
-            say(each.problem, "will be refused", "red")
+            say(named(each.name, each.problem), "will be refused", "red")
     if found.uncalibrated:
         few = ", ".join(found.uncalibrated[:3])
         say(f"not stated by {few} ({len(found.uncalibrated)} in all)", "pixel size", "yellow")
     for remark in found.remarks:
         say(remark, "look", "yellow")
     say(f"Table: {first.table}\nNext: look through it, then nanocensus run {first.job}")
+
+
+def _plain(value: float | str) -> str:
+    """Write a condition with all its digits: it may be a date."""
+    return f"{value:.15g}" if isinstance(value, float) else value
 
 
 def scale(

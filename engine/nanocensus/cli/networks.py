@@ -15,11 +15,14 @@ from nanocensus.terminal import out_console, progress_shown, say
 def train(job_file: JobFile) -> None:
     """Train networks: one for each fold that is left out, and one on everything."""
     from nanocensus.pipeline.dispatch import Progress
+    from nanocensus.pipeline.spec import naming_lines
     from nanocensus.pipeline.training import TrainingSpec
     from nanocensus.pipeline.training import train as train_networks
     from nanocensus.sections import parse_section, read_toml
 
-    spec = parse_section(TrainingSpec, read_toml(job_file), section="training", base=job_file.parent)
+    said = read_toml(job_file)
+    with naming_lines(job_file):
+        spec = parse_section(TrainingSpec, said, section="job", base=job_file.parent)
     with progress_shown() as on_progress:
         results = train_networks(spec, progress=lambda at: on_progress(Progress(at.network, at.step, at.steps)))
     for result in results:
@@ -41,6 +44,7 @@ def evaluate(
 ) -> None:
     """Say what a network is worth on micrographs whose true particles are known."""
     from nanocensus import api
+    from nanocensus.show.evaluation_content import unit_words
     from nanocensus.show.numbers import with_interval
 
     with progress_shown() as on_progress:
@@ -57,6 +61,8 @@ def evaluate(
             cells = (
                 rows.set_index("method").reindex(methods)[["estimate", "lower", "upper"]].to_numpy(float, na_value=nan)
             )
-            shown.add_row(str(figure), "" if unit == "1" else str(unit), *(with_interval(*cell) for cell in cells))
+            shown.add_row(
+                str(figure), unit_words(str(unit), assumed=found.assumed), *(with_interval(*cell) for cell in cells)
+            )
         out_console.print(shown)
     say(f"Page: {found.page}; the tables stand beside it.")

@@ -63,7 +63,9 @@ def analyse(
         Path | None, typer.Option(help="A table of the micrographs, those without particles too.")
     ] = None,
     of: Annotated[list[str] | None, typer.Option(help="A column to analyse; may be repeated.")] = None,
-    bin_width_nm: Annotated[float, typer.Option(help="Width of the size bins, nm.")] = 0.2,
+    bin_width_nm: Annotated[
+        float | None, typer.Option(help="Of a table: width of the size bins, nm; 0.2 if left out.")
+    ] = None,
     onset: Annotated[
         list[str] | None,
         typer.Option(
@@ -77,14 +79,15 @@ def analyse(
     from nanocensus.pipeline.onset_section import ranges_of
     from nanocensus.pipeline.table_analysis import analyse_file, pairs_of
 
-    if out is None and Path(what).is_file():
+    if out is None and not Path(what).is_dir() and (Path(what).is_file() or set("*?[") & set(what)):
         raise InputError(
             what, expected="the folder to write to, for a table", got="none", remedy="Say --out results-of-table."
         )
     if out is None:
         of_tables = {"--from": tool, "--columns": columns, "--unit": unit, "--pixel-size-nm": pixel_size_nm, "--sample": sample,
-                     "--pattern": pattern, "--micrographs": micrographs, "--of": of, "--onset": onset}  # fmt: skip
-        if given := [name for name, value in of_tables.items() if value]:
+                     "--pattern": pattern, "--micrographs": micrographs, "--of": of,
+                     "--bin-width-nm": bin_width_nm, "--onset": onset}  # fmt: skip
+        if given := [name for name, value in of_tables.items() if value not in (None, [])]:
             raise InputError(
                 what, expected="for the results of a run nothing else: its job says what is asked", got=", ".join(given),
                 remedy="Change the job and run it again, which redoes the statistics alone; or, if this is a folder of "
@@ -94,7 +97,8 @@ def analyse(
         say(f"Tables: {Path(what) / 'tables'}")
         return
     found = analyse_file(
-        what, micrographs, out=out, of=of or (), bin_width_nm=bin_width_nm, tool=tool, unit=unit, sample=sample,
+        what, micrographs, out=out, of=of or (), bin_width_nm=0.2 if bin_width_nm is None else bin_width_nm, tool=tool,
+        unit=unit, sample=sample,
         columns=pairs_of(columns), pixel_size_nm=pixel_size_nm, pattern=pattern, onsets=ranges_of(onset or []),
     )  # fmt: skip
     _say_counts(found.counts, out)

@@ -76,7 +76,7 @@ def ingest(
     )
     say(f"{len(manifest.micrographs):,} micrographs, {len(manifest.refusals):,} files refused.")
     for row in manifest.refusals.to_dict("records"):
-        say(_named(row["name"], row["reason"]), "refused", "yellow")
+        say(named(row["name"], row["reason"]), "refused", "yellow")
 
 
 def status(out: OutFolder) -> None:
@@ -93,12 +93,12 @@ def status(out: OutFolder) -> None:
         to_go = f", about {left / found.rate:,.0f} min for the {left:,} that are left" if left else ""
         say(f"{found.rate:,.1f} micrographs a minute in the last run{to_go}.")
     for name, reason in found.failures:
-        say(_named(name, reason), "failed", "red")
+        say(named(name, reason), "failed", "red")
     for name, reason in found.refusals:
-        say(_named(name, reason), "refused", "yellow")
+        say(named(name, reason), "refused", "yellow")
 
 
-def _named(name: str, reason: str) -> str:
+def named(name: str, reason: str) -> str:
     """Put a file's name before a reason that does not hold it."""
     return reason if name in reason else f"{name}: {reason}"
 

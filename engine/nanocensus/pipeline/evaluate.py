@@ -51,6 +51,8 @@ class Evaluation:
     """One row a true particle and method."""
     page: Path
     """The HTML page; it needs no other file. The tables stand beside it."""
+    assumed: bool
+    """Whether a pixel size was made up, and with it every length in nm."""
 
     def figure(self, name: str, *, sample: str | None = None, method: str = "network") -> "pd.Series[Any]":
         """Give one figure of merit, with its interval.
@@ -213,7 +215,7 @@ def _evaluate(
             _write(to, name, frame)
         commit_bytes(to / RECORD, (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode())
         commit_bytes(to / PAGE, render_evaluation(content).encode())
-    return Evaluation(**found, page=to / PAGE)
+    return Evaluation(**found, page=to / PAGE, assumed=assumed)
 
 
 def _write(to: Path, name: str, frame: pd.DataFrame) -> None:

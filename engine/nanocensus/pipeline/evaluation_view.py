@@ -43,7 +43,7 @@ def evaluation_content(
     network = found["micrographs"].query("method == 'network'").reset_index(drop=True)
     worst = np.argsort(network["dice"].to_numpy(np.float64), kind="stable")[:PICTURES]
     particles = found["particles"].query("method == 'network'")
-    units = list(found["by_size"]["size_unit"])
+    in_nm = found["summary"]["unit"].str.endswith("/nm").any()  # of the slopes, which stand there whatever was found
     return EvaluationContent(
         title=job.title,
         samples=list(dict.fromkeys(found["summary"]["sample"])),
@@ -53,7 +53,7 @@ def evaluation_content(
         thresholds=found["thresholds"],
         calibration=found["calibration"],
         confusion=found["confusion"],
-        size_unit=units[0] if units else "px",
+        size_unit="nm" if in_nm else "px",
         level=float(str(record["level"])),
         large_px=int(str(record["large_px"])),
         planted=int(particles["planted"].sum()),

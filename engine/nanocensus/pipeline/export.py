@@ -1,5 +1,7 @@
 """A run's results for other programs: tables as CSV, Parquet or ImageJ writes them, images and labels as calibrated TIFF."""
 
+import contextlib
+import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ import tifffile
 from nanocensus.errors import InputError
 from nanocensus.measure.acceptance import FAILED, apply_criteria
 from nanocensus.pipeline.record import job_of_run
-from nanocensus.store.commit import writing
+from nanocensus.store.commit import partial_path, writing
 from nanocensus.store.ingest import STORE_FOLDER
 from nanocensus.store.manifest import read_manifest
 from nanocensus.store.micrographs import read_labels, read_pixels, read_probability
@@ -38,7 +40,7 @@ def export_run(out: Path, folder: Path, kinds: Sequence[str] = ("csv",)) -> list
     out : Path
         Results of a run.
     folder : Path
-        Made if missing; what is there of the same names is replaced.
+        Made if missing; what is there of the same names is replaced, each file when its successor is whole.
     kinds : sequence of str
         Of `KINDS`. Tables hold every detected particle, with what criteria it failed (`failed_criteria`, 0 for none).
 
@@ -83,20 +85,18 @@ def _pieces(out: Path) -> Iterator[pd.DataFrame]:
 def _csv(out: Path, folder: Path) -> list[Path]:
     path, micrographs = folder / "particles.csv", folder / "micrographs.csv"
     _write_csv(path, _pieces(out))
-    read_micrographs(out).to_csv(micrographs, index=False)
+    _write_csv(micrographs, iter([read_micrographs(out)]))
     return [path, micrographs]
 
 
 def _parquet(out: Path, folder: Path) -> list[Path]:
     path = folder / "particles.parquet"
-    writer: pq.ParquetWriter | None = None
-    for piece in _pieces(out):
-        table = pa.Table.from_pandas(piece, preserve_index=False)
-        writer = writer or pq.ParquetWriter(path, table.schema)
-        writer.write_table(table.cast(writer.schema))
-    if writer is not None:
-        writer.close()
-    return [path] if writer is not None else []
+    tables = (pa.Table.from_pandas(piece, preserve_index=False) for piece in _pieces(out))
+    first = next(tables)
+    with _replacing(path) as partial, pq.ParquetWriter(partial, first.schema) as writer:
+        for table in itertools.chain([first], tables):
+            writer.write_table(table.cast(writer.schema))
+    return [path]
 
 
 def _imagej(out: Path, folder: Path) -> list[Path]:
@@ -118,8 +118,21 @@ def _as_imagej(piece: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """Give a path to write to, which takes the place of another one when all is written."""
+    partial = partial_path(
+        path.with_name("export")
+    )  # of a short name: that of a micrograph may be as long as names can be
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
 def _write_csv(path: Path, pieces: Iterator[pd.DataFrame]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as stream:
+    with _replacing(path) as partial, partial.open("w", encoding="utf-8", newline="") as stream:
         for number, piece in enumerate(pieces):
             piece.to_csv(stream, index=False, header=number == 0)
 
@@ -160,4 +173,5 @@ def write_calibrated(path: Path, image: np.ndarray, pixel_size_nm: float) -> Non
     }  # fmt: skip
     if image.dtype.name in ("uint8", "uint16", "float32"):
         options = {"imagej": True, "metadata": {"unit": "nm"}, "resolution": (1 / pixel_size_nm,) * 2}
-    tifffile.imwrite(path, image, **options)
+    with _replacing(path) as partial:
+        tifffile.imwrite(partial, image, **options)

@@ -111,6 +111,7 @@ def mean_shapes(
     shifts = {cell: reference.shift for cell, reference in references.items()}
     shapes = meanshape.mean_shapes(made, shifts, cluster=cluster, level=level, seed=seed)
     numbers = dict(zip(shapes["size_bin"].to_numpy().tolist(), _numbers(bins, shapes), strict=True))
+    shapes = shapes.assign_attrs(size_bins={"of": bins.of})
     return _with_pictures(shapes, numbers, references, density, left_out, _running_means(pieces, settings))
 
 

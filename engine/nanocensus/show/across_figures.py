@@ -53,7 +53,11 @@ def cv_across_samples(
     for place, (name, offset) in enumerate(zip(shown, offsets.tolist(), strict=True)):
         rows = _rows(ds.sel(descriptor=name), offset)
         layers += _layers(
-            rows, quantity_name(name), PALETTE[place % len(PALETTE)], MARKERS[place % len(MARKERS)], unit_sign(binned)
+            rows,
+            quantity_name(name),
+            PALETTE[place % len(PALETTE)],
+            MARKERS[place % len(MARKERS)],
+            unit_sign(binned, assumed=assumed),
         )
         largest = max(largest, float(rows[["naive", "estimate"]].max().max()) if len(rows) else 0.0)
     return set_in_frame(

@@ -126,8 +126,8 @@ def bar_edges(values: Float64[np.ndarray, " n"], bound: float | None, *, logarit
 
     Examples
     --------
-    >>> bar_edges(np.array([0.0, 1.0]), 0.5, logarithmic=False).tolist()[::4]
-    [0.0, 0.5, 1.0]
+    >>> bar_edges(np.array([0.0, 1.0]), 0.5, logarithmic=False).round(3).tolist()[::4]
+    [0.005, 0.5, 0.995]
     """
     to, back = (np.log10, lambda at: 10.0**at) if logarithmic else (np.asarray, np.asarray)
     within = np.percentile(to(values), [_TAIL, 100 - _TAIL]) if len(values) else np.array([0.0, 1.0])

@@ -9,7 +9,9 @@ import xarray as xr
 
 from nanocensus.show.theme import (
     FIGURE_HEIGHT,
+    FIGURE_WIDTH,
     INK,
+    LONGEST_NAME,
     SampleStyle,
     axis_label,
     height_beside_legend,
@@ -25,7 +27,9 @@ _FEWEST_BARS_ACROSS_RANGE, _MOST_BARS_ACROSS_RANGE = 6, 30
 _POINTS_OF_VIOLIN = 128
 _POINTS_OF_FIT = 200
 _HALF_WIDTH = 0.4
-_MOST_UPRIGHT_NAMES = 6
+_MOST_UPRIGHT_NAMES, _LONGEST_UPRIGHT_NAME = 6, 14
+_ROTATION = 40
+_PX_OF_A_LETTER, _PX_BESIDE_FRAME = 6.2, 40
 _FAINTEST = 2e-3
 """Share of a violin's largest density below which its tail is a line that tells nothing."""
 
@@ -152,7 +156,8 @@ def violins(
     drawn = [name for name in samples if name in density_ds["sample"].values and density_ds["n"].sel(sample=name) > 0]
     layers: list[hv.Element] = [_body(density_ds, name, places[name], styles[name]) for name in drawn]
     layers += _marks(density_ds, column, drawn, [places[name] for name in drawn], [styles[name] for name in drawn])
-    names = [plain_text(name) for name in samples]
+    upright = len(samples) <= _MOST_UPRIGHT_NAMES and max(map(len, samples), default=0) <= _LONGEST_UPRIGHT_NAME
+    names = [plain_text(name, longest=_room_for_names(len(samples))) for name in samples]
     return set_in_frame(
         hv.Overlay(layers or [hv.Curve([])]),
         title=title,
@@ -161,9 +166,15 @@ def violins(
         xlabel="",
         ylabel=axis_label(column, assumed=assumed),
         xticks=[(place, label) for place, label in zip(places.values(), names, strict=True)],
-        xrotation=0 if len(names) <= _MOST_UPRIGHT_NAMES and max(map(len, names), default=0) <= 14 else 40,
+        xrotation=0 if upright else _ROTATION,
         xlim=(-0.6, max(1, len(samples)) - 0.4),
     )
+
+
+def _room_for_names(samples: int) -> int:
+    """Give the letters that a turned name may have without running out of the figure to the left of the first violin."""
+    room = _PX_BESIDE_FRAME + 0.6 / (samples + 0.2) * (FIGURE_WIDTH - _PX_BESIDE_FRAME)
+    return min(LONGEST_NAME, int(room / (_PX_OF_A_LETTER * math.cos(math.radians(_ROTATION)))))
 
 
 def _body(ds: xr.Dataset, name: str, place: float, style: SampleStyle) -> hv.Polygons:
@@ -209,7 +220,7 @@ def _marks(
     tooltips = [("sample", "@sample"), ("particles", "@n"), (f"mean {quantity_name(column)}", "@mean{0.0000}")]
     tooltips += [
         ("median", "@median{0.0000}"),
-        ("mode", "@mode{0.0000} @mode_interval"),
+        ("mode", "@{mode}{0.0000} @{mode_interval}"),  # in braces: HoloViews takes @mode for mode
         ("25–75 %", "@lower_quartile{0.0000} – @upper_quartile{0.0000}"),
     ]
     tooltips += [("2.5–97.5 %", "@range_lower{0.0000} – @range_upper{0.0000}")]

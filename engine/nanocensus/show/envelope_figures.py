@@ -12,9 +12,9 @@ from nanocensus.show.theme import (
     axis_label,
     height_beside_legend,
     plain_text,
-    quantity_name,
     sample_styles,
     set_in_frame,
+    statistic_label,
 )
 
 _DASHES = ("solid", "dashed", "dotted", "dotdash", "dashdot")
@@ -56,13 +56,12 @@ def null_envelope(
     if means is not None:
         styles = styles or sample_styles(names)
         layers += [_points(means[means["sample"] == name], name, styles[name]) for name in names]
-    quantity = quantity_name(descriptor)
     return set_in_frame(
         hv.Overlay(layers or [hv.Curve([])]),
         title=title,
         height=height_beside_legend(len(shapes) + len(names)),
         xlabel=axis_label(SIZE_COLUMN, assumed=assumed),
-        ylabel=axis_label(descriptor, assumed=assumed).replace(quantity, f"mean {quantity}", 1),
+        ylabel=statistic_label("mean", descriptor, assumed=assumed),
     )
 
 

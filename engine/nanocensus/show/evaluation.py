@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from nanocensus.show.evaluation_content import EvaluationContent
+from nanocensus.show.evaluation_content import EvaluationContent, unit_words
 from nanocensus.show.evaluation_figures import by_threshold, error_by_size, reliability
 from nanocensus.show.evaluation_tables import evaluation_tables
 from nanocensus.show.evaluation_words import evaluation_words
@@ -93,8 +93,7 @@ def _pictures(content: EvaluationContent) -> Iterator[Figure]:
 
 
 def _by_size(content: EvaluationContent, styles: Mapping[str, SampleStyle]) -> Iterator[Figure]:
-    unit = content.size_unit + (", assumed scale" if content.assumed and content.size_unit == "nm" else "")
-    size_label = f"true edge length ({unit})"
+    size_label = f"true edge length ({unit_words(content.size_unit, assumed=content.assumed)})"
     of = content.by_size
     rows = of[(of["figure"] == "detection_rate") & (of["sample"] == content.samples[-1])]
     named = rows.assign(method=rows["method"].map(METHOD_NAMES))

@@ -44,3 +44,14 @@ class EvaluationContent:
     """The micrographs to show: found and true outlines."""
     provenance: Mapping[str, object] = field(default_factory=dict)
     """What made the figures."""
+
+
+def unit_words(unit: str, *, assumed: bool) -> str:
+    """Give the unit of a figure of merit as printed, with the word of warning if it holds a length of an assumed scale.
+
+    Examples
+    --------
+    >>> unit_words("1/nm", assumed=True), unit_words("px", assumed=True), unit_words("1", assumed=False)
+    ('1/nm, assumed scale', 'px', '')
+    """
+    return f"{unit}, assumed scale" if assumed and "nm" in unit else "" if unit == "1" else unit

@@ -91,11 +91,13 @@ def _points(rows: pd.DataFrame, label: str, style: SampleStyle, factor: float) -
     sure = hv.Points(table[known], ["x", "estimate"], details, label=label).opts(
         fill_color=style.colour, hover_tooltips=[*tooltips, interval, ("fields", "@fields")], **common
     )
-    layers = [hv.Segments(ends).opts(line_width=1.3, alpha=0.7, **line), sure]
+    layers = [hv.Segments(ends).opts(line_width=1.3, alpha=0.7, **line)]
+    if known.any():  # a legend's entry needs a mark that is drawn
+        layers.append(sure)
     if not known.all():
         refused = [*tooltips, ("interval", "refused: @refusal")]
-        unsure = hv.Points(table[~known], ["x", "estimate"], details)
-        layers.append(unsure.opts(fill_color="white", show_legend=False, hover_tooltips=refused, **common))
+        unsure = hv.Points(table[~known], ["x", "estimate"], details, label="" if known.any() else label)
+        layers.append(unsure.opts(fill_color="white", show_legend=not known.any(), hover_tooltips=refused, **common))
     return layers
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from nanocensus.show.evaluation_content import EvaluationContent
+from nanocensus.show.evaluation_content import EvaluationContent, unit_words
 from nanocensus.show.numbers import count
 from nanocensus.show.report_tables import HtmlTable, Refusals
 
@@ -80,7 +80,7 @@ def _summary(content: EvaluationContent, sample: str) -> HtmlTable:
     units = dict(zip(own["figure"], own["unit"], strict=True))
     for figure, unit in units.items():
         cells = [written[method].get(figure, "–") for method in methods]
-        rows.append([_words(figure), "" if unit == "1" else str(unit), *cells])
+        rows.append([_words(figure), unit_words(str(unit), assumed=content.assumed), *cells])
     header = ["figure", "unit", *(_METHODS[name] for name in methods)]
     numeric = [False, False] + [True] * len(methods)
     return HtmlTable(
@@ -97,7 +97,11 @@ def _by_size(content: EvaluationContent, sample: str) -> HtmlTable:
         written = _cells(members, refusals)
         size = f"{left:.2f} – {right:.2f}"
         rows.append([size, count(members["n"].max()), *(written.get(name, "–") for name in figures)])
-    header = [f"true edge length ({content.size_unit})", "particles", *(_words(name) for name in figures)]
+    header = [
+        f"true edge length ({unit_words(content.size_unit, assumed=content.assumed)})",
+        "particles",
+        *(_words(name) for name in figures),
+    ]
     caption = f"{sample}: the network by size"
     return HtmlTable(caption, header, rows, "", [True] * len(header), refusals.footnotes(), heading=sample)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from nanocensus.show.evaluation_content import EvaluationContent
+from nanocensus.show.evaluation_content import EvaluationContent, unit_words
 from nanocensus.show.numbers import count, counted, with_interval
 from nanocensus.show.report_tables import flattened
 
@@ -82,7 +82,7 @@ def _findings(figures: Mapping[str, Interval], content: EvaluationContent) -> It
         if sure is not None:
             how = "changes with size" if sure else "shows no slope in size"
             slope = f"{number(figures, name, factor=factor)} {unit}".rstrip()
-            yield f"{words} {how}: {slope} per {content.size_unit}."
+            yield f"{words} {how}: {slope} per {unit_words(content.size_unit, assumed=content.assumed)}."
     of = content.thresholds[content.thresholds["sample"] == content.samples[-1]]
     dice, thresholds = (of[name].to_numpy(np.float64) for name in ("dice", "threshold"))
     if dice.size:

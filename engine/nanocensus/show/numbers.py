@@ -6,7 +6,8 @@ from typing import SupportsFloat
 
 _DIGITS_OF_HALF_WIDTH = 2
 _DIGITS_ALONE = 4
-_MOST_DECIMALS = 6
+_MOST_DIGITS, _MOST_DECIMALS = 7, 15
+"""A narrower interval than the first shows is one of rounding; what is smaller than the second shows is nothing."""
 
 _STATISTIC_WORDS = {
     "mean": "mean",
@@ -16,7 +17,7 @@ _STATISTIC_WORDS = {
 }
 
 
-def decimals_for(size: float, digits: int) -> int:
+def decimals_for(size: float, digits: int, *, beside: float = 0.0) -> int:
     """Give the number of decimals that show a quantity with some significant digits.
 
     Parameters
@@ -25,15 +26,22 @@ def decimals_for(size: float, digits: int) -> int:
         The quantity.
     digits : int
         Significant digits, at least one.
+    beside : float
+        A larger quantity that is written with as many decimals: it gets seven significant digits at most.
 
     Examples
     --------
-    >>> decimals_for(0.0123, 2)
-    3
+    >>> decimals_for(0.0123, 2), decimals_for(1.2e-12, 2, beside=0.5), decimals_for(1.2e-12, 2, beside=3e-9)
+    (3, 7, 13)
     """
     if not math.isfinite(size) or size == 0:
         return digits
-    return min(_MOST_DECIMALS, max(0, digits - 1 - math.floor(math.log10(abs(size)))))
+    most = min(_MOST_DECIMALS, _decimals(max(abs(size), abs(beside)), _MOST_DIGITS))
+    return max(0, min(most, _decimals(size, digits)))
+
+
+def _decimals(size: float, digits: int) -> int:
+    return digits - 1 - math.floor(math.log10(abs(size)))
 
 
 def with_interval(estimate: float, lower: float, upper: float) -> str:
@@ -55,7 +63,8 @@ def with_interval(estimate: float, lower: float, upper: float) -> str:
         return "–"
     if not (math.isfinite(lower) and math.isfinite(upper)):
         return _minus(f"{estimate:.{decimals_for(estimate, _DIGITS_ALONE)}f}")
-    decimals = decimals_for((upper - lower) / 2 or estimate, _DIGITS_OF_HALF_WIDTH)
+    largest = max(abs(lower), abs(upper), abs(estimate))
+    decimals = decimals_for((upper - lower) / 2 or estimate, _DIGITS_OF_HALF_WIDTH, beside=largest)
     return _minus(f"{estimate:.{decimals}f} [{lower:.{decimals}f}, {upper:.{decimals}f}]")
 
 
@@ -76,7 +85,7 @@ def with_reach(estimate: float, reach: float) -> str:
         return "–"
     if not math.isfinite(reach):
         return "unknown"
-    decimals = decimals_for(reach or estimate, _DIGITS_OF_HALF_WIDTH)
+    decimals = decimals_for(reach or estimate, _DIGITS_OF_HALF_WIDTH, beside=estimate)
     return _minus(f"{estimate:.{decimals}f} ± {reach:.{decimals}f}")
 
 

@@ -4,8 +4,7 @@ import holoviews as hv
 import numpy as np
 import xarray as xr
 
-from nanocensus.show.numbers import statistic_words
-from nanocensus.show.theme import FIGURE_HEIGHT, axis_label, quantity_name, set_in_frame
+from nanocensus.show.theme import FIGURE_HEIGHT, axis_label, set_in_frame, statistic_label
 
 _COLOURS = "viridis"
 _SIZE_BIN = "size_bin"
@@ -59,8 +58,7 @@ def plane(
     else:
         found = one.sel(descriptor=descriptor, statistic=statistic)
         values = found["estimate"].where(np.isfinite(found["lower"])).transpose(own[1], own[0])
-        quantity = quantity_name(descriptor)
-        label = axis_label(descriptor, assumed=assumed).replace(quantity, f"{statistic_words(statistic)} {quantity}", 1)
+        label = statistic_label(statistic, descriptor, assumed=assumed)
     columns = [str(ds.attrs[f"{name.removesuffix('_bin')}_bins"]["of"]) for name in own]
     edges = [_edges(ds, name) for name in own]
     known = values.to_numpy()[np.isfinite(values.to_numpy())]

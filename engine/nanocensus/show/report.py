@@ -4,12 +4,13 @@ from collections.abc import Iterator, Mapping
 
 import holoviews as hv
 import numpy as np
+import xarray as xr
 
 from nanocensus.show import figures, report_tables, report_words, shape_figures
 from nanocensus.show.content import OnsetContent, Picture, ReportContent
 from nanocensus.show.page import Figure, figure_in_page, render_page
-from nanocensus.show.size_figures import binned_column
-from nanocensus.show.theme import SampleStyle, quantity_name, sample_styles
+from nanocensus.show.size_figures import SIZE_COLUMN, binned_column
+from nanocensus.show.theme import SampleStyle, axis_label, quantity_name, sample_styles
 from nanocensus.show.tiles import Tile, tiles
 
 _PICTURE_WIDTH = 456
@@ -52,6 +53,7 @@ def render_report(content: ReportContent) -> str:
         synthesis=list(_synthesis(content, styles)),
         spreads=list(_spreads(content, styles)),
         representatives=list(_representatives(content)),
+        size=axis_label(SIZE_COLUMN, assumed=content.assumed),
         rejections=list(_rejections(content, styles)),
         agreement=list(_agreement(content, styles)),
     )
@@ -70,7 +72,7 @@ def _pictures(content: ReportContent) -> Iterator[Figure]:
             yield figure_in_page(
                 f"prepared-{i}", _drawn(picture, picture.prepared),
                 f"{picture.sample}: {picture.name} as the network saw it, flattened: hot pixels are replaced, and it is "
-                f"divided by its background, which is {picture.unevenness:.0%} darker at its darkest than at its "
+                f"divided by its background, which is {100 * picture.unevenness:.0f} % darker at its darkest than at its "
                 "brightest; of the micrographs shown here the most uneven.",
                 f"Micrograph {picture.name} of sample {picture.sample} after flattening, with the same outlines.",
             )  # fmt: skip
@@ -125,6 +127,7 @@ def _by_size(content: ReportContent, styles: Mapping[str, SampleStyle]) -> Itera
     present = [name for name in content.samples if name in ds["sample"].values and bool(there.sel(sample=name))]
     panels = [present[i : i + _SAMPLES_PER_PANEL] for i in range(0, len(present), _SAMPLES_PER_PANEL)]
     others = " Grey lines: the other samples." if len(panels) > 1 else ""
+    known = (ds["lower"].notnull() & ds["upper"].notnull()).sel(statistic=statistic)
     for descriptor in shown:
         quantity = quantity_name(descriptor)
         for panel in panels:
@@ -133,23 +136,36 @@ def _by_size(content: ReportContent, styles: Mapping[str, SampleStyle]) -> Itera
             )
             yield figure_in_page(
                 f"by-size-{descriptor}-{panels.index(panel)}", element,
-                f"{quantity.capitalize()} by size: {', '.join(panel)}. Bars are {level} intervals; open markers are "
-                "estimates whose interval was refused, and such may lie outside the frame: all are in the tables. "
-                f"Samples stand side by side within a bin.{others}",
+                f"{quantity.capitalize()} by size: {', '.join(panel)}. "
+                f"{_bars(known.sel(descriptor=descriptor), level)}{' Samples stand side by side within a bin.' * (len(panel) > 1)}"
+                f"{others}",
                 f"{quantity.capitalize()} in each size bin of {', '.join(panel)}, with intervals; the values are in "
                 "the tables.",
             )  # fmt: skip
+
+
+def _bars(known: xr.DataArray, level: str) -> str:
+    """Say what the marks of a figure by size are, some of which have an interval."""
+    if not known.any():
+        return "Open markers are estimates whose interval was refused, as all were here: why is in the tables."
+    return (
+        f"Bars are {level} intervals; open markers are estimates whose interval was refused, and such may lie outside the "
+        "frame: all are in the tables."
+    )
 
 
 def _across(content: ReportContent) -> Iterator[Figure]:
     ds = content.across
     if ds is None or not (ds["n_samples"] > 1).any():
         return
+    level = report_words.level_words(ds)
+    known = bool((ds["lower"].notnull() & (ds["descriptor"] != binned_column(ds))).any())
+    filled = f"Filled: with the noise of the means taken out, and {level} intervals; h" if known else "H"
     yield figure_in_page(
         "across-samples", figures.cv_across_samples(ds, assumed=content.assumed),
-        "How much the samples differ at each size: coefficient of variation across their means. Filled: with the noise of the "
-        f"means taken out, and {report_words.level_words(ds)} intervals; hollow: as it stands, which noise alone keeps above "
-        "zero. Samples without a standard error in a size bin are left out of it; across_samples.csv names them.",
+        f"How much the samples differ at each size: coefficient of variation across their means. {filled}ollow: as it "
+        "stands, which noise alone keeps above zero. Samples without a standard error in a size bin are left out of it; "
+        "across_samples.csv names them.",
         "Coefficient of variation across samples in each size bin; the values are in across_samples.csv.",
     )  # fmt: skip
 
@@ -192,7 +208,9 @@ def _representatives(content: ReportContent) -> Iterator[tuple[str, list[Tile]]]
     for part in () if content.populations is None else content.populations.representatives:
         yield (
             part.sample,
-            tiles(part.crops, nm_per_tile=part.nm_per_tile, assumed=content.assumed, quantity="edge length"),
+            tiles(
+                part.crops, nm_per_tile=part.nm_per_tile, assumed=content.assumed, quantity=quantity_name(SIZE_COLUMN)
+            ),
         )
 
 

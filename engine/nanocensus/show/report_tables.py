@@ -14,7 +14,7 @@ from nanocensus.schema import CONDITION_PREFIX
 from nanocensus.show.content import PopulationsContent, ReportContent, ReportTable, SynthesisContent
 from nanocensus.show.numbers import count, decimals_for, statistic_words, with_interval, with_reach
 from nanocensus.show.size_figures import binned_column
-from nanocensus.show.theme import axis_label, quantity_name, unit_sign
+from nanocensus.show.theme import axis_label, quantity_name, statistic_label, unit_sign
 
 _MOST_KEY_DESCRIPTORS = 4
 _SCALE_NOTE = (
@@ -108,7 +108,7 @@ def first_statistic(ds: xr.Dataset) -> str:
 def _samples(content: ReportContent) -> HtmlTable:
     micrographs = content.micrographs
     conditions = [name for name in micrographs.columns if str(name).startswith(CONDITION_PREFIX)]
-    header = ["sample", *(quantity_name(name.removeprefix(CONDITION_PREFIX)) for name in conditions)]
+    header = ["sample", *(axis_label(name.removeprefix(CONDITION_PREFIX)) for name in conditions)]
     header += ["micrographs", "failed", "fields", "particles detected", "accepted"]
     rows = []
     for name in content.samples:
@@ -142,7 +142,7 @@ def _key_numbers(content: ReportContent) -> list[HtmlTable]:
     for name in content.samples:
         cells = [_cell(ds, refusals, sample=name, descriptor=column, statistic=statistic) for column in shown]
         rows.append([name, _number_of(ds, "n", sample=name), *cells])
-    header = ["sample", "particles", *(_quantity_header(statistic, column, content) for column in shown)]
+    header = ["sample", "particles", *(statistic_label(statistic, column, assumed=content.assumed) for column in shown)]
     caption = f"Each sample in one line: {statistic_words(statistic)} [{_level(ds)} interval]"
     return [HtmlTable(caption, header, rows, "", [False] + [True] * (1 + len(shown)), refusals.footnotes())]
 
@@ -181,7 +181,7 @@ def _per_bin(content: ReportContent) -> list[HtmlTable]:
     occupied = "n_occupied_clusters" if "n_occupied_clusters" in ds else "n_clusters"
     size = axis_label(binned_column(ds), assumed=content.assumed)
     header = [size, "particles", "micrographs", "clusters with particles"]
-    header += [_quantity_header(statistic, column, content) for column in columns]
+    header += [statistic_label(statistic, column, assumed=content.assumed) for column in columns]
     made = []
     for name in (sample for sample in content.samples if sample in ds["sample"].values):
         refusals, rows = Refusals(), []
@@ -263,11 +263,6 @@ def _number_of(ds: xr.Dataset, which: str, *, sample: str) -> str:
     return count(float(ds[which].sel(sample=sample))) if sample in ds["sample"].values else "–"
 
 
-def _quantity_header(statistic: str, column: str, content: ReportContent) -> str:
-    sign = unit_sign(column, assumed=content.assumed)
-    return f"{statistic_words(statistic)} {quantity_name(column)}" + (f" ({sign})" if sign else "")
-
-
 def _level(ds: xr.Dataset) -> str:
     return f"{100 * float(ds.attrs.get('level', 0.95)):g} %"
 
@@ -287,6 +282,8 @@ def flattened(facts: Mapping[str, object], prefix: str = "") -> Iterable[tuple[s
         name = f"{prefix}{key}"
         if isinstance(value, Mapping):
             yield from flattened(value, f"{name}.")
+        elif isinstance(value, list | tuple) and any(isinstance(part, Mapping) for part in value):
+            yield from flattened({str(number): part for number, part in enumerate(value, start=1)}, f"{name}.")
         elif isinstance(value, list | tuple):
             yield name, ", ".join(str(part) for part in value)
         else:

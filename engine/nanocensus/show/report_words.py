@@ -94,7 +94,7 @@ def _headline(content: ReportContent) -> str:
     out_of = f" out of {count(detected)} detected" if detected and math.isfinite(detected) else ""
     left_out = int(_is_excluded(rows).sum())
     more = f"; {counted(left_out, 'micrograph')} excluded" if left_out else ""
-    return f"{counted(particles, 'particle')} measured{out_of}, {where}{more}"
+    return f"{counted(particles, 'particle')} accepted{out_of}, {where}{more}"
 
 
 def _is_excluded(micrographs: pd.DataFrame) -> "pd.Series[bool]":
@@ -139,11 +139,11 @@ def _outcome(content: ReportContent) -> str:
     failed, left = (int((content.micrographs["status"] == status).sum()) for status in ("failed", "ingested"))
     refused = len(content.refusals)
     if not failed and not refused and not left:
-        return "Every file was read and every micrograph was measured."
+        return "No file was refused, and no micrograph failed."
     to_do = f", and {counted(left, 'micrograph is', 'micrographs are')} still to be measured" if left else ""
     return (
         f"{counted(refused, 'file was', 'files were')} refused and {counted(failed, 'micrograph')} failed{to_do}. "
-        "None of them is in any number of this report."
+        "None of them is in any statistic of this report."
     )
 
 

@@ -11,7 +11,7 @@ import xarray as xr
 from jaxtyping import Float64, Int64
 from PIL import Image
 
-from nanocensus.show.size_figures import SIZE_COLUMN
+from nanocensus.show.size_figures import binned_column
 from nanocensus.show.theme import FIGURE_WIDTH, INK, PALETTE, QUIET, axis_label, plain_text, set_in_frame
 
 MOST_BINS = 6
@@ -94,7 +94,7 @@ def mean_shapes(
         frame_height=round(side * max(rows, 1)),
         xlim=(left, left + wide),
         ylim=(top - high, top),
-        xlabel=axis_label(SIZE_COLUMN, assumed=assumed),
+        xlabel=axis_label(binned_column(ds), assumed=assumed),
         ylabel="",
         xticks=[
             (column * pitch, f"{float(panel['size_left']):.4g}–{float(panel['size_right']):.4g}")

@@ -7,15 +7,14 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from nanocensus.show.numbers import statistic_words
 from nanocensus.show.theme import (
     HAIRLINE_DARK,
     SampleStyle,
     axis_label,
     height_beside_legend,
     plain_text,
-    quantity_name,
     set_in_frame,
+    statistic_label,
     unit_sign,
 )
 from nanocensus.show.theme import sample_styles as styles_of
@@ -71,16 +70,16 @@ def size_resolved(
     behind = [_grey_line(rows[rows["sample"] == name]) for name in present if name not in front]
     layers: list[hv.Element] = [*behind]
     for name in front:
-        layers += _sample_layers(rows[rows["sample"] == name], name, styles[name], unit_sign(binned_column(ds)))
-    quantity = quantity_name(descriptor)
-    words = statistic_words(statistic)
+        layers += _sample_layers(
+            rows[rows["sample"] == name], name, styles[name], unit_sign(binned_column(ds), assumed=assumed)
+        )
     margin = float((rows["size_right"] - rows["size_left"]).min() / 2) if len(rows) else 0.0
     return set_in_frame(
         hv.Overlay(layers or [hv.Curve([])]),
         title=title,
         height=height_beside_legend(len(front)),
         xlabel=axis_label(binned_column(ds), assumed=assumed),
-        ylabel=axis_label(descriptor, assumed=assumed).replace(quantity, f"{words} {quantity}", 1),
+        ylabel=statistic_label(statistic, descriptor, assumed=assumed),
         xlim=(rows["size_left"].min() - margin, rows["size_right"].max() + margin) if len(rows) else (0.0, 1.0),
         ylim=_vertical_range(rows),
     )
@@ -180,7 +179,7 @@ def _tooltips(unit: str, *, refused: bool) -> list[tuple[str, str]]:
         ("estimate", "@estimate{0.0000}"),
         interval,
         ("particles", "@n"),
-        ("clusters with particles", "@n_occupied_clusters of @n_clusters"),
+        ("clusters with particles", "@{n_occupied_clusters} of @{n_clusters}"),  # in braces: HoloViews takes @n for n
     ]
 
 

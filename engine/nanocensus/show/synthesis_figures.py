@@ -95,6 +95,8 @@ def exponents(table: pd.DataFrame, *, title: str = "") -> hv.Overlay:
     layers: list[hv.Element] = []
     for inside, label in ((False, "outside the confidence set"), (True, "inside")):
         part = rows[(rows["inside"] == inside) & (inside | (rows["share"] > 0))]
+        if part.empty:  # a legend's entry needs a mark that is drawn
+            continue
         sizes = np.maximum(_LARGEST * np.sqrt(part["share"]), _SMALLEST)
         points = hv.Points(part.assign(size=sizes), shown, ["share", "r2", "size"], label=label)
         layers.append(

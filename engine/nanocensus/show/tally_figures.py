@@ -125,6 +125,7 @@ def _dice(table: pd.DataFrame, bar: float | None, styles: Mapping[str, SampleSty
         line = hv.Curve([(ends[0], bar), (ends[1], bar)], label=f"asked for: {bar:g}")
         layers = [line.opts(backend="bokeh", color=INK, line_dash="dashed", line_width=1), *layers]
     lowest = np.nanmin([table["dice"].min() if len(table) else np.nan, bar if bar is not None else np.nan, 1.0])
+    room = max(0.005, 0.03 * (1.0 - float(lowest)))  # for the whole of a mark at 0 or 1
     return set_in_frame(
         hv.Overlay(layers or [hv.Points([])]),
         title=title,
@@ -134,7 +135,7 @@ def _dice(table: pd.DataFrame, bar: float | None, styles: Mapping[str, SampleSty
         xticks=[(i, plain_text(field, longest=12)) for i, field in enumerate(fields)],
         xrotation=45 if len(fields) > 8 else 0,
         xlim=ends,
-        ylim=(max(0.0, float(lowest) - 0.05), 1.005),
+        ylim=(max(-room, float(lowest) - 0.05), 1.0 + room),
     )
 
 

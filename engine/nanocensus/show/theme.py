@@ -8,6 +8,7 @@ import holoviews as hv
 import holoviews.plotting.bokeh  # registers the backend that every figure is drawn with
 
 from nanocensus.schema import PARTICLES
+from nanocensus.show.numbers import statistic_words
 
 PALETTE = (
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9",
@@ -28,9 +29,9 @@ FIGURE_WIDTH, FIGURE_HEIGHT = 680, 340
 """Fits the width of a printed A4 page."""
 
 _UNIT_SIGNS: Mapping[str, str] = {"nm2": "nm²", "1": ""}
-_UNIT_SUFFIXES = ("_nm2", "_nm", "_px", "_rad")
+_UNITS_OF_NAMES = ("nm2", "nm", "px", "rad")
 _LENGTHS = ("nm", "nm2")
-_LONGEST_NAME = 28
+LONGEST_NAME = 28
 _LEGEND_ROW = 24
 _MOST_LAYERS = 1000
 """HoloViews hides the legend of more layers than this."""
@@ -68,9 +69,8 @@ def quantity_name(column: str) -> str:
     >>> quantity_name("edge_length_nm")
     'edge length'
     """
-    for suffix in _UNIT_SUFFIXES:
-        column = column.removesuffix(suffix)
-    return column.replace("_", " ")
+    unit = _unit_of_name(column)
+    return (column.removesuffix(f"_{unit}") if unit else column).replace("_", " ")
 
 
 def unit_sign(column: str, *, assumed: bool = False) -> str:
@@ -79,18 +79,18 @@ def unit_sign(column: str, *, assumed: bool = False) -> str:
     Parameters
     ----------
     column : str
-        A column of `schema.PARTICLES`, or one of the user's own (which has no unit).
+        A column of `schema.PARTICLES`, or one of the user's own, whose name ends in its unit if it has one.
     assumed : bool
         Whether the user made the pixel size up.
 
     Examples
     --------
-    >>> unit_sign("area_nm2", assumed=True)
-    'nm², assumed scale'
+    >>> unit_sign("area_nm2", assumed=True), unit_sign("core_radius_nm")
+    ('nm², assumed scale', 'nm')
     >>> unit_sign("circularity", assumed=True)
     ''
     """
-    unit = PARTICLES[column].unit if column in PARTICLES else ""
+    unit = PARTICLES[column].unit if column in PARTICLES else _unit_of_name(column)
     sign = _UNIT_SIGNS.get(unit, unit)
     return f"{sign}, assumed scale" if assumed and unit in _LENGTHS else sign
 
@@ -107,7 +107,24 @@ def axis_label(column: str, *, assumed: bool = False) -> str:
     return f"{quantity_name(column)} ({sign})" if sign else quantity_name(column)
 
 
-def plain_text(text: str, *, longest: int | None = _LONGEST_NAME) -> str:
+def statistic_label(statistic: str, column: str, *, assumed: bool = False) -> str:
+    """Give the label of a statistic of a column: its words, the quantity and the unit, which a ratio to the mean has not.
+
+    Examples
+    --------
+    >>> statistic_label("mean", "edge_length_nm"), statistic_label("cv", "edge_length_nm")
+    ('mean edge length (nm)', 'coefficient of variation edge length')
+    """
+    label = quantity_name(column) if statistic == "cv" else axis_label(column, assumed=assumed)
+    return f"{statistic_words(statistic)} {label}"
+
+
+def _unit_of_name(column: str) -> str:
+    """Give the unit that the name of a column ends in; nothing if it ends in none."""
+    return next((unit for unit in _UNITS_OF_NAMES if column.endswith(f"_{unit}")), "")
+
+
+def plain_text(text: str, *, longest: int | None = LONGEST_NAME) -> str:
     r"""Make a user's text safe as a label.
 
     BokehJS takes ``$$...$$``, ``\(...\)`` and ``\[...\]`` for formulas and would ask a server on the web for the
@@ -118,16 +135,19 @@ def plain_text(text: str, *, longest: int | None = _LONGEST_NAME) -> str:
     text : str
         A sample's or file's name.
     longest : int, optional
-        Number of characters after which it is cut; None cuts nothing.
+        Number of characters to keep to, by a cut in the middle: names of samples and files often differ at their ends
+        alone. None cuts nothing.
 
     Examples
     --------
-    >>> plain_text("a" * 40)
-    'aaaaaaaaaaaaaaaaaaaaaaaaaaa…'
+    >>> plain_text("Nanoparticles of the second batch, no. 12")
+    'Nanoparticles …batch, no. 12'
     """
     for formula in ("$$", "\\(", "\\["):
         text = text.replace(formula, "\u200b".join(formula))
-    return text if longest is None or len(text) <= longest else text[: longest - 1] + "…"
+    if longest is None or len(text) <= longest:
+        return text
+    return f"{text[: longest // 2]}…{text[len(text) - (longest - 1) // 2 :]}"
 
 
 def height_beside_legend(entries: int) -> int:
