@@ -6,6 +6,7 @@ import pytest
 
 import nanocensus as nc
 from nanocensus import cli
+from nanocensus.errors import TableError
 
 
 def test_a_run_is_planned_in_plain_words(finished, monkeypatch, capsys):
@@ -29,6 +30,8 @@ def test_a_plan_is_that_of_the_accepted_particles_with_the_weights_of_the_job(co
     by_sample = nc.analyse(copied).by_sample.sel(descriptor="circularity", statistic="mean")
     assert plan["mean"].tolist() == by_sample["estimate"].values.tolist()
     assert plan["n"].tolist() == by_sample["n"].values.tolist()
+    with pytest.raises(TableError, match="Did you mean 'circularity'"):
+        plan_run(copied, of=["circularty"], half_width=0.05)
 
 
 def test_a_study_on_the_workers_of_a_cluster_is_that_in_memory(finished, client):

@@ -126,6 +126,8 @@ def test_a_target_is_one_and_positive_and_of_a_column_that_is_there():
             sampling_plan(MADE, **target)
     with pytest.raises(StatisticsError, match="some of edge_length_nm"):
         sampling_plan(MADE, cv=0.1, of=["solidity"])
+    with pytest.raises(StatisticsError, match="at least 1, got 0"):
+        sampling_plan(MADE, cv=0.1, at_most=0)
 
 
 def stopped(seed, runs, goal, rule, most=80):

@@ -12,6 +12,7 @@ from nanocensus.statistics.cells import cells
 from nanocensus.statistics.panels import settled
 from nanocensus.statistics.sampling_plan import sampling_plan
 from nanocensus.statistics.size_bins import SizeBins
+from nanocensus.store.row_groups import check_columns
 from nanocensus.store.tables import read_micrographs, read_particles
 
 
@@ -34,12 +35,15 @@ def plan_run(out: Path, *, of: Sequence[str] = (), by_size: bool = False, half_w
     ------
     StoreError
         If there are no results, or they are damaged.
+    TableError
+        If a descriptor is no column of the particles.
     StatisticsError
         If no particle was accepted, or the target makes no sense.
     """
     job = job_of_run(out)
     section = job.statistics
     judged = apply_criteria(read_particles(job.out), job.criteria)
+    check_columns(of, judged.columns)
     by: list[str | SizeBins] = ["sample", *([section.bins()] if by_size else [])]
     columns = list(dict.fromkeys((*of, *section.descriptors)))
     made = cells(judged[judged[FAILED] == 0], read_micrographs(job.out), by=by, of=columns, weight=job.weight_column)

@@ -93,6 +93,10 @@ def sampling_plan(
     'about 9 more (0 to 66)'
     """
     given = {"half_width": half_width, "standard_error": standard_error, "cv": cv}
+    if at_most < 1:
+        raise StatisticsError(
+            "at_most", expected="a number of micrographs, at least 1", got=f"{at_most}", remedy="Leave it out."
+        )
     measure, goal = _target({name: value for name, value in given.items() if value is not None})
     split = variance_components(cells, cluster=cluster, level=level)
     split = split.sel(descriptor=_chosen(split, of)).drop_vars(["autocovariance", "lag"])
