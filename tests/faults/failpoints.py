@@ -87,9 +87,9 @@ def install():
         need_space(path)
         return make_name(path)
 
-    def commit_tree(partial, target):
+    def commit_tree(partial, target, *, replace=True):
         need_space(target)  # the name of what is written beside the store does not say what it will be
-        move_tree(partial, target)
+        move_tree(partial, target, replace=replace)
 
     def moving(move):
         def moved(self, target):

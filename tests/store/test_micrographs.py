@@ -177,7 +177,7 @@ class Crash(BaseException):
 def test_a_crash_before_the_commit_mark_leaves_no_probability_and_an_earlier_one_whole(store, monkeypatch):
     probability = (PIXELS >> 4).astype(np.uint8)
 
-    def crash(*_):
+    def crash(*_, **__):
         raise Crash
 
     with monkeypatch.context() as patch:
@@ -335,6 +335,24 @@ def test_many_writers_at_once_of_different_and_of_equal_micrographs_lose_nothing
     for name, image in zip(names, images, strict=True):
         np.testing.assert_array_equal(read_pixels(path, name), image)
     assert [p.name for p in tmp_path.iterdir()] == ["micrographs.zarr"]
+
+
+def test_an_equal_micrograph_that_another_writer_made_meanwhile_stays(tmp_path, monkeypatch):
+    path, name = tmp_path / "micrographs.zarr", content_digest(PIXELS)[:16]
+    create_store(path)
+    alone, made = module.write_image, []
+
+    def overtaken(*arguments, **options):
+        monkeypatch.setattr(module, "write_image", alone)
+        write_micrograph(path, name, PIXELS, name="the other's", pixel_size_nm=0.1)
+        made.append((path / name).stat().st_ino)
+        alone(*arguments, **options)
+
+    monkeypatch.setattr(module, "write_image", overtaken)
+    write_micrograph(path, name, PIXELS, name="ours", pixel_size_nm=0.1)
+    assert made == [(path / name).stat().st_ino]
+    np.testing.assert_array_equal(read_pixels(path, name), PIXELS)
+    assert [each.name for each in tmp_path.iterdir()] == ["micrographs.zarr"]
 
 
 def test_a_place_that_cannot_be_written_is_our_error(tmp_path):

@@ -67,8 +67,8 @@ def commit_bytes(path: Path, content: bytes) -> None:
         _sync(path.parent)
 
 
-def commit_tree(partial: Path, target: Path) -> None:
-    """Put a finished folder in its place, durably; one that is there already gives way.
+def commit_tree(partial: Path, target: Path, *, replace: bool = True) -> None:
+    """Put a finished folder in its place, durably; one that is there already gives way, or stays if nothing is to be replaced.
 
     Two renames replace a folder, as no file system does it in one: a crash between them leaves nothing in the place,
     which readers take for "not made yet".
@@ -79,8 +79,9 @@ def commit_tree(partial: Path, target: Path) -> None:
         _sync(Path(folder))
     target.parent.mkdir(parents=True, exist_ok=True)
     old = partial_path(partial)
-    with contextlib.suppress(FileNotFoundError):
-        target.rename(old)
+    if replace:
+        with contextlib.suppress(FileNotFoundError):
+            target.rename(old)
     try:
         partial.rename(target)
     except OSError:

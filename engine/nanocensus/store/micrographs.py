@@ -124,13 +124,15 @@ def write_micrograph(
             got=repr(micrograph),
             remedy="Name a micrograph by the first 16 digits of its content digest.",
         )
-    if (store / micrograph).exists():
+    there = (store / micrograph).exists()
+    if there:
         with contextlib.suppress(DamageError):
             check_image(store / micrograph, f"micrograph {micrograph}")
             if np.array_equal(read_pixels(store, micrograph), pixels):
                 describe_micrograph(store, micrograph, name=name, pixel_size_nm=pixel_size_nm)
                 return
-    with _made_beside(store, store / micrograph) as folder:
+    # Where there was none, one that another writer has made meanwhile stays: a third may be describing it.
+    with _made_beside(store, store / micrograph, replace=there) as folder:
         facts = {"header": dict(header or {})}
         pyramid = _has_pyramid(store)
         write_image(folder, pixels, facts, name=name, pixel_size_nm=pixel_size_nm, noisy=True, pyramid=pyramid)
@@ -355,12 +357,12 @@ def _pixel_size_of(store: Path, micrograph: str) -> float:
 
 
 @contextlib.contextmanager
-def _made_beside(store: Path, target: Path) -> Iterator[Path]:
+def _made_beside(store: Path, target: Path, *, replace: bool = True) -> Iterator[Path]:
     """Lend a folder outside the store; put it in its place when the block ends well, remove it otherwise."""
     partial = partial_path(store)
     with writing(target):
         try:
             yield partial
-            commit_tree(partial, target)
+            commit_tree(partial, target, replace=replace)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
