@@ -5,13 +5,13 @@ import pandas as pd
 import pytest
 
 from nanocensus.measure.criteria import Criteria
-from nanocensus.pipeline.onset_analysis import analyse_onsets
-from nanocensus.pipeline.onset_section import OnsetRanges, OnsetsSection
-from nanocensus.pipeline.onset_sensitivity import Material
+from nanocensus.pipeline.job.onset_section import OnsetRanges, OnsetsSection
+from nanocensus.pipeline.onsets.analysis import analyse_onsets
+from nanocensus.pipeline.onsets.sensitivity import Material
 from nanocensus.simulate.paper import PAPER
 from nanocensus.simulate.populations import simulate_population
-from nanocensus.statistics.binning import size_statistics
-from nanocensus.statistics.cells import cells, size_bins
+from nanocensus.statistics.cells.cells import cells, size_bins
+from nanocensus.statistics.estimation.binning import size_statistics
 
 
 @pytest.fixture(scope="module")

@@ -77,8 +77,8 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(scope="session")
 def client():
     """One worker process that several runs share, since most of a short run is the start of its workers."""
-    from nanocensus.pipeline.clusters import open_client
-    from nanocensus.pipeline.work_sections import ClusterSection
+    from nanocensus.pipeline.job.work_sections import ClusterSection
+    from nanocensus.pipeline.workers.clusters import open_client
 
     with open_client(ClusterSection(workers=1)) as connected:
         yield connected

@@ -46,7 +46,7 @@ def call(monkeypatch, capsys):
     ],
 )
 def test_a_users_mistake_is_answered_in_words_and_an_exit_code(call, tmp_path, text, words, monkeypatch):
-    monkeypatch.setattr("nanocensus.pipeline.clusters.CONNECT_TIMEOUT", 1.0)
+    monkeypatch.setattr("nanocensus.pipeline.workers.clusters.CONNECT_TIMEOUT", 1.0)
     (tmp_path / "empty").mkdir()
     job = tmp_path / "job.toml"
     if text is not None:

@@ -15,7 +15,7 @@ import typer.main
 
 from nanocensus.measure.acceptance import REASONS
 from nanocensus.pipeline.columns_page import columns_markdown
-from nanocensus.pipeline.spec import Job, parse_job
+from nanocensus.pipeline.job.spec import Job, parse_job
 from nanocensus.schema import PARTICLES, TABLES
 from nanocensus.sections import parse_section, plain
 from nanocensus.segment.training_spec import TrainingSpec

@@ -3,7 +3,7 @@
 import pytest
 
 from nanocensus import terminal
-from nanocensus.pipeline.dispatch import Progress
+from nanocensus.pipeline.workers.dispatch import Progress
 
 
 @pytest.fixture

@@ -19,9 +19,9 @@ import pandas as pd
 import psutil
 
 import nanocensus as nc
-from nanocensus.pipeline.analyse import analyse_run
-from nanocensus.pipeline.runner import census
-from nanocensus.pipeline.spec import parse_job
+from nanocensus.pipeline.analysis.analyse import analyse_run
+from nanocensus.pipeline.job.spec import parse_job
+from nanocensus.pipeline.run.runner import census
 from nanocensus.provenance import file_digest
 from nanocensus.simulate.rendering import write_simulated
 from nanocensus.simulate.spec import SimulationSpec

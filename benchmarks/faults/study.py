@@ -19,8 +19,8 @@ from pathlib import Path
 
 from disturbed import Cluster, Disturbed, kill, kills_in, running, workers_of
 
-from nanocensus.pipeline.block import compile_kernels
-from nanocensus.pipeline.job_sections import MeasureSection
+from nanocensus.pipeline.job.sections import MeasureSection
+from nanocensus.pipeline.run.block import compile_kernels
 from nanocensus.segment.weights import load_model
 
 MOMENTS = ("begun", "written", "committed")

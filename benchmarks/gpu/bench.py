@@ -288,7 +288,7 @@ def predict_many(pixels):
     """Micrographs a second through the worker that owns a GPU: page-locked pixels in, page-locked maps out, two at once."""
     from concurrent.futures import ThreadPoolExecutor
 
-    from nanocensus.pipeline.gpu_service import AT_ONCE, _Memory, predict_shared
+    from nanocensus.pipeline.workers.gpu_service import AT_ONCE, _Memory, predict_shared
     from nanocensus.segment.preparation import AS_USUAL
 
     memory, rows = [], []
@@ -311,8 +311,8 @@ def predict_many(pixels):
 
 def stream(files, out, labelling="host", caches=""):
     """File to particle table of a folder of micrographs, as `nanocensus run` does it."""
-    from nanocensus.pipeline.runner import census
-    from nanocensus.pipeline.spec import parse_job
+    from nanocensus.pipeline.job.spec import parse_job
+    from nanocensus.pipeline.run.runner import census
 
     shutil.rmtree(out, ignore_errors=True)
     job = parse_job(

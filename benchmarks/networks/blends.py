@@ -19,9 +19,9 @@ import numpy as np
 import pandas as pd
 
 from nanocensus.measure.descriptors import measure
-from nanocensus.pipeline.job_sections import MeasureSection
-from nanocensus.pipeline.scores import judge
-from nanocensus.pipeline.truth_cases import Case
+from nanocensus.pipeline.evaluation.scores import judge
+from nanocensus.pipeline.evaluation.truth_cases import Case
+from nanocensus.pipeline.job.sections import MeasureSection
 from nanocensus.segment.weights import load_model
 from nanocensus.simulate.rendering import simulate_micrograph
 from nanocensus.simulate.scenes.forms import FORMS

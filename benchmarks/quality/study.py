@@ -31,10 +31,10 @@ from nanocensus.measure.detail import detail
 from nanocensus.measure.quality import background_range, quality, saturated_share
 from nanocensus.measure.registration import find_overlaps, reduction, thumbnail
 from nanocensus.measure.sharpness import sharpness
-from nanocensus.pipeline.details import with_scores
-from nanocensus.pipeline.job_sections import QualitySection
-from nanocensus.pipeline.quality import flags
-from nanocensus.pipeline.registration import Pair
+from nanocensus.pipeline.job.sections import QualitySection
+from nanocensus.pipeline.run.details import with_scores
+from nanocensus.pipeline.run.quality import flags
+from nanocensus.pipeline.run.registration import Pair
 from nanocensus.provenance import versions
 from nanocensus.segment.weights import load_model
 from nanocensus.simulate.rendering import simulate_micrograph

@@ -19,15 +19,15 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import numpy as np
 
 from nanocensus.device import Device
-from nanocensus.pipeline import work
-from nanocensus.pipeline.block import STAGES, BlockResult, Effort
-from nanocensus.pipeline.clusters import open_client
-from nanocensus.pipeline.dispatch import never, silent
-from nanocensus.pipeline.journal import MICROGRAPH, Journal, rate_of_last_run, read_events
-from nanocensus.pipeline.plan import Network, assign_parts, cut_blocks, make_task, planned_row
-from nanocensus.pipeline.runner import census
-from nanocensus.pipeline.spec import parse_job
-from nanocensus.pipeline.work_sections import ClusterSection
+from nanocensus.pipeline.job.plan import Network, assign_parts, cut_blocks, make_task, planned_row
+from nanocensus.pipeline.job.spec import parse_job
+from nanocensus.pipeline.job.work_sections import ClusterSection
+from nanocensus.pipeline.run import work
+from nanocensus.pipeline.run.block import STAGES, BlockResult, Effort
+from nanocensus.pipeline.run.journal import MICROGRAPH, Journal, rate_of_last_run, read_events
+from nanocensus.pipeline.run.runner import census
+from nanocensus.pipeline.workers.clusters import open_client
+from nanocensus.pipeline.workers.dispatch import never, silent
 from nanocensus.provenance import digest, machine
 from nanocensus.store.manifest import Manifest, OutputLock, rows_of
 from nanocensus.store.tables import read_micrographs

@@ -21,7 +21,7 @@ import numpy as np
 
 from nanocensus.measure.crystals import LATTICES, spacings_nm
 from nanocensus.measure.lattice import find_spots, scale_from_lattice
-from nanocensus.pipeline.scale import SessionScale
+from nanocensus.pipeline.run.scale import SessionScale
 from nanocensus.provenance import machine
 from nanocensus.simulate.rendering import simulate_micrograph
 from nanocensus.simulate.spec import SimulationSpec

@@ -47,9 +47,9 @@ def network_alone(kind, side, tile):
 
 
 def whole_work(side, tile):
-    from nanocensus.pipeline.runner import census
-    from nanocensus.pipeline.spec import parse_job
-    from nanocensus.pipeline.worker_memory import Need
+    from nanocensus.pipeline.job.spec import parse_job
+    from nanocensus.pipeline.run.runner import census
+    from nanocensus.pipeline.workers.memory import Need
     from nanocensus.segment.weights import load_model
     from nanocensus.simulate.rendering import write_simulated
     from nanocensus.simulate.spec import SimulationSpec

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import stats
 
-from nanocensus.statistics.energy import coefficients, distance_sums
-from nanocensus.statistics.modality import critical, p_of_one_peak
-from nanocensus.statistics.nested_variance import Sums, interval_of, squares
-from nanocensus.statistics.spread import slope_over_samples
+from nanocensus.statistics.distributions.energy import coefficients, distance_sums
+from nanocensus.statistics.distributions.modality import critical, p_of_one_peak
+from nanocensus.statistics.synthesis.spread import slope_over_samples
+from nanocensus.statistics.variance.nested import Sums, interval_of, squares
 
 RUNS, SEED, LEVEL, ICC = 400, 20_261_123, 0.95, 0.08
 SIDE, SD = 40, 5.0

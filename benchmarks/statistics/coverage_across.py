@@ -13,8 +13,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from scipy import stats
 
-from nanocensus.statistics.across import spread
-from nanocensus.statistics.intervals import degrees_of_freedom, standard_error
+from nanocensus.statistics.estimation.across import spread
+from nanocensus.statistics.estimation.intervals import degrees_of_freedom, standard_error
 
 RUNS, SEED, LEVEL, MEAN = 1000, 20_261_123, 0.95, 0.9
 TRUE_CVS = (0.0, 0.001, 0.003, 0.01, 0.03)

@@ -21,10 +21,10 @@ import pandas as pd
 from nanocensus.measure.acceptance import FAILED, apply_criteria
 from nanocensus.measure.criteria import Criteria
 from nanocensus.measure.descriptors import measure
-from nanocensus.pipeline.measuring import Measuring, measuring_of_maps, regions_of
-from nanocensus.pipeline.null_envelope import OF, SHAPES, null_envelope
-from nanocensus.pipeline.pairs import pair_contamination
-from nanocensus.pipeline.spec import model_path
+from nanocensus.pipeline.baselines.measuring import Measuring, measuring_of_maps, regions_of
+from nanocensus.pipeline.baselines.null_envelope import OF, SHAPES, null_envelope
+from nanocensus.pipeline.baselines.pairs import pair_contamination
+from nanocensus.pipeline.job.spec import model_path
 from nanocensus.segment.weights import load_model
 from nanocensus.simulate.copies import at_random, placed_groups, render_apart
 from nanocensus.simulate.maps import render_map
@@ -33,10 +33,10 @@ from nanocensus.simulate.rendering import make_specimen
 from nanocensus.simulate.scenes.exposure import record, transmit
 from nanocensus.simulate.scenes.imaging import draw_imaging, visible
 from nanocensus.simulate.spec import SimulationSpec
-from nanocensus.statistics.onset import LEVEL_OF_EXISTENCE, is_located, tried_bends
-from nanocensus.statistics.onset_existence import bend_p_value
-from nanocensus.statistics.onset_fit import profile
-from nanocensus.statistics.onset_intervals import cluster_weights, locate
+from nanocensus.statistics.onsets.existence import bend_p_value
+from nanocensus.statistics.onsets.fit import profile
+from nanocensus.statistics.onsets.intervals import cluster_weights, locate
+from nanocensus.statistics.onsets.onset import LEVEL_OF_EXISTENCE, is_located, tried_bends
 
 RESULTS = Path(__file__).parents[1] / "results"
 ESTIMATORS = ("outline", "paper", "crofton")

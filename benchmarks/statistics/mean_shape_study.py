@@ -27,9 +27,9 @@ import pyarrow.parquet as pq
 from scipy import stats
 
 from nanocensus.measure.fourfold import folded
-from nanocensus.pipeline.mean_shapes import mean_shapes
-from nanocensus.statistics.shape_indices import INDICES
-from nanocensus.statistics.size_bins import size_bins
+from nanocensus.pipeline.shapes.mean_shapes import mean_shapes
+from nanocensus.statistics.cells.size_bins import size_bins
+from nanocensus.statistics.outlines.shape_indices import INDICES
 from nanocensus.store.outlines import write_outlines
 
 RESULTS = Path(__file__).parents[1] / "results"

@@ -19,10 +19,10 @@ import numpy as np
 from onset_oracles import ACCELERATES_NM, SOFTNESS_NM, beside_oracles, soft
 from scipy import stats
 
-from nanocensus.statistics.onset import LEVEL_OF_EXISTENCE, is_located, tried_bends
-from nanocensus.statistics.onset_existence import bend_p_value
-from nanocensus.statistics.onset_fit import bent, profile
-from nanocensus.statistics.onset_intervals import cluster_weights, locate
+from nanocensus.statistics.onsets.existence import bend_p_value
+from nanocensus.statistics.onsets.fit import bent, profile
+from nanocensus.statistics.onsets.intervals import cluster_weights, locate
+from nanocensus.statistics.onsets.onset import LEVEL_OF_EXISTENCE, is_located, tried_bends
 
 RESULTS = Path(__file__).parents[1] / "results"
 REPLICATES = 299

@@ -6,8 +6,8 @@ what can be had where nobody tells how sharp a bend is. Beside them stands Cram√
 
 import numpy as np
 
-from nanocensus.statistics import onset_fit
-from nanocensus.statistics.onset_fit import Bends, bent, refined, swept_products
+from nanocensus.statistics.onsets import fit as onset_fit
+from nanocensus.statistics.onsets.fit import Bends, bent, refined, swept_products
 
 SOFTNESS_NM, ACCELERATES_NM = 0.25, 0.5
 WIDTHS_NM = {"smooth": np.geomspace(0.02, 0.8, 24), "cable": np.concatenate([[0.0], np.geomspace(0.05, 1.5, 23)])}

@@ -19,18 +19,18 @@ import pandas as pd
 from scipy import stats
 
 from nanocensus.measure.criteria import Criteria
-from nanocensus.pipeline.constant_shapes import ConstantShape
-from nanocensus.pipeline.measuring import Measuring
-from nanocensus.pipeline.null_envelope import NullEnvelope
-from nanocensus.pipeline.onset_analysis import analyse_onsets
-from nanocensus.pipeline.onset_baselines import TakenOff
-from nanocensus.pipeline.onset_columns import COMBINED
-from nanocensus.pipeline.onset_section import OnsetRanges, OnsetsSection
-from nanocensus.pipeline.onset_sensitivity import Material
+from nanocensus.pipeline.baselines.constant_shapes import ConstantShape
+from nanocensus.pipeline.baselines.measuring import Measuring
+from nanocensus.pipeline.baselines.null_envelope import NullEnvelope
+from nanocensus.pipeline.baselines.onset_baselines import TakenOff
+from nanocensus.pipeline.job.onset_section import OnsetRanges, OnsetsSection
+from nanocensus.pipeline.onsets.analysis import analyse_onsets
+from nanocensus.pipeline.onsets.columns import COMBINED
+from nanocensus.pipeline.onsets.sensitivity import Material
 from nanocensus.simulate.growth import Growth
 from nanocensus.simulate.population_spec import PopulationSpec, SampleSpec
 from nanocensus.simulate.populations import simulate_population
-from nanocensus.statistics.onset_samples import JOINT
+from nanocensus.statistics.onsets.samples import JOINT
 
 RESULTS = Path(__file__).parents[1] / "results"
 RANGES = {"circularity": OnsetRanges((2.6, 7.6)), "solidity": OnsetRanges((2.6, 7.6))}

@@ -18,13 +18,13 @@ from nanocensus.provenance import versions
 from nanocensus.simulate.paper import PAPER
 from nanocensus.simulate.population_spec import PopulationSpec
 from nanocensus.simulate.populations import simulate_population
-from nanocensus.statistics import intraclass
-from nanocensus.statistics.cells import cells, size_bins
-from nanocensus.statistics.data_size_study import data_size_study
-from nanocensus.statistics.intraclass import MicrographSums
-from nanocensus.statistics.planner import mean_error, micrograph_variance, micrographs_needed
-from nanocensus.statistics.sampling_plan import FEWEST_TO_STOP, sampling_plan
-from nanocensus.statistics.sampling_study import sampling_study
+from nanocensus.statistics.cells.cells import cells, size_bins
+from nanocensus.statistics.sampling.data_size_study import data_size_study
+from nanocensus.statistics.sampling.planner import mean_error, micrograph_variance, micrographs_needed
+from nanocensus.statistics.sampling.sampling_plan import FEWEST_TO_STOP, sampling_plan
+from nanocensus.statistics.sampling.sampling_study import sampling_study
+from nanocensus.statistics.variance import intraclass
+from nanocensus.statistics.variance.intraclass import MicrographSums
 
 ROOT = Path(__file__).parents[2]
 SEEDS = range(1000, 1200)

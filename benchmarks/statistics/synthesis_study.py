@@ -14,8 +14,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from scipy import stats
 
-from nanocensus.statistics.power_models import exponent_grid, line_shares, shares_explained
-from nanocensus.statistics.synthesis_fit import (
+from nanocensus.statistics.synthesis.fit import (
     Prediction,
     cloud,
     judge_power,
@@ -23,6 +22,7 @@ from nanocensus.statistics.synthesis_fit import (
     permutation_p,
     power_prediction,
 )
+from nanocensus.statistics.synthesis.power_models import exponent_grid, line_shares, shares_explained
 
 RUNS, SEED, LEVEL, REPLICATES, PERMUTATIONS = 500, 20_261_123, 0.95, 299, 199
 CONDITIONS = np.column_stack([[0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.6, 0.6, 0.6], [0.7] * 7 + [0.43, 0.6, 1.0]])

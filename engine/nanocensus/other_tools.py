@@ -9,16 +9,16 @@ import pandas as pd
 
 from nanocensus.measure.criteria import Criteria
 from nanocensus.measure.parse import parse_estimator
-from nanocensus.pipeline.analyse import Analysis
-from nanocensus.pipeline.label_images import CRITERIA
-from nanocensus.pipeline.label_images import measure_labels as _measure_labels
-from nanocensus.pipeline.onset_section import OnsetsSection
-from nanocensus.pipeline.population_sections import PopulationsSection, SynthesisSection
-from nanocensus.pipeline.table_analysis import analyse_table
+from nanocensus.pipeline.analysis.analyse import Analysis
+from nanocensus.pipeline.job.onset_section import OnsetsSection
+from nanocensus.pipeline.job.population_sections import PopulationsSection, SynthesisSection
+from nanocensus.pipeline.tables.label_images import CRITERIA
+from nanocensus.pipeline.tables.label_images import measure_labels as _measure_labels
+from nanocensus.pipeline.tables.table_analysis import analyse_table
 from nanocensus.sections import parse_section
-from nanocensus.statistics.clusters import Cluster
-from nanocensus.statistics.partitions import Particles
-from nanocensus.statistics.size_bins import SizeBins
+from nanocensus.statistics.cells.partitions import Particles
+from nanocensus.statistics.cells.size_bins import SizeBins
+from nanocensus.statistics.estimation.clusters import Cluster
 from nanocensus.store.manifest import OutputLock
 from nanocensus.store.particle_tables import ParticleTable, open_particle_table, read_micrograph_table
 

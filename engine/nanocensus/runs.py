@@ -10,18 +10,18 @@ import distributed
 
 from nanocensus.errors import InputError
 from nanocensus.measure.criteria import Criteria
-from nanocensus.pipeline.analyse import Analysis, analyse_run
-from nanocensus.pipeline.dispatch import OnProgress, Stopping, never, silent
-from nanocensus.pipeline.evaluate import Evaluation, evaluate_job, evaluate_run, is_run, job_of_folder
-from nanocensus.pipeline.evaluation_tables import BIN_WIDTH_NM
-from nanocensus.pipeline.gallery import CROPS, gallery_run
-from nanocensus.pipeline.job_paths import job_to_run
-from nanocensus.pipeline.merit import LARGE_PX
-from nanocensus.pipeline.record import RunSummary, job_of_run
-from nanocensus.pipeline.reporting import report_run
-from nanocensus.pipeline.runner import census
-from nanocensus.pipeline.scale import check_scale
-from nanocensus.pipeline.spec import Job, model_path
+from nanocensus.pipeline.analysis.analyse import Analysis, analyse_run
+from nanocensus.pipeline.evaluation.evaluate import Evaluation, evaluate_job, evaluate_run, is_run, job_of_folder
+from nanocensus.pipeline.evaluation.merit import LARGE_PX
+from nanocensus.pipeline.evaluation.tables import BIN_WIDTH_NM
+from nanocensus.pipeline.job.paths import job_to_run
+from nanocensus.pipeline.job.spec import Job, model_path
+from nanocensus.pipeline.report.gallery import CROPS, gallery_run
+from nanocensus.pipeline.report.reporting import report_run
+from nanocensus.pipeline.run.record import RunSummary, job_of_run
+from nanocensus.pipeline.run.runner import census
+from nanocensus.pipeline.run.scale import check_scale
+from nanocensus.pipeline.workers.dispatch import OnProgress, Stopping, never, silent
 from nanocensus.store.ingest import ingest as _ingest
 from nanocensus.store.manifest import Manifest, OutputLock
 from nanocensus.store.sources import find_sources

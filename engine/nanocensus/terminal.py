@@ -23,7 +23,7 @@ from rich.progress import Progress as Bars
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from nanocensus.pipeline.dispatch import OnProgress, Progress, Stopping
+    from nanocensus.pipeline.workers.dispatch import OnProgress, Progress, Stopping
 
 PIPED_WIDTH = 160
 """Columns of tables that no terminal shows: names are not to be cut."""

@@ -15,8 +15,8 @@ import pandas as pd
 import pytest
 
 import nanocensus as nc
-from nanocensus.pipeline.runner import census
-from nanocensus.pipeline.spec import parse_job
+from nanocensus.pipeline.job.spec import parse_job
+from nanocensus.pipeline.run.runner import census
 from nanocensus.provenance import file_digest
 from nanocensus.simulate.rendering import write_simulated
 from nanocensus.simulate.spec import SimulationSpec

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 import nanocensus as nc
-from nanocensus.pipeline.agreement import agreement_of_run
+from nanocensus.pipeline.report.agreement import agreement_of_run
 
 JOBS = Path(__file__).parents[2] / "jobs"
 

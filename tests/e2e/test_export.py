@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 import nanocensus as nc
 from nanocensus.cli import app
 from nanocensus.errors import InputError
-from nanocensus.pipeline import export
-from nanocensus.pipeline.export import KINDS, export_run, write_calibrated
-from nanocensus.pipeline.record import job_of_run
+from nanocensus.pipeline.run import export
+from nanocensus.pipeline.run.export import KINDS, export_run, write_calibrated
+from nanocensus.pipeline.run.record import job_of_run
 from nanocensus.store.manifest import read_manifest
 from nanocensus.store.micrographs import read_labels, read_pixels
 from nanocensus.store.particle_tables import read_micrograph_table

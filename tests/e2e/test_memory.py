@@ -13,9 +13,9 @@ WORKER = """
     import sys
     from pathlib import Path
     import nanocensus as nc
-    from nanocensus.pipeline.block import process_block
-    from nanocensus.pipeline.plan import Block, Network, make_task
-    from nanocensus.pipeline.job_sections import MeasureSection, SegmentSection
+    from nanocensus.pipeline.run.block import process_block
+    from nanocensus.pipeline.job.plan import Block, Network, make_task
+    from nanocensus.pipeline.job.sections import MeasureSection, SegmentSection
     from nanocensus.segment.weights import load_model
 
     out, settings = Path(sys.argv[1]), MeasureSection()

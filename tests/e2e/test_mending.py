@@ -48,7 +48,7 @@ def test_a_part_that_was_changed_but_can_be_read_is_measured_again(
 
 
 def test_damage_is_found_and_the_next_run_mends_it(copied, job_of, client, finished, assert_equal_results):
-    from nanocensus.pipeline.inspection import verify
+    from nanocensus.pipeline.run.inspection import verify
 
     assert verify(copied) == []
     part = next((copied / "particles").iterdir())
@@ -68,7 +68,7 @@ def test_damage_is_found_and_the_next_run_mends_it(copied, job_of, client, finis
 
 
 def test_the_damaged_map_of_a_sibling_is_found_and_removed(copied):
-    from nanocensus.pipeline.inspection import verify
+    from nanocensus.pipeline.run.inspection import verify
 
     store, micrograph = copied / "micrographs.zarr", nc.read_micrographs(copied)["micrograph"].iloc[0]
     rows, columns = read_pixels(store, micrograph).shape
@@ -88,7 +88,7 @@ def test_the_damaged_map_of_a_sibling_is_found_and_removed(copied):
 
 @pytest.mark.slow
 def test_outlines_stand_row_for_row_beside_the_particles_and_are_made_again_if_lost(copied, job_of, client):
-    from nanocensus.pipeline.inspection import verify
+    from nanocensus.pipeline.run.inspection import verify
 
     job = job_of(copied, measure={"outlines": True})
     nc.run(job, client)
@@ -133,7 +133,7 @@ def test_outlines_that_a_stopped_run_left_are_gone_after_a_run_without_them(copi
 
 
 def test_whole_pixels_of_another_micrograph_are_found_too(copied):
-    from nanocensus.pipeline.inspection import verify
+    from nanocensus.pipeline.run.inspection import verify
 
     one, other = nc.read_micrographs(copied)["micrograph"][:2]
     store = copied / "micrographs.zarr"

@@ -15,22 +15,22 @@ from typer.testing import CliRunner
 import nanocensus as nc
 from nanocensus.cli import app
 from nanocensus.errors import JobError, TableError
-from nanocensus.pipeline.analyse import analyse_run
-from nanocensus.pipeline.constant_shapes import constant_shape_of
-from nanocensus.pipeline.onset_analysis import OnsetAnalysis
-from nanocensus.pipeline.onset_columns import ONSET_TABLES
-from nanocensus.pipeline.onset_report import onset_content
-from nanocensus.pipeline.onset_results import find_onsets, onset_cells
-from nanocensus.pipeline.onset_section import OnsetRanges, OnsetsSection
-from nanocensus.pipeline.record import job_of_run
-from nanocensus.pipeline.reporting import report_run
-from nanocensus.pipeline.statistics_section import StatisticsSection
+from nanocensus.pipeline.analysis.analyse import analyse_run
+from nanocensus.pipeline.baselines.constant_shapes import constant_shape_of
+from nanocensus.pipeline.job.onset_section import OnsetRanges, OnsetsSection
+from nanocensus.pipeline.job.statistics_section import StatisticsSection
+from nanocensus.pipeline.onsets.analysis import OnsetAnalysis
+from nanocensus.pipeline.onsets.columns import ONSET_TABLES
+from nanocensus.pipeline.onsets.results import find_onsets, onset_cells
+from nanocensus.pipeline.report.onsets import onset_content
+from nanocensus.pipeline.report.reporting import report_run
+from nanocensus.pipeline.run.record import job_of_run
 from nanocensus.simulate.growth import Growth
 from nanocensus.simulate.population_spec import PopulationSpec, SampleSpec
 from nanocensus.simulate.populations import simulate_population
 from nanocensus.simulate.rendering import simulate_micrograph, write_simulated
 from nanocensus.simulate.spec import FamilyWeights, SimulationSpec
-from nanocensus.statistics.onset_samples import JOINT
+from nanocensus.statistics.onsets.samples import JOINT
 
 SOUGHT = {
     "replicates": 199,

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import nanocensus as nc
-from nanocensus.pipeline.spec import read_job
+from nanocensus.pipeline.job.spec import read_job
 
 JOB = Path(__file__).parents[2] / "jobs/paper.toml"
 

@@ -24,7 +24,7 @@ def test_a_run_is_planned_in_plain_words(finished, monkeypatch, capsys):
 
 
 def test_a_plan_is_that_of_the_accepted_particles_with_the_weights_of_the_job(copied):
-    from nanocensus.pipeline.sampling import plan_run
+    from nanocensus.pipeline.run.sampling import plan_run
 
     plan = plan_run(copied, of=["circularity"], half_width=0.05)
     by_sample = nc.analyse(copied).by_sample.sel(descriptor="circularity", statistic="mean")

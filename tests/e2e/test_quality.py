@@ -10,7 +10,7 @@ import tifffile
 
 import nanocensus as nc
 from nanocensus.errors import TableError
-from nanocensus.pipeline.sampling import plan_run
+from nanocensus.pipeline.run.sampling import plan_run
 from nanocensus.provenance import file_digest
 from nanocensus.simulate.sessions import Faults, simulate_session
 from nanocensus.simulate.spec import SimulationSpec

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import nanocensus as nc
-from nanocensus.pipeline.inspection import verify
-from nanocensus.pipeline.intake import find_micrographs
-from nanocensus.pipeline.spec import parse_job
+from nanocensus.pipeline.job.spec import parse_job
+from nanocensus.pipeline.run.inspection import verify
+from nanocensus.pipeline.run.intake import find_micrographs
 from nanocensus.provenance import file_digest
 from nanocensus.schema import PARTICLES
 from nanocensus.store.ingest import ingest

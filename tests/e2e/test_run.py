@@ -9,9 +9,9 @@ import pytest
 
 import nanocensus as nc
 from nanocensus.errors import DeviceError, InputError
-from nanocensus.pipeline.agreement import agreement_of_run
-from nanocensus.pipeline.runner import census
-from nanocensus.pipeline.spec import parse_job
+from nanocensus.pipeline.job.spec import parse_job
+from nanocensus.pipeline.report.agreement import agreement_of_run
+from nanocensus.pipeline.run.runner import census
 
 
 def test_a_run_leaves_everything_that_was_promised(finished):

@@ -1,7 +1,7 @@
 """What is said of results whose last run was stopped half way."""
 
 import nanocensus as nc
-from nanocensus.pipeline.inspection import progress_by_sample
+from nanocensus.pipeline.run.inspection import progress_by_sample
 from nanocensus.store.manifest import Manifest, read_manifest, write_manifest
 
 

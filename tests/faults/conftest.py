@@ -7,10 +7,10 @@ from pathlib import Path
 import dask
 import pytest
 
-from nanocensus.pipeline.clusters import open_client
-from nanocensus.pipeline.runner import census
-from nanocensus.pipeline.spec import parse_job
-from nanocensus.pipeline.work_sections import ClusterSection
+from nanocensus.pipeline.job.spec import parse_job
+from nanocensus.pipeline.job.work_sections import ClusterSection
+from nanocensus.pipeline.run.runner import census
+from nanocensus.pipeline.workers.clusters import open_client
 from nanocensus.simulate.rendering import write_simulated
 from nanocensus.simulate.spec import SimulationSpec
 from nanocensus.store.manifest import OutputLock

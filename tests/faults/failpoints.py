@@ -72,7 +72,7 @@ class ThresholdNetwork:
 
 def install():
     """Change what the plan says, in this process."""
-    from nanocensus.pipeline import block
+    from nanocensus.pipeline.run import block
     from nanocensus.store import commit, micrographs
 
     make_name, move_tree, read = commit.partial_path, micrographs.commit_tree, block.read_pixels

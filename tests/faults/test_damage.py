@@ -7,8 +7,8 @@ import pytest
 
 import nanocensus as nc
 from nanocensus.errors import DamageError
-from nanocensus.pipeline.inspection import find_troubles, verify
-from nanocensus.pipeline.record import job_of_run
+from nanocensus.pipeline.run.inspection import find_troubles, verify
+from nanocensus.pipeline.run.record import job_of_run
 
 
 @pytest.fixture(scope="module")

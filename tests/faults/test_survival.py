@@ -12,8 +12,8 @@ import pytest
 
 import nanocensus as nc
 from nanocensus.errors import StoreError
-from nanocensus.pipeline.inspection import progress_by_sample, verify
-from nanocensus.pipeline.journal import read_events
+from nanocensus.pipeline.run.inspection import progress_by_sample, verify
+from nanocensus.pipeline.run.journal import read_events
 from nanocensus.provenance import file_digest
 
 

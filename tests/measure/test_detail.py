@@ -1,11 +1,9 @@
-import doctest
 import math
 
 import numpy as np
 import pytest
 from scipy import ndimage
 
-from nanocensus.measure import detail as module
 from nanocensus.measure.detail import BANDS, detail, detail_scores
 from nanocensus.simulate.grain import grain
 
@@ -78,7 +76,3 @@ def test_large_ones_are_sampled_and_small_ones_say_nothing(ordinary):
     assert detail(np.tile(texture(1, side=384), (3, 3))).shape == (3, BANDS)
     assert detail(texture(1, side=250)) is None
     assert np.isfinite(detail(np.full((256, 300), 7, np.uint8))).all()
-
-
-def test_the_example_runs():
-    assert doctest.testmod(module) == (0, 3)

@@ -1,7 +1,5 @@
 """Alignment over references with the symmetry of a square: exact, blind to order, and honest about what it adds itself."""
 
-import doctest
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -170,8 +168,3 @@ def test_discs_are_refused_nowhere_and_what_is_no_outline_is():
     )
     with pytest.raises(InputError, match="expected"):
         folded(np.array([[1.0, 0.0, 1.0, 1.0]]))
-
-
-def test_examples_in_docstrings_run():
-    results = doctest.testmod(fourfold)
-    assert (results.attempted > 0, results.failed) == (True, 0)

@@ -1,7 +1,5 @@
 """Runs against scipy's labels and sums over each label's own pixels."""
 
-import doctest
-
 import hypothesis
 import numpy as np
 import pytest
@@ -9,8 +7,6 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy import ndimage
 
-from nanocensus.measure import label as label_module
-from nanocensus.measure.regions import _runs
 from nanocensus.measure.regions._runs import extents, paint, runs_of_labels, runs_of_map, runs_of_mask
 
 SHAPES = st.tuples(st.integers(0, 6), st.one_of(st.integers(0, 6), st.integers(60, 68), st.integers(125, 200)))
@@ -115,10 +111,3 @@ def test_noise_specks_are_all_found():
     expected, n = ndimage.label(mask, STRUCTURES[8])
     assert runs.label.size == n > 10_000
     np.testing.assert_array_equal(extents(runs, None).pixel_count, np.bincount(expected.ravel())[1:])
-
-
-@pytest.mark.parametrize("module", [_runs, label_module])
-def test_examples_in_docstrings_run(module):
-    results = doctest.testmod(module)
-    assert results.attempted > 0
-    assert results.failed == 0

@@ -12,8 +12,8 @@ from scipy.ndimage import gaussian_filter
 
 from nanocensus.measure.regions._gpu import label_regions
 from nanocensus.measure.regions._runs import extents, paint, runs_of_map
-from nanocensus.pipeline.runner import census
-from nanocensus.pipeline.spec import parse_job
+from nanocensus.pipeline.job.spec import parse_job
+from nanocensus.pipeline.run.runner import census
 from nanocensus.segment.weights import load_model
 from nanocensus.simulate.rendering import simulate_micrograph, write_simulated
 from nanocensus.simulate.spec import SimulationSpec

@@ -5,9 +5,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from nanocensus.measure.descriptors import measure
-from nanocensus.pipeline.block import process_block
-from nanocensus.pipeline.job_sections import MeasureSection
-from nanocensus.pipeline.plan import Block, Network, make_task
+from nanocensus.pipeline.job.plan import Block, Network, make_task
+from nanocensus.pipeline.job.sections import MeasureSection
+from nanocensus.pipeline.run.block import process_block
 from nanocensus.segment import openvino_engine
 from nanocensus.segment.description import describe
 from nanocensus.segment.domain import Domain
@@ -99,7 +99,7 @@ def test_siblings_are_asked_once_and_their_disagreement_lands_in_the_table(tmp_p
     ]
     assert table["edge_length_sibling_sd_nm"][0] == pytest.approx(np.std(lengths, ddof=1), abs=0.004)
     assert table["sibling_share"][0] == 1.0
-    monkeypatch.setattr("nanocensus.pipeline.block.load_model", None)  # all maps are there
+    monkeypatch.setattr("nanocensus.pipeline.run.block.load_model", None)  # all maps are there
     again = process_block(Block("part-1.parquet", (task,)), tmp_path, Inference(512), settings)
     assert again.rows[0]["status"] == "done"
     discard_results(store, digest[:16])

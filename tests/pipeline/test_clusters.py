@@ -13,13 +13,13 @@ import pytest
 
 import nanocensus as nc
 from nanocensus.errors import InputError, JobError
-from nanocensus.pipeline import worker_proof
-from nanocensus.pipeline.batch import slurm_cluster, wait_for_worker, worker_script
-from nanocensus.pipeline.clusters import open_client, worker_environment
-from nanocensus.pipeline.plan import Network
-from nanocensus.pipeline.spec import parse_job, read_job
-from nanocensus.pipeline.work_sections import ClusterSection, SlurmSection
-from nanocensus.pipeline.worker_proof import proven
+from nanocensus.pipeline.job.plan import Network
+from nanocensus.pipeline.job.spec import parse_job, read_job
+from nanocensus.pipeline.job.work_sections import ClusterSection, SlurmSection
+from nanocensus.pipeline.workers import proof as worker_proof
+from nanocensus.pipeline.workers.batch import slurm_cluster, wait_for_worker, worker_script
+from nanocensus.pipeline.workers.clusters import open_client, worker_environment
+from nanocensus.pipeline.workers.proof import proven
 from nanocensus.provenance import versions
 from nanocensus.segment.weights import load_model
 
@@ -200,6 +200,6 @@ def test_a_scheduler_with_certificates_is_used_with_them_and_refuses_others(tmp_
 
 
 def test_workers_say_nothing_of_files_that_are_refused_in_our_own_words():
-    code = "import logging; from nanocensus.pipeline.worker_setup import dask_setup; dask_setup(None); "
+    code = "import logging; from nanocensus.pipeline.workers.setup import dask_setup; dask_setup(None); "
     code += "assert not logging.getLogger('tifffile').isEnabledFor(logging.ERROR)"
     subprocess.run([sys.executable, "-c", code], check=True)

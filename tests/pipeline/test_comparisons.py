@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 import nanocensus as nc
-from nanocensus.pipeline.comparisons import compare_samples, comparison_tables, report_tables
+from nanocensus.pipeline.job.spec import parse_job
+from nanocensus.pipeline.populations.comparisons import compare_samples, comparison_tables, report_tables
 from nanocensus.pipeline.question import question_of
-from nanocensus.pipeline.spec import parse_job
 from nanocensus.simulate.paper import PAPER
 from nanocensus.simulate.populations import simulate_population
 

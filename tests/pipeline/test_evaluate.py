@@ -20,11 +20,11 @@ import nanocensus as nc
 from nanocensus.cli import app
 from nanocensus.errors import ImageError, InputError, StoreError
 from nanocensus.pipeline.columns_page import evaluation_markdown
-from nanocensus.pipeline.evaluation_columns import EVALUATION_TABLES
-from nanocensus.pipeline.evaluation_tables import ALL, judged, size_edges, tables
-from nanocensus.pipeline.job_sections import InputSection, MeasureSection
-from nanocensus.pipeline.scores import THRESHOLDS, judge, surest_pixels
-from nanocensus.pipeline.truth_cases import Case
+from nanocensus.pipeline.evaluation.columns import EVALUATION_TABLES
+from nanocensus.pipeline.evaluation.scores import THRESHOLDS, judge, surest_pixels
+from nanocensus.pipeline.evaluation.tables import ALL, judged, size_edges, tables
+from nanocensus.pipeline.evaluation.truth_cases import Case
+from nanocensus.pipeline.job.sections import InputSection, MeasureSection
 from nanocensus.simulate.coverage import render_area_fraction
 from nanocensus.simulate.rendering import write_simulated
 from nanocensus.simulate.shapes import disc

@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 
 from nanocensus.cli import app
 from nanocensus.errors import JobError
-from nanocensus.pipeline.first_job import begin
-from nanocensus.pipeline.spec import read_job
+from nanocensus.pipeline.job.spec import read_job
+from nanocensus.pipeline.run.first_job import begin
 from nanocensus.store.ingest import ingest
 from nanocensus.store.sources import find_sources
 from nanocensus.store.survey import conditions_in, survey

@@ -9,9 +9,9 @@ from nanocensus.measure.criteria import Criteria, SampleCriteria
 from nanocensus.measure.descriptors import measure_particles
 from nanocensus.measure.label import label_particles
 from nanocensus.measure.outline import outlines
-from nanocensus.pipeline.criteria_words import criteria_in_words, criterion_in_words
-from nanocensus.pipeline.crops import particle_outline
-from nanocensus.pipeline.sample_gallery import nearest
+from nanocensus.pipeline.report.criteria_words import criteria_in_words, criterion_in_words
+from nanocensus.pipeline.report.crops import particle_outline
+from nanocensus.pipeline.report.sample_gallery import nearest
 from nanocensus.store.micrographs import content_digest, create_store, write_labels, write_micrograph, write_probability
 
 

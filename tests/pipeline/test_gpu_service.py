@@ -10,12 +10,12 @@ import pytest
 
 from nanocensus.device import Device
 from nanocensus.errors import DeviceError
-from nanocensus.pipeline import gpu_service
-from nanocensus.pipeline.block import process_block
-from nanocensus.pipeline.clusters import describe, device_of, open_client, where_blocks_go
-from nanocensus.pipeline.job_sections import MeasureSection
-from nanocensus.pipeline.plan import Block, Network, make_task
-from nanocensus.pipeline.work_sections import ClusterSection
+from nanocensus.pipeline.job.plan import Block, Network, make_task
+from nanocensus.pipeline.job.sections import MeasureSection
+from nanocensus.pipeline.job.work_sections import ClusterSection
+from nanocensus.pipeline.run.block import process_block
+from nanocensus.pipeline.workers import gpu_service
+from nanocensus.pipeline.workers.clusters import describe, device_of, open_client, where_blocks_go
 from nanocensus.segment.inference import Inference
 from nanocensus.segment.preparation import Preparation
 from nanocensus.segment.weights import load_model

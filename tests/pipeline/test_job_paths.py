@@ -6,8 +6,8 @@ import pytest
 
 import nanocensus as nc
 from nanocensus.errors import JobError
-from nanocensus.pipeline.intake import find_micrographs
-from nanocensus.pipeline.job_paths import job_to_run
+from nanocensus.pipeline.job.paths import job_to_run
+from nanocensus.pipeline.run.intake import find_micrographs
 
 TLS = 'out = "o"\n[simulate]\n[cluster]\nscheduler = "tls://h:1"\ntls_ca = "raw/cut.pem"\ntls_cert = "raw/cut.pem"\n'
 

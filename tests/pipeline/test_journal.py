@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from nanocensus.pipeline.journal import JOURNAL, MICROGRAPH, START, Journal, rate_of_last_run, read_events
+from nanocensus.pipeline.run.journal import JOURNAL, MICROGRAPH, START, Journal, rate_of_last_run, read_events
 
 
 def test_a_line_that_was_cut_off_costs_no_other(tmp_path):

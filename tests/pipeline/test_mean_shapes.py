@@ -13,8 +13,8 @@ from dask.delayed import delayed
 import nanocensus as nc
 from nanocensus.errors import StatisticsError, TableError
 from nanocensus.measure.alignment import mean_outline_sequential
-from nanocensus.statistics.meanshape import index_table, outline_table
-from nanocensus.statistics.shape_indices import facet_index, squareness
+from nanocensus.statistics.outlines.meanshape import index_table, outline_table
+from nanocensus.statistics.outlines.shape_indices import facet_index, squareness
 
 THETA, HARMONICS = 2 * np.pi * np.arange(128) / 128, np.arange(2, 30)
 ONE_BIN = nc.size_bins(edges=[4.0, 6.0])

@@ -8,12 +8,12 @@ import pytest
 
 from nanocensus.errors import InputError, StatisticsError, TableError
 from nanocensus.measure.descriptors import measure_particles
-from nanocensus.pipeline.excess import excess_trends
-from nanocensus.pipeline.measuring import Measuring, measure_copies, measure_groups, measuring_of_maps
-from nanocensus.pipeline.null_envelope import envelope_of_particles, null_envelope
+from nanocensus.pipeline.baselines.excess import excess_trends
+from nanocensus.pipeline.baselines.measuring import Measuring, measure_copies, measure_groups, measuring_of_maps
+from nanocensus.pipeline.baselines.null_envelope import envelope_of_particles, null_envelope
 from nanocensus.simulate.copies import at_random, render_apart
 from nanocensus.simulate.shapes import disc, lobed
-from nanocensus.statistics.onset import onsets
+from nanocensus.statistics.onsets.onset import onsets
 
 PAPER = Measuring(pixel_size_nm=0.086, edge_width_nm=0.23, estimator="paper")
 OUTLINE = dataclasses.replace(PAPER, estimator="outline")

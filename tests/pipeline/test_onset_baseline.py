@@ -4,21 +4,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nanocensus.pipeline.constant_shapes import ConstantShape
-from nanocensus.pipeline.measuring import Measuring
-from nanocensus.pipeline.null_envelope import NullEnvelope, null_envelope
-from nanocensus.pipeline.onset_analysis import analyse_onsets
-from nanocensus.pipeline.onset_baselines import TakenOff
-from nanocensus.pipeline.onset_report import onset_content
-from nanocensus.pipeline.onset_section import OnsetRanges, OnsetsSection
-from nanocensus.pipeline.onset_sensitivity import Material
-from nanocensus.pipeline.pair_shifts import smooth_shift
+from nanocensus.pipeline.baselines.constant_shapes import ConstantShape
+from nanocensus.pipeline.baselines.measuring import Measuring
+from nanocensus.pipeline.baselines.null_envelope import NullEnvelope, null_envelope
+from nanocensus.pipeline.baselines.onset_baselines import TakenOff
+from nanocensus.pipeline.baselines.pair_shifts import smooth_shift
+from nanocensus.pipeline.job.onset_section import OnsetRanges, OnsetsSection
+from nanocensus.pipeline.onsets.analysis import analyse_onsets
+from nanocensus.pipeline.onsets.sensitivity import Material
+from nanocensus.pipeline.report.onsets import onset_content
 from nanocensus.simulate.growth import Growth
 from nanocensus.simulate.population_spec import PopulationSpec, SampleSpec
 from nanocensus.simulate.populations import simulate_population
-from nanocensus.statistics.cells import cells, size_bins
-from nanocensus.statistics.onset_places import bend_places, bend_places_beside
-from nanocensus.statistics.onset_samples import JOINT
+from nanocensus.statistics.cells.cells import cells, size_bins
+from nanocensus.statistics.onsets.places import bend_places, bend_places_beside
+from nanocensus.statistics.onsets.samples import JOINT
 
 RANGE = (2.6, 7.6)
 SECTION = OnsetsSection({"circularity": OnsetRanges(RANGE)}, replicates=99)

@@ -10,22 +10,22 @@ from scipy import stats
 
 from nanocensus.measure.acceptance import apply_criteria
 from nanocensus.measure.criteria import Criteria, SampleCriteria
-from nanocensus.pipeline.job_sections import MeasureSection
-from nanocensus.pipeline.onset_analysis import analyse_onsets
-from nanocensus.pipeline.onset_budget import combined, standard_uncertainties
-from nanocensus.pipeline.onset_maps import Maps, measured_again, ways_on_maps
-from nanocensus.pipeline.onset_section import OnsetRanges, OnsetsSection
-from nanocensus.pipeline.onset_sensitivity import Material
-from nanocensus.pipeline.onset_variants import of_criteria
+from nanocensus.pipeline.job.onset_section import OnsetRanges, OnsetsSection
+from nanocensus.pipeline.job.sections import MeasureSection
+from nanocensus.pipeline.onsets.analysis import analyse_onsets
+from nanocensus.pipeline.onsets.budget import combined, standard_uncertainties
+from nanocensus.pipeline.onsets.maps import Maps, measured_again, ways_on_maps
+from nanocensus.pipeline.onsets.sensitivity import Material
+from nanocensus.pipeline.onsets.variants import of_criteria
 from nanocensus.schema import PARTICLES
 from nanocensus.simulate.growth import Growth
 from nanocensus.simulate.population_spec import PopulationSpec, SampleSpec
 from nanocensus.simulate.populations import simulate_population
-from nanocensus.statistics.binning import size_statistics
-from nanocensus.statistics.cells import cells, size_bins
-from nanocensus.statistics.onset import onsets
-from nanocensus.statistics.onset_places import bend_places
-from nanocensus.statistics.onset_samples import JOINT
+from nanocensus.statistics.cells.cells import cells, size_bins
+from nanocensus.statistics.estimation.binning import size_statistics
+from nanocensus.statistics.onsets.onset import onsets
+from nanocensus.statistics.onsets.places import bend_places
+from nanocensus.statistics.onsets.samples import JOINT
 from nanocensus.store.ingest import STORE_FOLDER
 from nanocensus.store.micrographs import content_digest, create_store, write_micrograph, write_probability
 

@@ -13,17 +13,17 @@ from nanocensus.errors import InputError, StatisticsError
 from nanocensus.measure.acceptance import apply_criteria
 from nanocensus.measure.criteria import Criteria
 from nanocensus.measure.descriptors import measure
-from nanocensus.pipeline.analyse import analyse_judged
-from nanocensus.pipeline.cluster_model import crowded_sample
-from nanocensus.pipeline.constant_shapes import ConstantShape
-from nanocensus.pipeline.excess import excess_trends
-from nanocensus.pipeline.excess_columns import EXCESS_TABLES
-from nanocensus.pipeline.measuring import Measuring
-from nanocensus.pipeline.null_envelope import null_envelope
-from nanocensus.pipeline.onset_report import onset_content
-from nanocensus.pipeline.onset_section import OnsetRanges, OnsetsSection
-from nanocensus.pipeline.pairs import PairContamination, pair_contamination
+from nanocensus.pipeline.analysis.analyse import analyse_judged
+from nanocensus.pipeline.baselines.cluster_model import crowded_sample
+from nanocensus.pipeline.baselines.constant_shapes import ConstantShape
+from nanocensus.pipeline.baselines.excess import excess_trends
+from nanocensus.pipeline.baselines.excess_columns import EXCESS_TABLES
+from nanocensus.pipeline.baselines.measuring import Measuring
+from nanocensus.pipeline.baselines.null_envelope import null_envelope
+from nanocensus.pipeline.baselines.pairs import PairContamination, pair_contamination
+from nanocensus.pipeline.job.onset_section import OnsetRanges, OnsetsSection
 from nanocensus.pipeline.question import Question
+from nanocensus.pipeline.report.onsets import onset_content
 from nanocensus.simulate.copies import at_random
 from nanocensus.simulate.maps import render_map
 from nanocensus.simulate.seeds import sample_seed

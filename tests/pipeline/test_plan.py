@@ -4,8 +4,8 @@ import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nanocensus.pipeline.job_sections import MeasureSection
-from nanocensus.pipeline.plan import Network, PlannedMap, Task, assign_parts, cut_blocks, make_task
+from nanocensus.pipeline.job.plan import Network, PlannedMap, Task, assign_parts, cut_blocks, make_task
+from nanocensus.pipeline.job.sections import MeasureSection
 from nanocensus.segment.inference import Inference
 from nanocensus.segment.preparation import Preparation
 

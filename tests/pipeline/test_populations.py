@@ -9,10 +9,10 @@ import pytest
 
 import nanocensus as nc
 from nanocensus.errors import JobError
-from nanocensus.pipeline.population_columns import POPULATION_TABLES, SYNTHESIS_TABLES
-from nanocensus.pipeline.population_report import populations_content
-from nanocensus.pipeline.spec import parse_job
-from nanocensus.pipeline.synthesis_results import ModelledSynthesis, synthesis_content, synthesis_tables
+from nanocensus.pipeline.job.spec import parse_job
+from nanocensus.pipeline.populations.columns import POPULATION_TABLES, SYNTHESIS_TABLES
+from nanocensus.pipeline.populations.synthesis import ModelledSynthesis, synthesis_content, synthesis_tables
+from nanocensus.pipeline.report.populations import populations_content
 from nanocensus.simulate.paper import PAPER
 from nanocensus.simulate.populations import simulate_population
 

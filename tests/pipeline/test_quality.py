@@ -9,11 +9,11 @@ from nanocensus.measure.descriptors import measure
 from nanocensus.measure.detail import detail
 from nanocensus.measure.quality import quality
 from nanocensus.measure.registration import find_overlaps, thumbnail
-from nanocensus.pipeline.details import with_scores
-from nanocensus.pipeline.job_sections import QualitySection
-from nanocensus.pipeline.quality import flags
-from nanocensus.pipeline.registration import Pair
-from nanocensus.pipeline.spec import parse_job
+from nanocensus.pipeline.job.sections import QualitySection
+from nanocensus.pipeline.job.spec import parse_job
+from nanocensus.pipeline.run.details import with_scores
+from nanocensus.pipeline.run.quality import flags
+from nanocensus.pipeline.run.registration import Pair
 from nanocensus.segment.weights import load_model
 from nanocensus.simulate.sessions import Faults, simulate_session
 from nanocensus.simulate.spec import SimulationSpec

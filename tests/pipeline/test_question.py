@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from nanocensus.pipeline.job.spec import parse_job
 from nanocensus.pipeline.question import question_of
-from nanocensus.pipeline.spec import parse_job
 
 
 def test_every_section_that_chooses_particles_or_numbers_is_in_the_question():

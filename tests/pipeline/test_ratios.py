@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from nanocensus.pipeline.agreement import _pooled
-from nanocensus.pipeline.ratios import mean, ratio, slope
-from nanocensus.statistics.intervals import degrees_of_freedom
+from nanocensus.pipeline.evaluation.ratios import mean, ratio, slope
+from nanocensus.pipeline.report.agreement import _pooled
+from nanocensus.statistics.estimation.intervals import degrees_of_freedom
 
 
 def _data(seed, rows=60, clusters=8):

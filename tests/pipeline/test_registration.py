@@ -6,8 +6,8 @@ import pytest
 from scipy import ndimage
 
 from nanocensus.measure.registration import thumbnail
-from nanocensus.pipeline import registration
-from nanocensus.pipeline.registration import Pair, known_pairs, register, with_overlaps
+from nanocensus.pipeline.run import registration
+from nanocensus.pipeline.run.registration import Pair, known_pairs, register, with_overlaps
 from nanocensus.store.ingest import STORE_FOLDER
 from nanocensus.store.micrographs import content_digest, create_store, write_micrograph
 from nanocensus.store.thumbnails import read_thumbnail, write_thumbnail

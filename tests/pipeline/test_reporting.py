@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 
 import nanocensus as nc
-from nanocensus.pipeline.analyse import Analysis
-from nanocensus.pipeline.reporting import domain_warnings, statistics_tables
+from nanocensus.pipeline.analysis.analyse import Analysis
+from nanocensus.pipeline.report.reporting import domain_warnings, statistics_tables
 from nanocensus.segment.description import Description
 from nanocensus.segment.domain import Domain
-from nanocensus.statistics.variance_components import variance_components
+from nanocensus.statistics.variance.components import variance_components
 
 
 def index(scores, status="done"):

@@ -1,4 +1,4 @@
-from nanocensus.pipeline.runner import _remove_superseded
+from nanocensus.pipeline.run.runner import _remove_superseded
 from nanocensus.store.commit import partial_path
 from nanocensus.store.tables import PARTICLES_FOLDER
 

@@ -12,10 +12,10 @@ from typer.testing import CliRunner
 from nanocensus.cli import app
 from nanocensus.errors import CalibrationError, InputError
 from nanocensus.measure.lattice import find_spots, scale_from_lattice
-from nanocensus.pipeline import scale as module
-from nanocensus.pipeline.lattices import lattice_spacings
-from nanocensus.pipeline.scale import TABLE, SessionScale, check_scale, known_scales
-from nanocensus.pipeline.scale_words import scale_in_words
+from nanocensus.pipeline.job.lattices import lattice_spacings
+from nanocensus.pipeline.report.scale_words import scale_in_words
+from nanocensus.pipeline.run import scale as module
+from nanocensus.pipeline.run.scale import TABLE, SessionScale, check_scale, known_scales
 from nanocensus.store.ingest import STORE_FOLDER, ingest
 from nanocensus.store.manifest import read_manifest
 from nanocensus.store.recalibration import RECALIBRATION_FILE

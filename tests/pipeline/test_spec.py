@@ -5,7 +5,7 @@ import pytest
 
 from nanocensus.errors import InputError, JobError
 from nanocensus.pipeline.contracts import job_contract
-from nanocensus.pipeline.spec import Job, parse_job, read_job
+from nanocensus.pipeline.job.spec import Job, parse_job, read_job
 from nanocensus.schema import PARTICLES
 from nanocensus.sections import parse_section, plain
 

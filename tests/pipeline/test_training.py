@@ -19,10 +19,10 @@ import pytest
 import safetensors.numpy
 
 from nanocensus.errors import JobError, ModelError, StoreError
-from nanocensus.pipeline.training import TrainingSpec, _artists, train
-from nanocensus.pipeline.training_card import domain
-from nanocensus.pipeline.training_patches import PatchSource
-from nanocensus.pipeline.training_scenes import TrainingScenes
+from nanocensus.pipeline.training.card import domain
+from nanocensus.pipeline.training.patches import PatchSource
+from nanocensus.pipeline.training.scenes import TrainingScenes
+from nanocensus.pipeline.training.train import TrainingSpec, _artists, train
 from nanocensus.sections import parse_section
 from nanocensus.segment import fit as fit_module
 from nanocensus.segment.domain import Domain
@@ -381,7 +381,7 @@ def test_a_training_that_is_cut_off_before_its_card_is_written_goes_on_from_its_
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("nanocensus.pipeline.training.domain", cut_off)
+        patched.setattr("nanocensus.pipeline.training.train.domain", cut_off)
         with pytest.raises(KeyboardInterrupt):
             train(spec)
     reports = []

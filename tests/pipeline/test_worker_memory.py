@@ -9,14 +9,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nanocensus.errors import InputError
-from nanocensus.pipeline import local_cluster
-from nanocensus.pipeline.clusters import open_client
-from nanocensus.pipeline.journal import START, read_events
-from nanocensus.pipeline.plan import Network, PlannedMap, Task
-from nanocensus.pipeline.runner import census
-from nanocensus.pipeline.spec import parse_job
-from nanocensus.pipeline.work_sections import ClusterSection
-from nanocensus.pipeline.worker_memory import Need, fitting_tile, limit_of_workers, machine_memory
+from nanocensus.pipeline.job.plan import Network, PlannedMap, Task
+from nanocensus.pipeline.job.spec import parse_job
+from nanocensus.pipeline.job.work_sections import ClusterSection
+from nanocensus.pipeline.run.journal import START, read_events
+from nanocensus.pipeline.run.runner import census
+from nanocensus.pipeline.workers import local_cluster
+from nanocensus.pipeline.workers.clusters import open_client
+from nanocensus.pipeline.workers.memory import Need, fitting_tile, limit_of_workers, machine_memory
 from nanocensus.segment.memory import feature_bytes
 from nanocensus.segment.weights import load_model
 from nanocensus.store.ingest import STORE_FOLDER

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from nanocensus.errors import InputError, JobError
-from nanocensus.pipeline import training_patches
-from nanocensus.pipeline.training_patches import _Shelf, validation_patches
+from nanocensus.pipeline.training import patches as training_patches
+from nanocensus.pipeline.training.patches import _Shelf, validation_patches
 from nanocensus.sections import parse_section
 from nanocensus.segment.flatfield import flatten
 from nanocensus.segment.patches import prepare

@@ -21,11 +21,11 @@ from nanocensus.show.report import render_report
 from nanocensus.show.report_tables import tables
 from nanocensus.show.size_figures import interval_rows
 from nanocensus.show.theme import MARKERS, PALETTE, axis_label, plain_text, quantity_name, sample_styles, unit_sign
-from nanocensus.statistics.across import cv_across_samples
-from nanocensus.statistics.binning import size_statistics
-from nanocensus.statistics.density import densities
-from nanocensus.statistics.modes import mode_intervals
-from nanocensus.statistics.size_distribution import size_distribution
+from nanocensus.statistics.distributions.density import densities
+from nanocensus.statistics.distributions.modes import mode_intervals
+from nanocensus.statistics.distributions.size_distribution import size_distribution
+from nanocensus.statistics.estimation.across import cv_across_samples
+from nanocensus.statistics.estimation.binning import size_statistics
 
 
 def drawn(figure):

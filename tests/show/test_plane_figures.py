@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 
 from nanocensus.show import figures
-from nanocensus.statistics.cells import cells, size_bins
-from nanocensus.statistics.estimation import estimate
-from nanocensus.statistics.reductions import mean
+from nanocensus.statistics.cells.cells import cells, size_bins
+from nanocensus.statistics.estimation.estimation import estimate
+from nanocensus.statistics.estimation.reductions import mean
 
 
 @pytest.fixture(scope="module")

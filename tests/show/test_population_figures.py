@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 
 from nanocensus.show import figures
-from nanocensus.statistics.synthesis_fit import LINE, POWER
+from nanocensus.statistics.synthesis.fit import LINE, POWER
 
 
 def drawn(overlay, kind):

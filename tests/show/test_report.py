@@ -21,7 +21,7 @@ from nanocensus.show.gallery_content import Crop
 from nanocensus.show.numbers import with_interval, with_reach
 from nanocensus.show.report import render_report
 from nanocensus.show.theme import ACCEPTED_COLOUR, PALETTE
-from nanocensus.statistics.reductions import cv, mean, median
+from nanocensus.statistics.estimation.reductions import cv, mean, median
 
 EVIL = "<script>alert(1)</script>"
 SAMPLES = ("Co0.2", EVIL, "nothing found")

@@ -13,9 +13,9 @@ from nanocensus.simulate.paper import CIRCULARITY, PAPER, SOLIDITY
 from nanocensus.simulate.population_spec import PopulationSpec, SampleSpec
 from nanocensus.simulate.populations import simulate_population
 from nanocensus.simulate.scatter import draw_effects
-from nanocensus.statistics.cells import cells, size_bins
-from nanocensus.statistics.estimation import estimate
-from nanocensus.statistics.reductions import mean
+from nanocensus.statistics.cells.cells import cells, size_bins
+from nanocensus.statistics.estimation.estimation import estimate
+from nanocensus.statistics.estimation.reductions import mean
 
 GROWTH = Growth(0.024, 0.013, circularity=CIRCULARITY, solidity=SOLIDITY)
 SAMPLE = SampleSpec("A", 60_000, 60, 6.0, 0.2, GROWTH)

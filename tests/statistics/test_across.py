@@ -7,13 +7,13 @@ import xarray as xr
 from scipy import stats
 
 from nanocensus.errors import StatisticsError
-from nanocensus.statistics.across import cv_across_samples, spread
-from nanocensus.statistics.binning import size_statistics
-from nanocensus.statistics.bootstrap import bootstrap
-from nanocensus.statistics.cells import cells
-from nanocensus.statistics.estimation import estimate
-from nanocensus.statistics.intervals import degrees_of_freedom, standard_error
-from nanocensus.statistics.reductions import mean
+from nanocensus.statistics.cells.cells import cells
+from nanocensus.statistics.estimation.across import cv_across_samples, spread
+from nanocensus.statistics.estimation.binning import size_statistics
+from nanocensus.statistics.estimation.bootstrap import bootstrap
+from nanocensus.statistics.estimation.estimation import estimate
+from nanocensus.statistics.estimation.intervals import degrees_of_freedom, standard_error
+from nanocensus.statistics.estimation.reductions import mean
 
 
 def everything(estimates, errors, freedom, level=0.95):

@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 
 from nanocensus.errors import StoreError
-from nanocensus.statistics import binning
-from nanocensus.statistics.cells import cells, size_bins
-from nanocensus.statistics.estimation import estimate
-from nanocensus.statistics.reductions import mean
+from nanocensus.statistics.cells.cells import cells, size_bins
+from nanocensus.statistics.estimation import binning
+from nanocensus.statistics.estimation.estimation import estimate
+from nanocensus.statistics.estimation.reductions import mean
 
 
 def draw_particles(seed, n=2400):

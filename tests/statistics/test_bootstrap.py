@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nanocensus.errors import StatisticsError
-from nanocensus.statistics.bootstrap import bootstrap
-from nanocensus.statistics.cells import Cells, cells, size_bins
-from nanocensus.statistics.estimation import estimate
-from nanocensus.statistics.philox import name_word
-from nanocensus.statistics.reductions import MomentReduction, cv, mean, median, sd
-from nanocensus.statistics.resampling import draw_clusters, replicate_sums
+from nanocensus.statistics.cells.cells import Cells, cells, size_bins
+from nanocensus.statistics.estimation.bootstrap import bootstrap
+from nanocensus.statistics.estimation.estimation import estimate
+from nanocensus.statistics.estimation.philox import name_word
+from nanocensus.statistics.estimation.reductions import MomentReduction, cv, mean, median, sd
+from nanocensus.statistics.estimation.resampling import draw_clusters, replicate_sums
 
 OF = ["circularity", "edge_length_nm"]
 BY = ["sample", size_bins(0.5)]

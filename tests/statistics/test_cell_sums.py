@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nanocensus.statistics.cell_sums import Block, added, in_limbs, together
-from nanocensus.statistics.cells import cells, size_bins
-from nanocensus.statistics.names import Pairs
-from nanocensus.statistics.ordered_cells import ordered
+from nanocensus.statistics.cells.cells import cells, size_bins
+from nanocensus.statistics.cells.names import Pairs
+from nanocensus.statistics.cells.ordered import ordered
+from nanocensus.statistics.cells.sums import Block, added, in_limbs, together
 
 LIMB = 2**32
 WIDE = 2.0**23 - 1

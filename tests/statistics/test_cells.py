@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nanocensus.errors import FormatVersionError, StatisticsError, StoreError, TableError
-from nanocensus.statistics.cells import Cells, cells, delayed_cells, size_bins
-from nanocensus.statistics.nested_variance import nested_variance
-from nanocensus.statistics.quanta import LARGEST_INTEGER, quantum_of
-from nanocensus.statistics.spread import spread_against_mean
-from nanocensus.statistics.synthesis import synthesis_model
+from nanocensus.statistics.cells.cells import Cells, cells, delayed_cells, size_bins
+from nanocensus.statistics.cells.quanta import LARGEST_INTEGER, quantum_of
+from nanocensus.statistics.synthesis.spread import spread_against_mean
+from nanocensus.statistics.synthesis.synthesis import synthesis_model
+from nanocensus.statistics.variance.nested import nested_variance
 
 OF = ["circularity", "edge_length_nm"]
 BY = ["sample", size_bins(0.2)]

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from nanocensus.errors import DamageError, StatisticsError, TableError
 from nanocensus.schema import PARTICLES
-from nanocensus.statistics.binning import size_statistics
-from nanocensus.statistics.block_sums import block_sums
-from nanocensus.statistics.cells import Cells, cells, delayed_cells, size_bins
-from nanocensus.statistics.density import densities
-from nanocensus.statistics.estimation import estimate
-from nanocensus.statistics.reductions import mean, median
-from nanocensus.statistics.size_distribution import size_distribution
+from nanocensus.statistics.cells.cells import Cells, cells, delayed_cells, size_bins
+from nanocensus.statistics.distributions.density import densities
+from nanocensus.statistics.distributions.size_distribution import size_distribution
+from nanocensus.statistics.estimation.binning import size_statistics
+from nanocensus.statistics.estimation.estimation import estimate
+from nanocensus.statistics.estimation.reductions import mean, median
+from nanocensus.statistics.sampling.block_sums import block_sums
 from nanocensus.store import row_groups
 from nanocensus.store.manifest import Manifest, write_manifest
 from nanocensus.store.row_groups import open_particles

@@ -5,15 +5,15 @@ import pandas as pd
 import pytest
 
 from nanocensus.errors import StatisticsError
-from nanocensus.statistics.cells import cells
-from nanocensus.statistics.clusters import check_cluster
-from nanocensus.statistics.density import densities
-from nanocensus.statistics.energy import energy_distances
-from nanocensus.statistics.modality import modality
-from nanocensus.statistics.modes import mode_intervals
-from nanocensus.statistics.nested_variance import nested_variance
-from nanocensus.statistics.sampling_plan import sampling_plan
-from nanocensus.statistics.synthesis import synthesis_model
+from nanocensus.statistics.cells.cells import cells
+from nanocensus.statistics.distributions.density import densities
+from nanocensus.statistics.distributions.energy import energy_distances
+from nanocensus.statistics.distributions.modality import modality
+from nanocensus.statistics.distributions.modes import mode_intervals
+from nanocensus.statistics.estimation.clusters import check_cluster
+from nanocensus.statistics.sampling.sampling_plan import sampling_plan
+from nanocensus.statistics.synthesis.synthesis import synthesis_model
+from nanocensus.statistics.variance.nested import nested_variance
 
 COLUMN = "edge_length_nm"
 

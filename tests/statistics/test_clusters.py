@@ -8,10 +8,10 @@ import pytest
 
 import nanocensus as nc
 from nanocensus.errors import StatisticsError
-from nanocensus.statistics.cells import Cells, cells, size_bins
-from nanocensus.statistics.clusters import cluster_names, correlation_of_neighbours, recorded_cluster
-from nanocensus.statistics.estimation import estimate
-from nanocensus.statistics.reductions import cv, mean
+from nanocensus.statistics.cells.cells import Cells, cells, size_bins
+from nanocensus.statistics.estimation.clusters import cluster_names, correlation_of_neighbours, recorded_cluster
+from nanocensus.statistics.estimation.estimation import estimate
+from nanocensus.statistics.estimation.reductions import cv, mean
 
 
 def micrographs_of(counts, **columns):

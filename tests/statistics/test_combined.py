@@ -6,11 +6,11 @@ import pytest
 import xarray as xr
 from scipy import stats
 
-from nanocensus.statistics import binning
-from nanocensus.statistics.cells import cells, size_bins
-from nanocensus.statistics.combined import MEASURES, relative_uncertainties, with_scale
-from nanocensus.statistics.estimation import estimate
-from nanocensus.statistics.reductions import MomentReduction, cv, mean, median, quantile, sd
+from nanocensus.statistics.cells.cells import cells, size_bins
+from nanocensus.statistics.estimation import binning
+from nanocensus.statistics.estimation.combined import MEASURES, relative_uncertainties, with_scale
+from nanocensus.statistics.estimation.estimation import estimate
+from nanocensus.statistics.estimation.reductions import MomentReduction, cv, mean, median, quantile, sd
 
 ALL = (mean, median, quantile(0.9), sd, cv)
 COLUMNS = ("edge_length_nm", "area_nm2", "circularity", "orientation_rad")

@@ -5,11 +5,11 @@ from scipy import stats
 from statsmodels.stats import multitest
 
 from nanocensus.errors import StatisticsError
-from nanocensus.statistics.bootstrap import bootstrap
-from nanocensus.statistics.cells import cells, size_bins
-from nanocensus.statistics.contrasts import compare, difference, ratio
-from nanocensus.statistics.estimation import estimate
-from nanocensus.statistics.reductions import cv, mean, median, sd
+from nanocensus.statistics.cells.cells import cells, size_bins
+from nanocensus.statistics.estimation.bootstrap import bootstrap
+from nanocensus.statistics.estimation.contrasts import compare, difference, ratio
+from nanocensus.statistics.estimation.estimation import estimate
+from nanocensus.statistics.estimation.reductions import cv, mean, median, sd
 
 ASKED = [mean, median, sd, cv]
 

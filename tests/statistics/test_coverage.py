@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from nanocensus.statistics.cells import cells
-from nanocensus.statistics.estimation import estimate
-from nanocensus.statistics.reductions import cv, mean, median, quantile
+from nanocensus.statistics.cells.cells import cells
+from nanocensus.statistics.estimation.estimation import estimate
+from nanocensus.statistics.estimation.reductions import cv, mean, median, quantile
 
 CENTRE, BETWEEN, WITHIN = 0.87, 0.008, 0.030
 

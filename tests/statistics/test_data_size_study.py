@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from nanocensus.errors import StatisticsError, TableError
-from nanocensus.statistics.data_size_study import _ranks, data_size_study
-from nanocensus.statistics.size_bins import size_bins
+from nanocensus.statistics.cells.size_bins import size_bins
+from nanocensus.statistics.sampling.data_size_study import _ranks, data_size_study
 
 BINS = size_bins(edges=[3, 4, 5, 6, 7])
 

@@ -5,8 +5,8 @@ import pytest
 from scipy import stats
 
 from nanocensus.errors import StatisticsError, TableError
-from nanocensus.statistics.bandwidths import improved_sheather_jones
-from nanocensus.statistics.density import densities, kernel_density
+from nanocensus.statistics.distributions.bandwidths import improved_sheather_jones
+from nanocensus.statistics.distributions.density import densities, kernel_density
 
 
 def draw_particles(seed, n=3000):

@@ -10,9 +10,9 @@ from scipy import stats
 from scipy.spatial.distance import cdist
 
 from nanocensus.errors import StatisticsError, TableError
-from nanocensus.statistics.cells import cells
-from nanocensus.statistics.energy import coefficients, distance_sums, energy_distances
-from nanocensus.statistics.plane_histograms import REACH, STEPS_PER_SD, plane_histograms
+from nanocensus.statistics.cells.cells import cells
+from nanocensus.statistics.distributions.energy import coefficients, distance_sums, energy_distances
+from nanocensus.statistics.distributions.plane_histograms import REACH, STEPS_PER_SD, plane_histograms
 
 OF = ("edge_length_nm", "circularity")
 

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nanocensus.errors import StatisticsError
-from nanocensus.statistics.cells import Cells, cells, size_bins
-from nanocensus.statistics.estimation import estimate
-from nanocensus.statistics.reductions import MomentReduction, cv, mean, median, quantile, sd
+from nanocensus.statistics.cells.cells import Cells, cells, size_bins
+from nanocensus.statistics.estimation.estimation import estimate
+from nanocensus.statistics.estimation.reductions import MomentReduction, cv, mean, median, quantile, sd
 
 STEP = 2.0**-12  # of the histograms of ratios
 

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from nanocensus.statistics.intervals import (
+from nanocensus.statistics.estimation.intervals import (
     ClusterSums,
     degrees_of_freedom,
     leaving_one_out,
@@ -14,7 +14,7 @@ from nanocensus.statistics.intervals import (
     refusals,
     standard_error,
 )
-from nanocensus.statistics.reductions import cv, mean, sd
+from nanocensus.statistics.estimation.reductions import cv, mean, sd
 
 
 def draw(seed, sizes, weighted=False):
@@ -77,7 +77,7 @@ def test_weights_give_the_cluster_robust_error_of_weighted_least_squares():
 
 @pytest.mark.parametrize("reduction", [sd, cv])
 def test_slopes_are_derivatives(reduction):
-    from nanocensus.statistics.intervals import Moments
+    from nanocensus.statistics.estimation.intervals import Moments
 
     at = Moments(np.array([50.0]), np.array([0.9]), np.array([0.001]))
     slopes = reduction.slopes(at)

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nanocensus.statistics import intraclass
-from nanocensus.statistics.cells import cells, size_bins
-from nanocensus.statistics.intraclass import MicrographSums
-from nanocensus.statistics.variance_components import variance_components
+from nanocensus.statistics.cells.cells import cells, size_bins
+from nanocensus.statistics.variance import intraclass
+from nanocensus.statistics.variance.components import variance_components
+from nanocensus.statistics.variance.intraclass import MicrographSums
 
 
 def slow_components(groups):

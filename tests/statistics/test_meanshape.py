@@ -4,12 +4,19 @@ import numpy as np
 import pytest
 
 from nanocensus.errors import StatisticsError
-from nanocensus.statistics.cells import cells, size_bins
-from nanocensus.statistics.intervals import degrees_of_freedom
-from nanocensus.statistics.meanshape import SCALE, mean_shapes
-from nanocensus.statistics.outline_intervals import ANGLES, OfClusters, of_cell
-from nanocensus.statistics.resampling import draw_clusters
-from nanocensus.statistics.shape_indices import INDICES, concavity, facet_index, slopes, squareness, whole_quarter
+from nanocensus.statistics.cells.cells import cells, size_bins
+from nanocensus.statistics.estimation.intervals import degrees_of_freedom
+from nanocensus.statistics.estimation.resampling import draw_clusters
+from nanocensus.statistics.outlines.intervals import ANGLES, OfClusters, of_cell
+from nanocensus.statistics.outlines.meanshape import SCALE, mean_shapes
+from nanocensus.statistics.outlines.shape_indices import (
+    INDICES,
+    concavity,
+    facet_index,
+    slopes,
+    squareness,
+    whole_quarter,
+)
 
 ANGLE = np.linspace(0, np.pi / 4, ANGLES)
 SQUARE = 1 / np.cos(np.pi / 4 - ANGLE)

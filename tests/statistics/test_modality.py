@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nanocensus.statistics.modality import critical, modality, p_of_one_peak, smoothed
+from nanocensus.statistics.distributions.modality import critical, modality, p_of_one_peak, smoothed
 
 
 def clustered(rng, *, clusters=20, particles=100, second=0.0, shift=0.3):

@@ -5,8 +5,8 @@ import pytest
 from scipy import special, stats
 
 from nanocensus.errors import StatisticsError
-from nanocensus.statistics.density import densities, kernel_density, mode
-from nanocensus.statistics.modes import _modes, mode_intervals
+from nanocensus.statistics.distributions.density import densities, kernel_density, mode
+from nanocensus.statistics.distributions.modes import _modes, mode_intervals
 
 
 def draw(seed, samples, micrographs, per=100):

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nanocensus.statistics.intraclass import MicrographSums, components
-from nanocensus.statistics.nested_variance import ALL, WITHIN, Sums, interval_of, nested_variance, squares
+from nanocensus.statistics.variance.intraclass import MicrographSums, components
+from nanocensus.statistics.variance.nested import ALL, WITHIN, Sums, interval_of, nested_variance, squares
 
 
 def drawn(rng, sds, counts, mean=5.0):

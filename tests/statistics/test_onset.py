@@ -8,12 +8,13 @@ from nanocensus.errors import StatisticsError
 from nanocensus.simulate.growth import Growth
 from nanocensus.simulate.population_spec import PopulationSpec, SampleSpec
 from nanocensus.simulate.populations import simulate_population
-from nanocensus.statistics.cells import cells, size_bins
-from nanocensus.statistics.onset import onsets, tried_bends
-from nanocensus.statistics.onset_existence import bend_p_value, null_scores
-from nanocensus.statistics.onset_fit import Bends, bent, explained, explained_beside, fitted, profile, refined
-from nanocensus.statistics.onset_intervals import cluster_weights, compare, locate
-from nanocensus.statistics.onset_samples import JOINT
+from nanocensus.statistics.cells.cells import cells, size_bins
+from nanocensus.statistics.estimation.heterogeneity import heterogeneity
+from nanocensus.statistics.onsets.existence import bend_p_value, null_scores
+from nanocensus.statistics.onsets.fit import Bends, bent, explained, explained_beside, fitted, profile, refined
+from nanocensus.statistics.onsets.intervals import cluster_weights, locate
+from nanocensus.statistics.onsets.onset import onsets, tried_bends
+from nanocensus.statistics.onsets.samples import JOINT
 
 RANGE = (2.6, 7.6)
 
@@ -149,7 +150,7 @@ def test_samples_that_bend_at_different_sizes_are_found_and_their_mean_is_given(
 
 
 def test_equal_places_do_not_differ():
-    assert compare(np.array([4.3, 4.31, 4.29, 4.3]), np.full(4, 0.02**2)).sd == 0.0
+    assert heterogeneity(np.array([4.3, 4.31, 4.29, 4.3]), np.full(4, 0.02**2)).sd == 0.0
 
 
 SMOOTH = {

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nanocensus.statistics.philox import Purpose, random_words
+from nanocensus.statistics.estimation.philox import Purpose, random_words
 
 WORD = st.integers(0, 2**64 - 1)
 

@@ -7,15 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nanocensus.errors import StatisticsError
-from nanocensus.statistics.across import cv_across_samples
-from nanocensus.statistics.binning import to_table
-from nanocensus.statistics.cells import Cells, cells, size_bins
-from nanocensus.statistics.contrasts import compare
-from nanocensus.statistics.estimation import estimate
-from nanocensus.statistics.onset import onsets
-from nanocensus.statistics.quanta import quantum_of
-from nanocensus.statistics.reductions import mean, median, quantile
-from nanocensus.statistics.variance_components import variance_components
+from nanocensus.statistics.cells.cells import Cells, cells, size_bins
+from nanocensus.statistics.cells.quanta import quantum_of
+from nanocensus.statistics.estimation.across import cv_across_samples
+from nanocensus.statistics.estimation.binning import to_table
+from nanocensus.statistics.estimation.contrasts import compare
+from nanocensus.statistics.estimation.estimation import estimate
+from nanocensus.statistics.estimation.reductions import mean, median, quantile
+from nanocensus.statistics.onsets.onset import onsets
+from nanocensus.statistics.variance.components import variance_components
 
 SIZE, SHAPE = size_bins(0.5), size_bins(0.05, of="circularity")
 PLANE = ["sample", "size_bin", "circularity_bin"]

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nanocensus.errors import StatisticsError, TableError
-from nanocensus.statistics.representatives import representatives
-from nanocensus.statistics.size_bins import size_bins
+from nanocensus.statistics.cells.size_bins import size_bins
+from nanocensus.statistics.distributions.representatives import representatives
 
 OF = ["edge_length_nm", "circularity"]
 

@@ -6,11 +6,11 @@ import pytest
 from scipy import stats
 
 from nanocensus.errors import StatisticsError
-from nanocensus.statistics import intraclass
-from nanocensus.statistics.cells import cells, size_bins
-from nanocensus.statistics.intraclass import MicrographSums
-from nanocensus.statistics.planner import mean_error, micrograph_variance, micrographs_needed
-from nanocensus.statistics.sampling_plan import FEWEST_TO_STOP, sampling_plan
+from nanocensus.statistics.cells.cells import cells, size_bins
+from nanocensus.statistics.sampling.planner import mean_error, micrograph_variance, micrographs_needed
+from nanocensus.statistics.sampling.sampling_plan import FEWEST_TO_STOP, sampling_plan
+from nanocensus.statistics.variance import intraclass
+from nanocensus.statistics.variance.intraclass import MicrographSums
 
 OF = ["edge_length_nm"]
 

@@ -14,8 +14,8 @@ from nanocensus.errors import StatisticsError, TableError
 from nanocensus.simulate.paper import PAPER
 from nanocensus.simulate.population_spec import PopulationSpec
 from nanocensus.simulate.populations import simulate_population
-from nanocensus.statistics.block_sums import block_sums, cuts
-from nanocensus.statistics.sampling_study import sampling_study
+from nanocensus.statistics.sampling.block_sums import block_sums, cuts
+from nanocensus.statistics.sampling.sampling_study import sampling_study
 
 OF = ["edge_length_nm"]
 STEP = 2.0**-12

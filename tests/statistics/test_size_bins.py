@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nanocensus.errors import StatisticsError
-from nanocensus.statistics import _kernels
-from nanocensus.statistics.cells import cells, size_bins
-from nanocensus.statistics.quanta import quantum_of
+from nanocensus.statistics.cells import _kernels
+from nanocensus.statistics.cells.cells import cells, size_bins
+from nanocensus.statistics.cells.quanta import quantum_of
 
 LENGTH = quantum_of("edge_length_nm")
 

@@ -6,7 +6,7 @@ import xarray as xr
 from scipy import stats
 
 from nanocensus.errors import StatisticsError, TableError
-from nanocensus.statistics.size_distribution import ISO_NAMES, size_distribution
+from nanocensus.statistics.distributions.size_distribution import ISO_NAMES, size_distribution
 
 
 def draw(seed, micrographs=30, per=60, between=0.08, within=0.18, samples=("A", "B")):

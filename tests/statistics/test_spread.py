@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 import nanocensus as nc
-from nanocensus.statistics.spread import slope_over_samples
+from nanocensus.statistics.synthesis.spread import slope_over_samples
 
 
 def particles_of(means, sds, *, column="edge_length_nm", micrographs=8, particles=200, seed=0, shift=0.1):

@@ -12,7 +12,9 @@ from scipy import stats
 
 import nanocensus as nc
 from nanocensus.errors import StatisticsError
-from nanocensus.statistics.power_models import (
+from nanocensus.statistics.synthesis.design import Design, design_of
+from nanocensus.statistics.synthesis.fit import cloud, judge_line, judge_power, permutation_p, power_prediction
+from nanocensus.statistics.synthesis.power_models import (
     exponent_grid,
     line,
     line_interval,
@@ -22,8 +24,6 @@ from nanocensus.statistics.power_models import (
     search,
     shares_explained,
 )
-from nanocensus.statistics.synthesis_design import Design, design_of
-from nanocensus.statistics.synthesis_fit import cloud, judge_line, judge_power, permutation_p, power_prediction
 
 COBALT = np.array([0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.6, 0.6, 0.6])
 WATER = np.array([0.7] * 7 + [0.43, 0.6, 1.0])

@@ -18,7 +18,7 @@ def init(
     replace: Annotated[bool, typer.Option("--replace", help="Replace a job.toml and micrographs.csv there.")] = False,
 ) -> None:
     """Look through a folder of micrographs, and write a job file and a table of what was found, to edit."""
-    from nanocensus.pipeline.first_job import begin
+    from nanocensus.pipeline.run.first_job import begin
 
     with progress_shown() as on_progress:
         first = begin(folder, replace=replace, on_progress=on_progress)
@@ -58,8 +58,8 @@ def scale(
     undo: Annotated[bool, typer.Option("--undo", help="Use the stated sizes again, from the next run on.")] = False,
 ) -> None:
     """Hold the stated pixel sizes against the lattice fringes of the micrographs themselves."""
-    from nanocensus.pipeline.scale import TABLE, check_scale, undo_recalibration
-    from nanocensus.pipeline.scale import recalibrate as record
+    from nanocensus.pipeline.run.scale import TABLE, check_scale, undo_recalibration
+    from nanocensus.pipeline.run.scale import recalibrate as record
 
     again = "Run the job again: particles are measured anew, nothing is segmented anew."
     if undo:
@@ -109,8 +109,8 @@ def simulate(
     job_file: Annotated[Path | None, typer.Option("--job", help="A job file whose [simulate] section to use.")] = None,
 ) -> None:
     """Write simulated micrographs whose true particles are known."""
-    from nanocensus.pipeline.job_sections import SimulateSection
-    from nanocensus.pipeline.spec import read_job
+    from nanocensus.pipeline.job.sections import SimulateSection
+    from nanocensus.pipeline.job.spec import read_job
     from nanocensus.simulate.rendering import write_simulated
 
     section = read_job(job_file).simulate if job_file is not None else None

@@ -14,10 +14,10 @@ from nanocensus.terminal import out_console, progress_shown, say
 
 def train(job_file: JobFile) -> None:
     """Train networks: one for each fold that is left out, and one on everything."""
-    from nanocensus.pipeline.dispatch import Progress
-    from nanocensus.pipeline.spec import naming_lines
-    from nanocensus.pipeline.training import TrainingSpec
-    from nanocensus.pipeline.training import train as train_networks
+    from nanocensus.pipeline.job.spec import naming_lines
+    from nanocensus.pipeline.training.train import TrainingSpec
+    from nanocensus.pipeline.training.train import train as train_networks
+    from nanocensus.pipeline.workers.dispatch import Progress
     from nanocensus.sections import parse_section, read_toml
 
     said = read_toml(job_file)

@@ -34,7 +34,7 @@ def measure(
 ) -> None:
     """Measure the particles of label images that another tool made, and analyse them."""
     from nanocensus.measure.parse import parse_estimator
-    from nanocensus.pipeline.label_images import CRITERIA, analyse_labels, read_criteria
+    from nanocensus.pipeline.tables.label_images import CRITERIA, analyse_labels, read_criteria
 
     found = analyse_labels(
         labels, out=out, of=of or (), bin_width_nm=bin_width_nm, images=images, pixel_size_nm=pixel_size_nm, sample=sample,
@@ -76,8 +76,8 @@ def analyse(
 ) -> None:
     """Compute the statistics of a finished run again, or those of a table that another tool wrote."""
     from nanocensus import api
-    from nanocensus.pipeline.onset_section import ranges_of
-    from nanocensus.pipeline.table_analysis import analyse_file, pairs_of
+    from nanocensus.pipeline.job.onset_section import ranges_of
+    from nanocensus.pipeline.tables.table_analysis import analyse_file, pairs_of
 
     if out is None and not Path(what).is_dir() and (Path(what).is_file() or set("*?[") & set(what)):
         raise InputError(
@@ -142,7 +142,7 @@ def plan(
     at_most: Annotated[int, typer.Option(help="Micrographs that one would record at the most.")] = 1000,
 ) -> None:
     """Say how many micrographs the means need, and whether those at hand are enough; ask it while recording."""
-    from nanocensus.pipeline.sampling import plan_run
+    from nanocensus.pipeline.run.sampling import plan_run
     from nanocensus.show.numbers import with_interval
 
     found = plan_run(

@@ -11,7 +11,7 @@ from nanocensus.cli.arguments import JobFile, OutFolder
 from nanocensus.terminal import error_console, out_console, progress_shown, say, stopping_politely
 
 if TYPE_CHECKING:
-    from nanocensus.pipeline.record import RunSummary
+    from nanocensus.pipeline.run.record import RunSummary
 
 
 def run(
@@ -81,7 +81,7 @@ def ingest(
 
 def status(out: OutFolder) -> None:
     """Say what of a run is done, failed (and why) and left, sample by sample."""
-    from nanocensus.pipeline.inspection import progress_by_sample
+    from nanocensus.pipeline.run.inspection import progress_by_sample
 
     found = progress_by_sample(out)
     table = Table("sample", "done", "failed", "left", "particles", title=Text(str(out)))
@@ -107,7 +107,7 @@ def doctor(
     out: Annotated[Path | None, typer.Argument(help="A run's results, to be read through and verified.")] = None,
 ) -> None:
     """Check this installation, or the results of a run if a folder is given."""
-    from nanocensus.pipeline.inspection import installation, verify
+    from nanocensus.pipeline.run.inspection import installation, verify
 
     if out is None:
         table = Table("what", "found", title="installation")
@@ -132,7 +132,7 @@ def export(
     ] = None,
 ) -> None:
     """Write a run's particles, images and labels for other programs."""
-    from nanocensus.pipeline.export import export_run
+    from nanocensus.pipeline.run.export import export_run
 
     written = export_run(out, folder, what or ["csv"])
     say(f"{len(written)} files in {folder}")

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from nanocensus.pipeline.evaluation_columns import EVALUATION_TABLES
-from nanocensus.pipeline.excess_columns import EXCESS_TABLES
-from nanocensus.pipeline.merit import LARGE_PX, figures_of_merit
-from nanocensus.pipeline.onset_columns import ONSET_TABLES
-from nanocensus.pipeline.population_columns import POPULATION_TABLES
+from nanocensus.pipeline.baselines.excess_columns import EXCESS_TABLES
+from nanocensus.pipeline.evaluation.columns import EVALUATION_TABLES
+from nanocensus.pipeline.evaluation.merit import LARGE_PX, figures_of_merit
+from nanocensus.pipeline.onsets.columns import ONSET_TABLES
+from nanocensus.pipeline.populations.columns import POPULATION_TABLES
 from nanocensus.schema import Column, Table
 
 _HEAD = """# Every column of every table

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nanocensus.pipeline.spec import Job
+from nanocensus.pipeline.job.spec import Job
 from nanocensus.schema import FORMAT_VERSION, TABLES, dumps
 from nanocensus.sections import json_schema
 
@@ -127,10 +127,10 @@ def published(folder: Path, page: Path) -> dict[Path, str]:
     page : Path
         The page of docs that lists every column; those of evaluations, onsets and populations stand beside it.
     """
+    from nanocensus.pipeline.baselines.excess_columns import EXCESS_TABLES
     from nanocensus.pipeline.columns_page import columns_markdown, evaluation_markdown, section_pages
-    from nanocensus.pipeline.excess_columns import EXCESS_TABLES
-    from nanocensus.pipeline.onset_columns import ONSET_TABLES
-    from nanocensus.pipeline.population_columns import POPULATION_TABLES
+    from nanocensus.pipeline.onsets.columns import ONSET_TABLES
+    from nanocensus.pipeline.populations.columns import POPULATION_TABLES
 
     contracts: dict[str, Mapping[str, Any]] = {
         name: table.json_schema()

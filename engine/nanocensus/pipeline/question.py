@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from nanocensus.measure.criteria import Criteria
-from nanocensus.pipeline.constant_shapes import ConstantShape
-from nanocensus.pipeline.onset_maps import Maps
-from nanocensus.pipeline.onset_section import OnsetsSection
-from nanocensus.pipeline.population_sections import PopulationsSection, SynthesisSection
-from nanocensus.pipeline.spec import Job
-from nanocensus.statistics.clusters import Cluster
-from nanocensus.statistics.quanta import Number
-from nanocensus.statistics.size_bins import SizeBins
+from nanocensus.pipeline.baselines.constant_shapes import ConstantShape
+from nanocensus.pipeline.job.onset_section import OnsetsSection
+from nanocensus.pipeline.job.population_sections import PopulationsSection, SynthesisSection
+from nanocensus.pipeline.job.spec import Job
+from nanocensus.pipeline.onsets.maps import Maps
+from nanocensus.statistics.cells.quanta import Number
+from nanocensus.statistics.cells.size_bins import SizeBins
+from nanocensus.statistics.estimation.clusters import Cluster
 
 
 @dataclass(frozen=True)

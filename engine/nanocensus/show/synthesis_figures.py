@@ -17,7 +17,7 @@ from nanocensus.show.theme import (
     sample_styles,
     set_in_frame,
 )
-from nanocensus.statistics.synthesis_fit import POWER
+from nanocensus.statistics.synthesis.fit import POWER
 
 _LARGEST, _SMALLEST = 26.0, 4.0
 _ENDS = ["below", "above"]

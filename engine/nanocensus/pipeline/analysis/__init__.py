@@ -1,0 +1,1 @@
+"""From the particle table to every statistic that a job asks for, saved beside it."""

@@ -1,0 +1,1 @@
+"""What a network is worth: maps held against micrographs whose true particles are known."""

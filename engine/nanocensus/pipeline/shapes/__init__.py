@@ -1,0 +1,1 @@
+"""Mean outlines of samples and size bins."""

@@ -1,0 +1,1 @@
+"""Particles that another tool found: their table or label images, analysed like those of a run."""

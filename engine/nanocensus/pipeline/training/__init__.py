@@ -1,0 +1,1 @@
+"""Networks trained: patches and scenes in, weights and a model card out."""

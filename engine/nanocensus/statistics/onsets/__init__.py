@@ -1,0 +1,1 @@
+"""Onset sizes: from which size on a descriptor changes its course."""

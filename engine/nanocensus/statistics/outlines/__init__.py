@@ -1,0 +1,1 @@
+"""Mean outlines with the symmetry of a square."""

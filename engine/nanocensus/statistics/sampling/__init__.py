@@ -1,0 +1,1 @@
+"""How many micrographs and particles are enough, and how far less data lead astray."""

@@ -1,0 +1,1 @@
+"""Means of samples against the conditions of their synthesis."""

@@ -1,0 +1,1 @@
+"""Where the variance of particles lies: within micrographs, between them, between sessions."""
