@@ -123,6 +123,17 @@ def test_an_image_of_one_value_is_its_own_background(loss):
     assert np.allclose(found, 7, rtol=1e-5)
 
 
+@pytest.mark.parametrize("ratio", [1.01, 2.0, 8.0])
+@pytest.mark.parametrize("covered", [False, True])
+def test_a_slope_without_noise_is_light_and_no_particle(ratio, covered):
+    y, x = np.mgrid[:128, :160]
+    light = (100 + 100 * (ratio - 1) * x / 160).astype(np.float32)
+    discs = covered & (np.hypot(y % 32 - 16, x % 32 - 16) < 10)
+    found, is_light = surface(np.where(discs, 0.7 * light, light).astype(np.float32))
+    assert is_light
+    assert np.allclose(found, light, rtol=0.002, atol=0.1)  # means of 4 x 4 px, one of them beyond the edge
+
+
 def test_an_image_all_of_particle_has_the_light_on_it_as_background():
     image, light = film((200, 200), coverage=1.0)
     found, is_light = surface(image)

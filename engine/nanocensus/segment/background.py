@@ -36,6 +36,9 @@ _ENVELOPE_WEIGHT = 0.02
 _STIFFNESS = 1e-6
 """Of a constant surface, as a share of the samples' weight: it decides only what the samples do not."""
 _SCALE_SAMPLES = 128
+_LEAST_SCALE = np.float32(3e-4)
+"""Of residuals, as a share of the surface. Means of 4 x 4 pixels of 1e5 electrons scatter by almost three times as much; with less,
+the rounding of an image without noise would be taken for particles."""
 
 
 class Background(NamedTuple):
@@ -197,7 +200,7 @@ class _Fit:
         """Give the standard deviation of a normal distribution from the median of its positive half."""
         sparse = above[tuple(slice(None, None, max(1, side // _SCALE_SAMPLES)) for side in above.shape)].ravel()
         ordered = self.xp.sort(self.xp.where(sparse > 0, sparse, np.float32(np.inf)))
-        return self.xp.maximum(np.float32(1.4826) * ordered[(sparse > 0).sum() // 2], np.float32(1e-6))
+        return self.xp.maximum(np.float32(1.4826) * ordered[(sparse > 0).sum() // 2], _LEAST_SCALE)
 
     def surface(self, found: Float32[Any, "i j"]) -> Float32[Any, "row column"]:
         return self.rows @ found @ self.columns.T + 1

@@ -311,7 +311,7 @@ def unrest(imaging: Imaging, radius_px: float) -> float:
     --------
     >>> calm = Imaging(film=0.0, noise=0.1)
     >>> round(unrest(calm, 30.0), 3), round(unrest(calm, 6.0), 3)
-    (0.014, 0.027)
+    (0.007, 0.027)
     """
     look = min(max(radius_px / 6, 0.5), _LONGEST_LOOK_PX)
 
