@@ -20,7 +20,8 @@
 Every message has the same three parts: what was expected, what came, what to do.
 """
 
-from collections.abc import Callable
+import difflib
+from collections.abc import Callable, Iterable
 from typing import ClassVar
 
 
@@ -111,3 +112,15 @@ class MissingExtraError(NanocensusError, ImportError):
     """An optional dependency is not installed."""
 
     exit_code = 4
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Give the sentence that names the nearest of some names, or nothing.
+
+    Examples
+    --------
+    >>> did_you_mean("Lenght", ["Length", "Area"])
+    "Did you mean 'Length'?"
+    """
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"Did you mean {near[0]!r}?" if near else ""

@@ -6,7 +6,6 @@ parser, the published JSON Schema and the reference page.
 
 import ast
 import dataclasses
-import difflib
 import inspect
 import os
 import re
@@ -18,7 +17,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
-from nanocensus.errors import InputError, JobError
+from nanocensus.errors import InputError, JobError, did_you_mean
 
 Section = TypeVar("Section")
 
@@ -60,12 +59,11 @@ def parse_section(kind: type[Section], data: Mapping[str, Any], *, section: str,
     fields = {field.name: field for field in dataclasses.fields(cast(Any, kind))}
     for key in data:
         if key not in fields:
-            near = difflib.get_close_matches(key, fields, n=1)
             raise JobError(
                 f"[{section}] {key}",
                 expected="one of: " + ", ".join(fields),
                 got=f"the unknown key {key!r}",
-                remedy=f"Did you mean {near[0]!r}?" if near else "Remove it: these are all there are.",
+                remedy=did_you_mean(key, fields) or "Remove it: these are all there are.",
             )
     for name, field in fields.items():
         if name not in data and field.default is field.default_factory is dataclasses.MISSING:

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from nanocensus.errors import InputError
 from nanocensus.show.criterion_figures import ACCEPTED_BAR, REJECTED_BAR, bar_edges, criterion
+from nanocensus.show.crops import Crop
 from nanocensus.show.gallery import render_gallery
-from nanocensus.show.gallery_content import CriterionView, Crop, GalleryContent, SampleGallery
+from nanocensus.show.gallery_content import CriterionView, GalleryContent, SampleGallery
 from nanocensus.show.theme import ACCEPTED_COLOUR, REJECTED_COLOUR
 from nanocensus.show.tiles import SMALL_TILE, tiles
 

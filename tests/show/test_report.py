@@ -17,7 +17,7 @@ import xarray as xr
 
 from nanocensus.schema import MICROGRAPHS
 from nanocensus.show.content import Picture, PopulationsContent, ReportContent, ReportTable, Representatives
-from nanocensus.show.gallery_content import Crop
+from nanocensus.show.crops import Crop
 from nanocensus.show.numbers import with_interval, with_reach
 from nanocensus.show.report import render_report
 from nanocensus.show.theme import ACCEPTED_COLOUR, PALETTE

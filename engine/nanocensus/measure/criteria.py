@@ -1,12 +1,11 @@
 """What a particle has to be to enter the statistics: bounds for all samples, and other ones for some."""
 
 import dataclasses
-import difflib
 import math
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
-from nanocensus.errors import InputError, JobError
+from nanocensus.errors import InputError, JobError, did_you_mean
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,12 +111,11 @@ def refuse_unknown_samples(criteria: Criteria, samples: Iterable[str]) -> None:
     known = sorted(set(samples))
     for name in criteria.samples or {}:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
             raise JobError(
                 f'[criteria.samples."{name}"]',
                 expected="a sample of the run: " + (", ".join(known) or "there is none"),
                 got=repr(name),
-                remedy=f"Did you mean {near[0]!r}?" if near else "Correct the name, or remove the table.",
+                remedy=did_you_mean(name, known) or "Correct the name, or remove the table.",
             )
 
 

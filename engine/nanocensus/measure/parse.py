@@ -1,6 +1,5 @@
 """The door of the room: what users hand over becomes a checked map, label image, pixel size and estimator."""
 
-import difflib
 import logging
 from typing import Any, cast, get_args
 
@@ -8,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from jaxtyping import Bool, Int32, UInt8
 
-from nanocensus.errors import ImageError, InputError
+from nanocensus.errors import ImageError, InputError, did_you_mean
 from nanocensus.schema import Estimator
 from nanocensus.units import PixelSize
 
@@ -169,12 +168,11 @@ def parse_estimator(estimator: str) -> Estimator:
     """
     known = get_args(Estimator)
     if estimator not in known:
-        near = difflib.get_close_matches(str(estimator), known, n=1)
         raise InputError(
             "estimator",
             expected="one of " + ", ".join(known),
             got=repr(estimator),
-            remedy=f"Did you mean {near[0]!r}?" if near else "Use 'outline'; 'paper' is scikit-image's numbers.",
+            remedy=did_you_mean(str(estimator), known) or "Use 'outline'; 'paper' is scikit-image's numbers.",
         )
     return cast(Estimator, estimator)
 

@@ -1,10 +1,9 @@
 """The words by which a caller says how a micrograph is to be segmented."""
 
-import difflib
 from collections.abc import Mapping
 from typing import get_args
 
-from nanocensus.errors import InputError
+from nanocensus.errors import InputError, did_you_mean
 from nanocensus.segment.architecture import Engine, Precision
 from nanocensus.segment.flatfield import Contrast
 from nanocensus.segment.resample import Resample
@@ -33,10 +32,9 @@ def check_options(**given: object) -> None:
     for name, word in given.items():
         known = _KNOWN[name]
         if word is not None and word not in known:
-            near = difflib.get_close_matches(str(word).lower(), known, n=1)
             raise InputError(
                 name,
                 expected="one of " + ", ".join(map(repr, known)),
                 got=repr(word),
-                remedy=f"Did you mean {near[0]!r}?" if near else "Use one of these words.",
+                remedy=did_you_mean(str(word).lower(), known) or "Use one of these words.",
             )

@@ -8,7 +8,7 @@ import pandas as pd
 import xarray as xr
 
 from nanocensus.schema import MICROGRAPHS, REFUSALS
-from nanocensus.show.gallery_content import Crop
+from nanocensus.show.crops import Crop
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nanocensus.show.gallery_content import Crop
+from nanocensus.show.crops import Crop
 from nanocensus.show.micrograph_figures import embedded_picture
 from nanocensus.show.numbers import decimals_for
 from nanocensus.show.theme import ACCEPTED_COLOUR, REJECTED_COLOUR

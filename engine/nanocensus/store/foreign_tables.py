@@ -5,14 +5,13 @@ hull), `Tool.differs` says so. The names were looked up in ImageJ's user guide, 
 them), ParticleSpy's `particle_analysis.py` and CellProfiler's MeasureObjectSizeShape.
 """
 
-import difflib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
-from nanocensus.errors import TableError
+from nanocensus.errors import TableError, did_you_mean
 from nanocensus.schema import PARTICLES
 
 
@@ -223,15 +222,3 @@ def likely_tool(names: Iterable[str]) -> Tool | None:
     known = {key: len(there & {name for each in tool.columns.values() for name in each}) for key, tool in TOOLS.items()}
     best = max(known, key=lambda key: known[key])
     return TOOLS[best] if known[best] >= 2 else None
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Give the sentence that names the nearest of some names, or nothing.
-
-    Examples
-    --------
-    >>> did_you_mean("Lenght", ["Length", "Area"])
-    "Did you mean 'Length'?"
-    """
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f"Did you mean {near[0]!r}?" if near else ""

@@ -3,7 +3,6 @@
 import csv
 import difflib
 import io
-import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from nanocensus.errors import TableError
 from nanocensus.store.names import one_spelling
+from nanocensus.store.numbers import as_number
 
 KNOWN_COLUMNS = (
     "file", "sample", "group", "session", "order", "pixel_size_nm", "pixel_size_uncertainty", "mask", "model", "image",
@@ -57,20 +57,6 @@ class Listing:
             got, remedy = repr(self.rows[index][column]), "Number the micrographs 0, 1, 2, ... as acquired."
             raise self.error(index, expected=f"a whole number from 0 in the column {column!r}", got=got, remedy=remedy)
         return None if number is None else int(number)
-
-
-def as_number(text: str) -> float | None:
-    """Give the finite decimal number that a text writes, or None.
-
-    Examples
-    --------
-    >>> as_number(" 0.40 "), as_number("1e-3"), as_number("nan"), as_number("0,4")
-    (0.4, 0.001, None, None)
-    """
-    if not re.fullmatch(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", text, re.ASCII):
-        return None
-    number = float(text)
-    return number if math.isfinite(number) else None
 
 
 def read_listing(path: Path) -> Listing:

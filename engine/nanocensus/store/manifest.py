@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from nanocensus.errors import DamageError, LockedError, NanocensusError, StoreError, TableError
 from nanocensus.schema import CONDITION_PREFIX, MICROGRAPHS, REFUSALS, Table
 from nanocensus.store.commit import clear_leftovers, commit_bytes, writing
-from nanocensus.store.listing import as_number
+from nanocensus.store.numbers import as_number
 from nanocensus.store.ordering import natural_key
 from nanocensus.store.seal import SEAL, UNSEALED, open_parquet, sealed
 

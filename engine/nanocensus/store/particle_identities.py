@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import pandas as pd
 import pyarrow as pa
 
-from nanocensus.errors import TableError
+from nanocensus.errors import TableError, did_you_mean
 from nanocensus.schema import CONDITION_PREFIX
-from nanocensus.store.foreign_tables import Tool, did_you_mean
+from nanocensus.store.foreign_tables import Tool
 from nanocensus.store.scan import compile_pattern
 from nanocensus.store.source import first_folder
 from nanocensus.store.table_files import Piece, as_texts

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from nanocensus.errors import CalibrationError, TableError
+from nanocensus.errors import CalibrationError, TableError, did_you_mean
 from nanocensus.schema import CONDITION_PREFIX, PARTICLES
-from nanocensus.store.foreign_tables import Tool, derivable, did_you_mean, likely_tool, power_of_length, tool_named
+from nanocensus.store.foreign_tables import Tool, derivable, likely_tool, power_of_length, tool_named
 from nanocensus.store.particle_identities import PLACES, Identities
 from nanocensus.store.table_files import Kind, Piece, TableFile, as_numbers, as_texts, as_truths, table_files
 from nanocensus.units import NANOMETRES, PixelSize, nanometres_per

@@ -18,9 +18,8 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from pyarrow.fs import LocalFileSystem
 
-from nanocensus.errors import NanocensusError, TableError
+from nanocensus.errors import NanocensusError, TableError, did_you_mean
 from nanocensus.schema import PARTICLES
-from nanocensus.store.foreign_tables import did_you_mean
 from nanocensus.store.manifest import MICROGRAPHS_FILE
 from nanocensus.store.parts import damage
 from nanocensus.store.table_files import table_files

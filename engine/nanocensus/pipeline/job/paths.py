@@ -1,13 +1,12 @@
 """The files, folders and networks that a job names, looked for before anything starts."""
 
 import dataclasses
-import difflib
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from nanocensus.errors import JobError
+from nanocensus.errors import JobError, did_you_mean
 from nanocensus.pipeline.job.sections import MODEL_SUFFIX
 from nanocensus.pipeline.job.spec import Job, naming_lines, parse_job, read_job
 from nanocensus.segment.weights import model_names
@@ -68,12 +67,11 @@ def require_paths(job: Job) -> None:
     shipped = model_names()
     for key, model in _models(job):
         if not model.endswith(MODEL_SUFFIX) and model not in shipped:
-            near = difflib.get_close_matches(model, shipped, n=1)
             raise JobError(
                 key,
                 expected=f"a shipped model ({', '.join(shipped)}) or the path of a {MODEL_SUFFIX} file",
                 got=repr(model),
-                remedy=f"Did you mean {near[0]!r}?" if near else 'Check the spelling, or say model = "default".',
+                remedy=did_you_mean(model, shipped) or 'Check the spelling, or say model = "default".',
             )
 
 
@@ -97,8 +95,7 @@ def _models(job: Job) -> Iterator[tuple[str, str]]:
 
 def _missing(key: str, expected: str, path: Path) -> JobError:
     beside = [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else []
-    near = difflib.get_close_matches(path.name, beside, n=1)
     kind = "a folder" if path.is_dir() else "a file"
     got = f"{path}, which is {kind}" if path.exists() else f"{path}, where there is nothing"
-    remedy = f"Did you mean {near[0]!r}?" if near else "Correct the path; it is relative to the job file's folder."
+    remedy = did_you_mean(path.name, beside) or "Correct the path; it is relative to the job file's folder."
     return JobError(key, expected=expected, got=got, remedy=remedy)

@@ -10,7 +10,7 @@ from nanocensus.errors import DamageError
 from nanocensus.measure.acceptance import decode_failed
 from nanocensus.measure.outline import outlines
 from nanocensus.pipeline.report.criteria_words import reason_in_words
-from nanocensus.show.gallery_content import Crop
+from nanocensus.show.crops import Crop
 from nanocensus.store.micrographs import read_window
 
 _MARGIN_PX = 2

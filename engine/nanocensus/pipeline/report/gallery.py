@@ -1,13 +1,12 @@
 """The gallery of a run's criteria: what each bound accepts and rejects, to choose bounds by eye."""
 
-import difflib
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from nanocensus.errors import InputError
+from nanocensus.errors import InputError, did_you_mean
 from nanocensus.measure.acceptance import FAILED, RULES, apply_criteria
 from nanocensus.measure.criteria import Criteria, refuse_unknown_samples
 from nanocensus.pipeline.job.spec import Job
@@ -86,8 +85,7 @@ def _samples(manifest: Manifest, asked: Sequence[str] | None) -> tuple[list[str]
     known = [str(name) for name in manifest.micrographs["sample"].drop_duplicates()]
     for name in asked or ():
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            remedy = f"Did you mean {near[0]!r}?" if near else "Leave it out to see all."
+            remedy = did_you_mean(name, known) or "Leave it out to see all."
             raise InputError("sample", expected="one of: " + ", ".join(known), got=repr(name), remedy=remedy)
     return known, [name for name in known if not asked or name in asked]
 

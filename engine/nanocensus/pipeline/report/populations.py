@@ -11,7 +11,7 @@ from nanocensus.pipeline.job.spec import Job
 from nanocensus.pipeline.populations.results import ComparedPopulations
 from nanocensus.pipeline.report.crops import cut_out
 from nanocensus.show.content import PopulationsContent, ReportTable, Representatives
-from nanocensus.show.gallery_content import Crop
+from nanocensus.show.crops import Crop
 from nanocensus.show.numbers import counted, with_interval
 from nanocensus.show.theme import quantity_name, unit_sign
 from nanocensus.statistics.estimation.contrasts import holm

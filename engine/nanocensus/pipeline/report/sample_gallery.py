@@ -14,7 +14,8 @@ from nanocensus.measure.criteria import Criteria
 from nanocensus.pipeline.job.spec import Job
 from nanocensus.pipeline.report.criteria_words import criterion_in_words
 from nanocensus.pipeline.report.crops import cut_out
-from nanocensus.show.gallery_content import CriterionView, Crop, SampleGallery
+from nanocensus.show.crops import Crop
+from nanocensus.show.gallery_content import CriterionView, SampleGallery
 from nanocensus.show.tiles import LARGE_TILE
 from nanocensus.store.ingest import STORE_FOLDER
 
