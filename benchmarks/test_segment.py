@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nanocensus.segment.weights import load_model
+from nanocensus.segment.prediction.weights import load_model
 
 
 @pytest.mark.parametrize("side", [512, 1024, 2048])

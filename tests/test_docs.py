@@ -18,7 +18,7 @@ from nanocensus.pipeline.columns_page import columns_markdown
 from nanocensus.pipeline.job.spec import Job, parse_job
 from nanocensus.schema import PARTICLES, TABLES
 from nanocensus.sections import parse_section, plain
-from nanocensus.segment.training_spec import TrainingSpec
+from nanocensus.segment.training.spec import TrainingSpec
 
 ROOT = Path(__file__).parents[1]
 PAGES = [

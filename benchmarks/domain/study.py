@@ -17,15 +17,15 @@ from scipy.stats import spearmanr
 
 from nanocensus.errors import ImageError
 from nanocensus.provenance import versions
-from nanocensus.segment.description import describe
-from nanocensus.segment.domain import Domain
-from nanocensus.segment.metrics import dice
-from nanocensus.segment.resample import predict_resampled, resampled
-from nanocensus.segment.weights import load_model
+from nanocensus.segment.judging.metrics import dice
+from nanocensus.segment.prediction.description import describe
+from nanocensus.segment.prediction.domain import Domain
+from nanocensus.segment.prediction.resample import predict_resampled, resampled
+from nanocensus.segment.prediction.weights import load_model
 from nanocensus.simulate.rendering import simulate_micrograph
 from nanocensus.simulate.spec import SimulationSpec
-from nanocensus.store.masks import read_truth
-from nanocensus.store.readers import read_image
+from nanocensus.store.formats.readers import read_image
+from nanocensus.store.masks.masks import read_truth
 
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "jobs/demo"

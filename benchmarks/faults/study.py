@@ -21,7 +21,7 @@ from disturbed import Cluster, Disturbed, kill, kills_in, running, workers_of
 
 from nanocensus.pipeline.job.sections import MeasureSection
 from nanocensus.pipeline.run.block import compile_kernels
-from nanocensus.segment.weights import load_model
+from nanocensus.segment.prediction.weights import load_model
 
 MOMENTS = ("begun", "written", "committed")
 """Before a file or folder is written; between its writing and the rename into its place; after that."""

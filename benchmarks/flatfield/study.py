@@ -17,12 +17,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from nanocensus.segment.background import fit_background, surface_factors
-from nanocensus.segment.flatfield import flatten
-from nanocensus.segment.hot_pixels import replace_hot_pixels
-from nanocensus.segment.metrics import dice
-from nanocensus.segment.model import Model
-from nanocensus.segment.weights import load_model
+from nanocensus.segment.judging.metrics import dice
+from nanocensus.segment.prediction.model import Model
+from nanocensus.segment.prediction.weights import load_model
+from nanocensus.segment.preparation.background import fit_background, surface_factors
+from nanocensus.segment.preparation.flatfield import flatten
+from nanocensus.segment.preparation.hot_pixels import replace_hot_pixels
 from nanocensus.simulate.rendering import simulate_micrograph
 from nanocensus.simulate.spec import SimulationSpec
 

@@ -102,12 +102,12 @@ def time_stages(pixels):
     from nanocensus.device import to_gpu, to_host
     from nanocensus.measure.descriptors import measure
     from nanocensus.measure.label import label_particles
-    from nanocensus.segment import gpu
-    from nanocensus.segment.flatfield import as_transported
-    from nanocensus.segment.parameters import logits
-    from nanocensus.segment.preparation import AS_USUAL, Preparation, prepare
-    from nanocensus.segment.weights import load_model
-    from nanocensus.store.micrographs import (
+    from nanocensus.segment.networks.parameters import logits
+    from nanocensus.segment.prediction import gpu
+    from nanocensus.segment.prediction.weights import load_model
+    from nanocensus.segment.preparation.flatfield import as_transported
+    from nanocensus.segment.preparation.preparation import AS_USUAL, Preparation, prepare
+    from nanocensus.store.images.micrographs import (
         content_digest,
         create_store,
         read_pixels,
@@ -196,12 +196,12 @@ def time_paper_network(pixels):
     """Time the paper's network on one micrograph; random weights take as long as trained ones."""
     import jax
 
-    from nanocensus.segment import gpu
-    from nanocensus.segment.architecture import ResNetUNetConfig
-    from nanocensus.segment.flatfield import as_transported
-    from nanocensus.segment.model import Model
-    from nanocensus.segment.parameters import fold, initial_network, named_arrays
-    from nanocensus.segment.preparation import Preparation
+    from nanocensus.segment.networks.architecture import ResNetUNetConfig
+    from nanocensus.segment.networks.parameters import fold, initial_network, named_arrays
+    from nanocensus.segment.prediction import gpu
+    from nanocensus.segment.prediction.model import Model
+    from nanocensus.segment.preparation.flatfield import as_transported
+    from nanocensus.segment.preparation.preparation import Preparation
 
     config = ResNetUNetConfig()
     weights = fold(named_arrays(initial_network(config, np.random.default_rng(0))))
@@ -238,7 +238,7 @@ def _flatten(equation):
 
 
 def _rewrite(store, digest, pixels):
-    from nanocensus.store.micrographs import write_micrograph
+    from nanocensus.store.images.micrographs import write_micrograph
 
     shutil.rmtree(store / digest, ignore_errors=True)
     write_micrograph(store, digest, pixels, name="m", pixel_size_nm=0.086)
@@ -289,7 +289,7 @@ def predict_many(pixels):
     from concurrent.futures import ThreadPoolExecutor
 
     from nanocensus.pipeline.workers.gpu_service import AT_ONCE, _Memory, predict_shared
-    from nanocensus.segment.preparation import AS_USUAL
+    from nanocensus.segment.preparation.preparation import AS_USUAL
 
     memory, rows = [], []
     for _ in range(16):  # as many as workers beside it hand over
@@ -348,7 +348,7 @@ def stream(files, out, labelling="host", caches=""):
 def agreement(pixels, probability):
     """Hold the GPU's map against that of the CPU in full float32: one micrograph of the stream's size."""
     program = (
-        "import sys, io, numpy as np; from nanocensus.segment.weights import load_model;"
+        "import sys, io, numpy as np; from nanocensus.segment.prediction.weights import load_model;"
         "image = np.load(io.BytesIO(sys.stdin.buffer.read()));"
         "np.save(sys.stdout.buffer, load_model('default').probability(image))"
     )

@@ -22,7 +22,7 @@ from nanocensus.measure.descriptors import measure
 from nanocensus.pipeline.evaluation.scores import judge
 from nanocensus.pipeline.evaluation.truth_cases import Case
 from nanocensus.pipeline.job.sections import MeasureSection
-from nanocensus.segment.weights import load_model
+from nanocensus.segment.prediction.weights import load_model
 from nanocensus.simulate.rendering import simulate_micrograph
 from nanocensus.simulate.scenes.forms import FORMS
 from nanocensus.simulate.scenes.imaging import KINDS

@@ -17,9 +17,9 @@ import kinds
 import numpy as np
 
 import nanocensus
-from nanocensus.segment.weights import load_model
-from nanocensus.store.masks import read_truth
-from nanocensus.store.readers import read_image
+from nanocensus.segment.prediction.weights import load_model
+from nanocensus.store.formats.readers import read_image
+from nanocensus.store.masks.masks import read_truth
 
 DEMO = Path(__file__).parents[2] / "jobs" / "demo"
 SHIPPED = Path(nanocensus.__file__).parent / "segment" / "models"

@@ -19,16 +19,16 @@ from skimage.measure import label
 
 from nanocensus.measure.descriptors import measure
 from nanocensus.provenance import machine, versions
-from nanocensus.segment.metrics import Matches, match_particles
-from nanocensus.segment.otsu import otsu_mask
-from nanocensus.segment.weights import load_model
+from nanocensus.segment.judging.metrics import Matches, match_particles
+from nanocensus.segment.judging.otsu import otsu_mask
+from nanocensus.segment.prediction.weights import load_model
 from nanocensus.simulate.rendering import _expose, _record, place_particles, simulate_micrograph
 from nanocensus.simulate.scenes.forms import FORMS
 from nanocensus.simulate.scenes.imaging import KINDS
 from nanocensus.simulate.scenes.scene import draw_scene
 from nanocensus.simulate.spec import FamilyWeights, SimulationSpec
-from nanocensus.store.masks import read_truth
-from nanocensus.store.readers import read_image
+from nanocensus.store.formats.readers import read_image
+from nanocensus.store.masks.masks import read_truth
 
 SEED = 20_000_000
 """Added to the scene's number; trainings draw theirs from [seed, 1, number]."""

@@ -36,11 +36,11 @@ from nanocensus.pipeline.run.details import with_scores
 from nanocensus.pipeline.run.quality import flags
 from nanocensus.pipeline.run.registration import Pair
 from nanocensus.provenance import versions
-from nanocensus.segment.weights import load_model
+from nanocensus.segment.prediction.weights import load_model
 from nanocensus.simulate.rendering import simulate_micrograph
 from nanocensus.simulate.sessions import Faults, simulate_session
 from nanocensus.simulate.spec import RECORDED, SimulationSpec
-from nanocensus.store.readers import read_image
+from nanocensus.store.formats.readers import read_image
 
 ROOT = Path(__file__).parents[2]
 SIDE, PIXEL_NM = 512, 0.086

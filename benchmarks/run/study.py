@@ -30,7 +30,7 @@ from nanocensus.pipeline.workers.clusters import open_client
 from nanocensus.pipeline.workers.dispatch import never, silent
 from nanocensus.provenance import digest, machine
 from nanocensus.store.manifest import Manifest, OutputLock, rows_of
-from nanocensus.store.tables import read_micrographs
+from nanocensus.store.particles.tables import read_micrographs
 
 SIDE, DONE, REPEATS, WARM_UP, GROWING = 1024, 288, 2, 100, 300
 

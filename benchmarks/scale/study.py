@@ -25,7 +25,7 @@ from nanocensus.pipeline.run.scale import SessionScale
 from nanocensus.provenance import machine
 from nanocensus.simulate.rendering import simulate_micrograph
 from nanocensus.simulate.spec import SimulationSpec
-from nanocensus.store.micrographs import (
+from nanocensus.store.images.micrographs import (
     content_digest,
     create_store,
     write_labels,

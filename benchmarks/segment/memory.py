@@ -3,7 +3,7 @@
     python benchmarks/segment/memory.py [SIDE] >> benchmarks/results/memory.jsonl
 
 Each line is one process: the network alone, or all that is done with a micrograph of SIDE x SIDE pixels (4096), from the
-store to its part. `model_mib` is what `nanocensus.segment.memory` says of it. Takes about five minutes of a core.
+store to its part. `model_mib` is what `nanocensus.segment.prediction.memory` says of it. Takes about five minutes of a core.
 """
 
 import json
@@ -30,11 +30,11 @@ def peak_mib():
 def network_alone(kind, side, tile):
     import numpy as np
 
-    from nanocensus.segment.architecture import ResNetUNetConfig
-    from nanocensus.segment.memory import memory_needed
-    from nanocensus.segment.model import Model
-    from nanocensus.segment.parameters import fold, initial_network, named_arrays
-    from nanocensus.segment.weights import load_model
+    from nanocensus.segment.networks.architecture import ResNetUNetConfig
+    from nanocensus.segment.networks.parameters import fold, initial_network, named_arrays
+    from nanocensus.segment.prediction.memory import memory_needed
+    from nanocensus.segment.prediction.model import Model
+    from nanocensus.segment.prediction.weights import load_model
 
     model = load_model("default")
     if kind == "paper":
@@ -50,7 +50,7 @@ def whole_work(side, tile):
     from nanocensus.pipeline.job.spec import parse_job
     from nanocensus.pipeline.run.runner import census
     from nanocensus.pipeline.workers.memory import Need
-    from nanocensus.segment.weights import load_model
+    from nanocensus.segment.prediction.weights import load_model
     from nanocensus.simulate.rendering import write_simulated
     from nanocensus.simulate.spec import SimulationSpec
     from nanocensus.store.manifest import OutputLock

@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from nanocensus.segment.architecture import ResNetUNetConfig, UNetConfig
-from nanocensus.segment.model import Model
-from nanocensus.segment.openvino_engine import graph, require_openvino
-from nanocensus.segment.parameters import fold, initial_network, logits, named_arrays
+from nanocensus.segment.networks.architecture import ResNetUNetConfig, UNetConfig
+from nanocensus.segment.networks.parameters import fold, initial_network, logits, named_arrays
+from nanocensus.segment.prediction.model import Model
+from nanocensus.segment.prediction.openvino_engine import graph, require_openvino
 
 NETWORKS = {
     "paper (ResNet-18)": ResNetUNetConfig(),

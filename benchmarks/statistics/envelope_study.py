@@ -25,7 +25,7 @@ from nanocensus.pipeline.baselines.measuring import Measuring, measuring_of_maps
 from nanocensus.pipeline.baselines.null_envelope import OF, SHAPES, null_envelope
 from nanocensus.pipeline.baselines.pairs import pair_contamination
 from nanocensus.pipeline.job.spec import model_path
-from nanocensus.segment.weights import load_model
+from nanocensus.segment.prediction.weights import load_model
 from nanocensus.simulate.copies import at_random, placed_groups, render_apart
 from nanocensus.simulate.maps import render_map
 from nanocensus.simulate.placement import place_particles, push_until_free

@@ -30,7 +30,7 @@ from nanocensus.measure.fourfold import folded
 from nanocensus.pipeline.shapes.mean_shapes import mean_shapes
 from nanocensus.statistics.cells.size_bins import size_bins
 from nanocensus.statistics.outlines.shape_indices import INDICES
-from nanocensus.store.outlines import write_outlines
+from nanocensus.store.particles.outlines import write_outlines
 
 RESULTS = Path(__file__).parents[1] / "results"
 RAYS, SEED, RUNS = 128, 20_261_123, 200

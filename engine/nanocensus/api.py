@@ -15,9 +15,9 @@ from nanocensus.pipeline.run.record import RunSummary
 from nanocensus.pipeline.shapes.mean_shapes import mean_shapes
 from nanocensus.pipeline.workers.dispatch import Progress
 from nanocensus.runs import analyse, criteria_gallery, evaluate, ingest, report, run
-from nanocensus.segment.model import Model
-from nanocensus.segment.weights import load_model, model_names
-from nanocensus.show import figures
+from nanocensus.segment.prediction.model import Model
+from nanocensus.segment.prediction.weights import load_model, model_names
+from nanocensus.show.figures import figures
 from nanocensus.statistics.cells.cells import Cells, cells, size_bins
 from nanocensus.statistics.distributions.energy import energy_distances
 from nanocensus.statistics.distributions.modality import modality
@@ -38,9 +38,9 @@ from nanocensus.statistics.synthesis.synthesis import SynthesisModel, synthesis_
 from nanocensus.statistics.variance.components import variance_components
 from nanocensus.statistics.variance.nested import nested_variance
 from nanocensus.store.manifest import Manifest, read_manifest
-from nanocensus.store.outlines import read_outlines
-from nanocensus.store.row_groups import open_particles
-from nanocensus.store.tables import read_micrographs, read_particles
+from nanocensus.store.particles.outlines import read_outlines
+from nanocensus.store.particles.row_groups import open_particles
+from nanocensus.store.particles.tables import read_micrographs, read_particles
 
 __all__ = [
     "Analysis",

@@ -19,8 +19,8 @@ from nanocensus.sections import parse_section
 from nanocensus.statistics.cells.partitions import Particles
 from nanocensus.statistics.cells.size_bins import SizeBins
 from nanocensus.statistics.estimation.clusters import Cluster
+from nanocensus.store.foreign.particles import ParticleTable, open_particle_table, read_micrograph_table
 from nanocensus.store.manifest import OutputLock
-from nanocensus.store.particle_tables import ParticleTable, open_particle_table, read_micrograph_table
 
 StrPath = str | os.PathLike[str]
 

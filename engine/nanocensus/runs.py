@@ -22,9 +22,9 @@ from nanocensus.pipeline.run.record import RunSummary, job_of_run
 from nanocensus.pipeline.run.runner import census
 from nanocensus.pipeline.run.scale import check_scale
 from nanocensus.pipeline.workers.dispatch import OnProgress, Stopping, never, silent
-from nanocensus.store.ingest import ingest as _ingest
+from nanocensus.store.images.ingest import ingest as _ingest
 from nanocensus.store.manifest import Manifest, OutputLock
-from nanocensus.store.sources import find_sources
+from nanocensus.store.studies.sources import find_sources
 
 StrPath = str | os.PathLike[str]
 

@@ -14,11 +14,11 @@ from nanocensus.errors import InputError
 from nanocensus.pipeline.run import export
 from nanocensus.pipeline.run.export import KINDS, export_run, write_calibrated
 from nanocensus.pipeline.run.record import job_of_run
+from nanocensus.store.foreign.particles import read_micrograph_table
+from nanocensus.store.formats.readers import read_image, read_plane
+from nanocensus.store.images.micrographs import read_labels, read_pixels
 from nanocensus.store.manifest import read_manifest
-from nanocensus.store.micrographs import read_labels, read_pixels
-from nanocensus.store.particle_tables import read_micrograph_table
-from nanocensus.store.readers import read_image, read_plane
-from nanocensus.store.tables import read_particles
+from nanocensus.store.particles.tables import read_particles
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ WORKER = """
     from nanocensus.pipeline.run.block import process_block
     from nanocensus.pipeline.job.plan import Block, Network, make_task
     from nanocensus.pipeline.job.sections import MeasureSection, SegmentSection
-    from nanocensus.segment.weights import load_model
+    from nanocensus.segment.prediction.weights import load_model
 
     out, settings = Path(sys.argv[1]), MeasureSection()
     row = nc.read_manifest(out).rows()[0]

@@ -8,8 +8,8 @@ import pytest
 
 import nanocensus as nc
 from nanocensus.errors import StoreError
-from nanocensus.store.micrographs import read_pixels, stored_siblings, write_probability
-from nanocensus.store.outlines import write_outlines
+from nanocensus.store.images.micrographs import read_pixels, stored_siblings, write_probability
+from nanocensus.store.particles.outlines import write_outlines
 
 
 @pytest.mark.slow

@@ -9,8 +9,8 @@ from nanocensus.pipeline.run.inspection import verify
 from nanocensus.pipeline.run.intake import find_micrographs
 from nanocensus.provenance import file_digest
 from nanocensus.schema import PARTICLES
-from nanocensus.store.ingest import ingest
-from nanocensus.store.recalibration import Recalibration, remove_recalibrations, write_recalibrations
+from nanocensus.store.images.ingest import ingest
+from nanocensus.store.images.recalibration import Recalibration, remove_recalibrations, write_recalibrations
 
 FACTOR = 1.03
 POWERS = {"nm": 1, "nm2": 2}

@@ -73,7 +73,8 @@ class ThresholdNetwork:
 def install():
     """Change what the plan says, in this process."""
     from nanocensus.pipeline.run import block
-    from nanocensus.store import commit, micrographs
+    from nanocensus.store import commit
+    from nanocensus.store.images import micrographs
 
     make_name, move_tree, read = commit.partial_path, micrographs.commit_tree, block.read_pixels
 

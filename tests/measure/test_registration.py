@@ -7,7 +7,7 @@ from scipy import ndimage
 
 from nanocensus.measure import registration
 from nanocensus.measure.registration import find_overlaps, reduction, thumbnail
-from nanocensus.store.readers import read_image
+from nanocensus.store.formats.readers import read_image
 
 DEMO = Path(__file__).parents[2] / "jobs" / "demo"
 

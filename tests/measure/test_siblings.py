@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from nanocensus.measure.descriptors import measure
 from nanocensus.measure.siblings import REACH_PX, disagreement
-from nanocensus.segment.weights import load_model
+from nanocensus.segment.prediction.weights import load_model
 from nanocensus.simulate.scenes.scene import draw_scene
 
 

@@ -14,10 +14,10 @@ from nanocensus.measure.regions._gpu import label_regions
 from nanocensus.measure.regions._runs import extents, paint, runs_of_map
 from nanocensus.pipeline.job.spec import parse_job
 from nanocensus.pipeline.run.runner import census
-from nanocensus.segment.weights import load_model
+from nanocensus.segment.prediction.weights import load_model
 from nanocensus.simulate.rendering import simulate_micrograph, write_simulated
 from nanocensus.simulate.spec import SimulationSpec
-from nanocensus.store.tables import read_particles
+from nanocensus.store.particles.tables import read_particles
 
 pytestmark = pytest.mark.gpu
 
@@ -58,7 +58,7 @@ def test_maps_agree_to_a_step_but_in_few_pixels_and_masks_in_nearly_all():
 def cpu_probabilities(images):
     """Predict in a process that sees no GPU."""
     program = (
-        "import sys, io, numpy as np; from nanocensus.segment.weights import load_model; m = load_model('default');"
+        "import sys, io, numpy as np; from nanocensus.segment.prediction.weights import load_model; m = load_model('default');"
         "images = np.load(io.BytesIO(sys.stdin.buffer.read()));"
         "np.savez(sys.stdout.buffer, **{name: m.probability(images[name]) for name in images})"
     )

@@ -8,14 +8,14 @@ from nanocensus.measure.descriptors import measure
 from nanocensus.pipeline.job.plan import Block, Network, make_task
 from nanocensus.pipeline.job.sections import MeasureSection
 from nanocensus.pipeline.run.block import process_block
-from nanocensus.segment import openvino_engine
-from nanocensus.segment.description import describe
-from nanocensus.segment.domain import Domain
-from nanocensus.segment.inference import Inference
-from nanocensus.segment.weights import load_model
-from nanocensus.store.ingest import STORE_FOLDER
-from nanocensus.store.micrographs import content_digest, create_store, discard_results, write_micrograph
-from nanocensus.store.tables import PARTICLES_FOLDER
+from nanocensus.segment.prediction import openvino_engine
+from nanocensus.segment.prediction.description import describe
+from nanocensus.segment.prediction.domain import Domain
+from nanocensus.segment.prediction.inference import Inference
+from nanocensus.segment.prediction.weights import load_model
+from nanocensus.store.images.ingest import STORE_FOLDER
+from nanocensus.store.images.micrographs import content_digest, create_store, discard_results, write_micrograph
+from nanocensus.store.particles.tables import PARTICLES_FOLDER
 
 
 def test_the_time_of_a_stage_that_failed_counts(tmp_path):

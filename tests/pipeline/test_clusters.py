@@ -21,7 +21,7 @@ from nanocensus.pipeline.workers.batch import slurm_cluster, wait_for_worker, wo
 from nanocensus.pipeline.workers.clusters import open_client, worker_environment
 from nanocensus.pipeline.workers.proof import proven
 from nanocensus.provenance import versions
-from nanocensus.segment.weights import load_model
+from nanocensus.segment.prediction.weights import load_model
 
 JOBS = Path(__file__).parents[2] / "jobs"
 

@@ -5,9 +5,9 @@ from scipy import ndimage
 
 from nanocensus.measure.detail import detail
 from nanocensus.pipeline.run.details import with_details, with_scores
-from nanocensus.store.ingest import STORE_FOLDER
-from nanocensus.store.micrographs import content_digest, create_store, write_micrograph
-from nanocensus.store.thumbnails import read_spectrum, write_spectrum
+from nanocensus.store.images.ingest import STORE_FOLDER
+from nanocensus.store.images.micrographs import content_digest, create_store, write_micrograph
+from nanocensus.store.images.thumbnails import read_spectrum, write_spectrum
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,7 @@ from nanocensus.simulate.rendering import write_simulated
 from nanocensus.simulate.shapes import disc
 from nanocensus.simulate.spec import SimulationSpec
 from nanocensus.store.manifest import write_manifest
-from nanocensus.store.masks import in_raster_order
+from nanocensus.store.masks.masks import in_raster_order
 
 SIDE_NM = 0.1
 RADII = (9.0, 12.0, 15.0, 19.0, 24.0, 30.0)

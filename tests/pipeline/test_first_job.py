@@ -11,8 +11,8 @@ from nanocensus.cli import app
 from nanocensus.errors import JobError
 from nanocensus.pipeline.job.spec import read_job
 from nanocensus.pipeline.run.first_job import begin
-from nanocensus.store.ingest import ingest
-from nanocensus.store.sources import find_sources
+from nanocensus.store.images.ingest import ingest
+from nanocensus.store.studies.sources import find_sources
 from nanocensus.store.survey import conditions_in, survey
 from nanocensus.testing import InstrumentImage, write_dm, write_velox
 

@@ -12,7 +12,13 @@ from nanocensus.measure.outline import outlines
 from nanocensus.pipeline.report.criteria_words import criteria_in_words, criterion_in_words
 from nanocensus.pipeline.report.crops import particle_outline
 from nanocensus.pipeline.report.sample_gallery import nearest
-from nanocensus.store.micrographs import content_digest, create_store, write_labels, write_micrograph, write_probability
+from nanocensus.store.images.micrographs import (
+    content_digest,
+    create_store,
+    write_labels,
+    write_micrograph,
+    write_probability,
+)
 
 
 @settings(deadline=None, max_examples=60)

@@ -16,12 +16,12 @@ from nanocensus.pipeline.job.work_sections import ClusterSection
 from nanocensus.pipeline.run.block import process_block
 from nanocensus.pipeline.workers import gpu_service
 from nanocensus.pipeline.workers.clusters import describe, device_of, open_client, where_blocks_go
-from nanocensus.segment.inference import Inference
-from nanocensus.segment.preparation import Preparation
-from nanocensus.segment.weights import load_model
-from nanocensus.store.ingest import STORE_FOLDER
-from nanocensus.store.micrographs import content_digest, create_store, read_probability, write_micrograph
-from nanocensus.store.tables import PARTICLES_FOLDER
+from nanocensus.segment.prediction.inference import Inference
+from nanocensus.segment.prediction.weights import load_model
+from nanocensus.segment.preparation.preparation import Preparation
+from nanocensus.store.images.ingest import STORE_FOLDER
+from nanocensus.store.images.micrographs import content_digest, create_store, read_probability, write_micrograph
+from nanocensus.store.particles.tables import PARTICLES_FOLDER
 
 SETTINGS = MeasureSection()
 KINDS = [((128, 128), "uint8"), ((128, 192), "uint16"), ((96, 160), "float32")]

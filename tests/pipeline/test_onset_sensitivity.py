@@ -26,8 +26,8 @@ from nanocensus.statistics.estimation.binning import size_statistics
 from nanocensus.statistics.onsets.onset import onsets
 from nanocensus.statistics.onsets.places import bend_places
 from nanocensus.statistics.onsets.samples import JOINT
-from nanocensus.store.ingest import STORE_FOLDER
-from nanocensus.store.micrographs import content_digest, create_store, write_micrograph, write_probability
+from nanocensus.store.images.ingest import STORE_FOLDER
+from nanocensus.store.images.micrographs import content_digest, create_store, write_micrograph, write_probability
 
 RANGE = (2.6, 7.6)
 SECTION = OnsetsSection({"circularity": OnsetRanges(RANGE)}, replicates=99, eccentricity_step=0.0)

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from nanocensus.pipeline.job.plan import Network, PlannedMap, Task, assign_parts, cut_blocks, make_task
 from nanocensus.pipeline.job.sections import MeasureSection
-from nanocensus.segment.inference import Inference
-from nanocensus.segment.preparation import Preparation
+from nanocensus.segment.prediction.inference import Inference
+from nanocensus.segment.preparation.preparation import Preparation
 
 NETWORK = Network("m", "m", "d")
 

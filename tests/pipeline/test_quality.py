@@ -14,7 +14,7 @@ from nanocensus.pipeline.job.spec import parse_job
 from nanocensus.pipeline.run.details import with_scores
 from nanocensus.pipeline.run.quality import flags
 from nanocensus.pipeline.run.registration import Pair
-from nanocensus.segment.weights import load_model
+from nanocensus.segment.prediction.weights import load_model
 from nanocensus.simulate.sessions import Faults, simulate_session
 from nanocensus.simulate.spec import SimulationSpec
 

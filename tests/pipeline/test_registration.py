@@ -8,9 +8,9 @@ from scipy import ndimage
 from nanocensus.measure.registration import thumbnail
 from nanocensus.pipeline.run import registration
 from nanocensus.pipeline.run.registration import Pair, known_pairs, register, with_overlaps
-from nanocensus.store.ingest import STORE_FOLDER
-from nanocensus.store.micrographs import content_digest, create_store, write_micrograph
-from nanocensus.store.thumbnails import read_thumbnail, write_thumbnail
+from nanocensus.store.images.ingest import STORE_FOLDER
+from nanocensus.store.images.micrographs import content_digest, create_store, write_micrograph
+from nanocensus.store.images.thumbnails import read_thumbnail, write_thumbnail
 
 
 @pytest.fixture

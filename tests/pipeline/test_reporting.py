@@ -7,8 +7,8 @@ import pytest
 import nanocensus as nc
 from nanocensus.pipeline.analysis.analyse import Analysis
 from nanocensus.pipeline.report.reporting import domain_warnings, statistics_tables
-from nanocensus.segment.description import Description
-from nanocensus.segment.domain import Domain
+from nanocensus.segment.prediction.description import Description
+from nanocensus.segment.prediction.domain import Domain
 from nanocensus.statistics.variance.components import variance_components
 
 

@@ -1,6 +1,6 @@
 from nanocensus.pipeline.run.runner import _remove_superseded
 from nanocensus.store.commit import partial_path
-from nanocensus.store.tables import PARTICLES_FOLDER
+from nanocensus.store.particles.tables import PARTICLES_FOLDER
 
 
 def test_a_run_removes_what_killed_writers_left_and_what_its_index_does_not_name(tmp_path):

@@ -16,10 +16,10 @@ from nanocensus.pipeline.job.lattices import lattice_spacings
 from nanocensus.pipeline.report.scale_words import scale_in_words
 from nanocensus.pipeline.run import scale as module
 from nanocensus.pipeline.run.scale import TABLE, SessionScale, check_scale, known_scales
-from nanocensus.store.ingest import STORE_FOLDER, ingest
+from nanocensus.store.images.ingest import STORE_FOLDER, ingest
+from nanocensus.store.images.recalibration import RECALIBRATION_FILE
 from nanocensus.store.manifest import read_manifest
-from nanocensus.store.recalibration import RECALIBRATION_FILE
-from nanocensus.store.sources import find_sources
+from nanocensus.store.studies.sources import find_sources
 
 
 @pytest.fixture(scope="module")

@@ -24,20 +24,20 @@ from nanocensus.pipeline.training.patches import PatchSource
 from nanocensus.pipeline.training.scenes import TrainingScenes
 from nanocensus.pipeline.training.train import TrainingSpec, _artists, train
 from nanocensus.sections import parse_section
-from nanocensus.segment import fit as fit_module
-from nanocensus.segment.domain import Domain
-from nanocensus.segment.fit import _rule, fit
-from nanocensus.segment.heldout import judge
-from nanocensus.segment.losses import LOSSES
-from nanocensus.segment.metrics import dice
-from nanocensus.segment.parameters import logits
-from nanocensus.segment.training_data import assign_folds, read_training_images
-from nanocensus.segment.weights import load_model
+from nanocensus.segment.judging.heldout import judge
+from nanocensus.segment.judging.metrics import dice
+from nanocensus.segment.networks.parameters import logits
+from nanocensus.segment.prediction.domain import Domain
+from nanocensus.segment.prediction.weights import load_model
+from nanocensus.segment.training import fit as fit_module
+from nanocensus.segment.training.data import assign_folds, read_training_images
+from nanocensus.segment.training.fit import _rule, fit
+from nanocensus.segment.training.losses import LOSSES
 from nanocensus.simulate.rendering import write_simulated
 from nanocensus.simulate.spec import SimulationSpec
-from nanocensus.store.ingest import ingest
-from nanocensus.store.readers import read_image
-from nanocensus.store.sources import find_sources
+from nanocensus.store.formats.readers import read_image
+from nanocensus.store.images.ingest import ingest
+from nanocensus.store.studies.sources import find_sources
 
 DEMO = Path(__file__).parents[2] / "jobs" / "demo"
 LEARNER = {"steps": 5, "batch": 2, "patch": 32, "base": 1, "levels": 1}
@@ -250,7 +250,7 @@ def test_a_micrograph_is_read_once_to_know_whether_its_networks_are_there(small,
         read[path.name] += 1
         return read_image(path)
 
-    monkeypatch.setattr("nanocensus.segment.training_data.read_image", counted)
+    monkeypatch.setattr("nanocensus.segment.training.data.read_image", counted)
     assert all(result.reused for result in train(spec))
     assert read == dict.fromkeys(CROPS, 2)  # the other time its shape is asked for
 
@@ -445,8 +445,8 @@ import sys
 import jax
 import numpy as np
 jax.config.update("jax_num_cpu_devices", int(sys.argv[1]))
-from nanocensus.segment.fit import _rule, fit
-from nanocensus.segment.training_spec import TrainingSpec
+from nanocensus.segment.training.fit import _rule, fit
+from nanocensus.segment.training.spec import TrainingSpec
 spec = TrainingSpec(
     name="t", models=".", simulated=1.0, folds=0, steps=8, batch=4, patch=64, base=4, levels=2, learning_rate=1e-3
 )

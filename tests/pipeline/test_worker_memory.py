@@ -17,11 +17,11 @@ from nanocensus.pipeline.run.runner import census
 from nanocensus.pipeline.workers import local_cluster
 from nanocensus.pipeline.workers.clusters import open_client
 from nanocensus.pipeline.workers.memory import Need, fitting_tile, limit_of_workers, machine_memory
-from nanocensus.segment.memory import feature_bytes
-from nanocensus.segment.weights import load_model
-from nanocensus.store.ingest import STORE_FOLDER
+from nanocensus.segment.prediction.memory import feature_bytes
+from nanocensus.segment.prediction.weights import load_model
+from nanocensus.store.images.ingest import STORE_FOLDER
+from nanocensus.store.images.micrographs import read_probability
 from nanocensus.store.manifest import OutputLock, read_manifest
-from nanocensus.store.micrographs import read_probability
 
 MIB = 2**20
 

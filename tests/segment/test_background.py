@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from nanocensus.segment.background import LEAST_LIGHT, bernstein, fit_background, surface_factors
+from nanocensus.segment.preparation.background import LEAST_LIGHT, bernstein, fit_background, surface_factors
 
 
 def film(shape, *, coverage=0.2, transmission=0.6, seed=0, dose=200):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nanocensus.segment.boundary import boundary_distance, boundary_error
+from nanocensus.segment.judging.boundary import boundary_distance, boundary_error
 
 
 def _area_and_perimeter(points):

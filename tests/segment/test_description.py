@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from nanocensus.errors import ImageError
-from nanocensus.segment.description import describe
+from nanocensus.segment.prediction.description import describe
 
 
 def discs(shape=(256, 256), radius=12.0, sigma=1.0, noise=0.3, seed=0):

@@ -6,10 +6,10 @@ import pytest
 from scipy.stats import spearmanr
 
 from nanocensus.errors import ModelError
-from nanocensus.segment.description import Description, describe
-from nanocensus.segment.domain import Domain
-from nanocensus.segment.metrics import dice
-from nanocensus.segment.weights import load_model
+from nanocensus.segment.judging.metrics import dice
+from nanocensus.segment.prediction.description import Description, describe
+from nanocensus.segment.prediction.domain import Domain
+from nanocensus.segment.prediction.weights import load_model
 from nanocensus.simulate.rendering import simulate_micrograph
 from nanocensus.simulate.spec import SimulationSpec
 

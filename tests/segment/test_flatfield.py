@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from nanocensus.errors import ImageError
-from nanocensus.segment.flatfield import as_transported, flatten, standardise, unevenness
+from nanocensus.segment.preparation.flatfield import as_transported, flatten, standardise, unevenness
 
 SHAPES = hnp.array_shapes(min_dims=2, max_dims=2, max_side=20)
 

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from nanocensus.errors import DeviceError, ImageError
-from nanocensus.segment import gpu
-from nanocensus.segment.flatfield import as_transported
-from nanocensus.segment.preparation import Preparation
-from nanocensus.segment.weights import load_model
+from nanocensus.segment.prediction import gpu
+from nanocensus.segment.prediction.weights import load_model
+from nanocensus.segment.preparation.flatfield import as_transported
+from nanocensus.segment.preparation.preparation import Preparation
 
 SHAPE = (100, 130)
 """Of most micrographs, so that the network is compiled once a type."""
@@ -58,7 +58,7 @@ def test_a_micrograph_too_large_for_the_memory_goes_through_in_windows(model, mo
     monkeypatch.setattr(gpu, "_segment", no_memory)
     assert abs(on_device(model, image) - expected).max() <= 1
     assert "in windows" in caplog.text
-    monkeypatch.setattr("nanocensus.segment.predict._run", no_memory)
+    monkeypatch.setattr("nanocensus.segment.prediction.predict._run", no_memory)
     with pytest.raises(DeviceError, match="room for a window"):
         on_device(model, image)
 

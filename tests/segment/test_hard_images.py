@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from nanocensus.errors import ImageError
-from nanocensus.segment import predict
-from nanocensus.segment.architecture import ResNetUNetConfig, UNetConfig
-from nanocensus.segment.model import Model
-from nanocensus.segment.parameters import fold, initial_network, named_arrays
-from nanocensus.segment.weights import load_model
+from nanocensus.segment.networks.architecture import ResNetUNetConfig, UNetConfig
+from nanocensus.segment.networks.parameters import fold, initial_network, named_arrays
+from nanocensus.segment.prediction import predict
+from nanocensus.segment.prediction.model import Model
+from nanocensus.segment.prediction.weights import load_model
 
 
 @pytest.fixture(

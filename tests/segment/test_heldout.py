@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import ndtr
 
-from nanocensus.segment.heldout import judge
+from nanocensus.segment.judging.heldout import judge
 
 
 def _soft_disc(sigma, radius=30.0, side=120):

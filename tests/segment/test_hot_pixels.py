@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nanocensus.segment.hot_pixels import replace_hot_pixels
+from nanocensus.segment.preparation.hot_pixels import replace_hot_pixels
 
 
 def slowly(image):

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nanocensus.segment.losses import LOSSES
+from nanocensus.segment.training.losses import LOSSES
 
 
 def test_the_usual_loss_is_cross_entropy_and_the_mean_dice_loss_of_both_classes():

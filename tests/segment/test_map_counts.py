@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from nanocensus.segment.map_counts import count_map
+from nanocensus.segment.judging.map_counts import count_map
 
 SHAPES = hnp.array_shapes(min_dims=2, max_dims=2, max_side=7)
 MAPS = SHAPES.flatmap(lambda shape: st.tuples(hnp.arrays(np.uint8, shape), hnp.arrays(bool, shape)))

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nanocensus.errors import ImageError
-from nanocensus.segment.architecture import ResNetUNetConfig, UNetConfig
-from nanocensus.segment.memory import choose_tile, feature_bytes, own_memory
-from nanocensus.segment.parameters import logits, parameter_shapes
-from nanocensus.segment.windows import plan_windows
+from nanocensus.segment.networks.architecture import ResNetUNetConfig, UNetConfig
+from nanocensus.segment.networks.parameters import logits, parameter_shapes
+from nanocensus.segment.prediction.memory import choose_tile, feature_bytes, own_memory
+from nanocensus.segment.prediction.windows import plan_windows
 
 GIB = 2**30
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from nanocensus.segment.metrics import Matches, dice, match_particles, overlaps, without_specks
+from nanocensus.segment.judging.metrics import Matches, dice, match_particles, overlaps, without_specks
 
 LABELS = hnp.array_shapes(min_dims=2, max_dims=2, max_side=6).flatmap(
     lambda shape: st.tuples(*[hnp.arrays(np.int32, shape, elements=st.integers(0, 4))] * 2)

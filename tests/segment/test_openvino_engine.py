@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from nanocensus.errors import MissingExtraError
-from nanocensus.segment import openvino_engine
-from nanocensus.segment.architecture import ResNetUNetConfig, UNetConfig
-from nanocensus.segment.model import Model
-from nanocensus.segment.parameters import fold, initial_network, named_arrays
-from nanocensus.segment.predict import probability_parts
-from nanocensus.segment.weights import load_model
+from nanocensus.segment.networks.architecture import ResNetUNetConfig, UNetConfig
+from nanocensus.segment.networks.parameters import fold, initial_network, named_arrays
+from nanocensus.segment.prediction import openvino_engine
+from nanocensus.segment.prediction.model import Model
+from nanocensus.segment.prediction.predict import probability_parts
+from nanocensus.segment.prediction.weights import load_model
 from nanocensus.simulate.scenes.scene import draw_scene
 
 IMAGE = draw_scene(np.random.default_rng(4), (150, 190), forms=["discs"], kinds=["plain"]).pixels
@@ -62,7 +62,7 @@ def test_bfloat16_is_near():
 
 def test_nothing_is_reported_to_anybody():
     program = (
-        "import sys; from nanocensus.segment.openvino_engine import require_openvino as r; r();"
+        "import sys; from nanocensus.segment.prediction.openvino_engine import require_openvino as r; r();"
         "print(sys.modules['openvino_telemetry'])"
     )
     ran = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=True)
@@ -79,8 +79,8 @@ def test_its_absence_is_said_with_what_to_do(monkeypatch):
 INTERRUPTED_AFTER_NETWORKS_WERE_DROPPED = """
 import os, signal, threading
 import numpy as np
-from nanocensus.segment import openvino_engine
-from nanocensus.segment.weights import load_model
+from nanocensus.segment.prediction import openvino_engine
+from nanocensus.segment.prediction.weights import load_model
 
 openvino_engine.run(load_model("default"), "float32", np.zeros((1, 64, 64), np.float32))
 elsewhere = threading.Thread(target=openvino_engine._compiled.cache_clear)

@@ -6,12 +6,12 @@ import sys
 import pytest
 
 from nanocensus.errors import InputError
-from nanocensus.segment.options import check_options
+from nanocensus.segment.prediction.options import check_options
 
 _ASKED = """
 import numpy as np
 from nanocensus.errors import InputError
-from nanocensus.segment.weights import load_model
+from nanocensus.segment.prediction.weights import load_model
 model = load_model("default-fold0")
 for option in ({"contrast": "Bright"}, {"engine": "OpenVINO"}, {"precision": "bf16"}, {"resample": "pixels"}):
     try:

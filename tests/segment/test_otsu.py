@@ -5,8 +5,8 @@ import pytest
 from scipy.ndimage import gaussian_filter
 from skimage.filters import threshold_otsu
 
-from nanocensus.segment.metrics import dice
-from nanocensus.segment.otsu import otsu_mask
+from nanocensus.segment.judging.metrics import dice
+from nanocensus.segment.judging.otsu import otsu_mask
 
 
 def _noisy_disc(rng, noise):

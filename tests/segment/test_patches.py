@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from nanocensus.segment.flatfield import standardise
-from nanocensus.segment.patches import draw_batch, prepare
+from nanocensus.segment.preparation.flatfield import standardise
+from nanocensus.segment.training.patches import draw_batch, prepare
 
 
 def _disc(radius, side=96, centre=(40.3, 51.8)):
@@ -46,11 +46,11 @@ def test_particles_are_shown_larger_and_smaller():
 
 
 def test_unwarped_patches_hold_the_recorded_noise(monkeypatch):
-    monkeypatch.setattr("nanocensus.segment.patches.UNWARPED_SHARE", 1.0)
+    monkeypatch.setattr("nanocensus.segment.training.patches.UNWARPED_SHARE", 1.0)
     for limit in ("LARGEST_GAMMA", "LARGEST_GAIN"):
-        monkeypatch.setattr(f"nanocensus.segment.patches.{limit}", 1.0)
+        monkeypatch.setattr(f"nanocensus.segment.training.patches.{limit}", 1.0)
     for limit in ("LARGEST_OFFSET", "LARGEST_NOISE"):
-        monkeypatch.setattr(f"nanocensus.segment.patches.{limit}", 0.0)
+        monkeypatch.setattr(f"nanocensus.segment.training.patches.{limit}", 0.0)
     image = np.random.default_rng(0).normal(size=(40, 40))
     pixels, _ = draw_batch([prepare(image, image > 1)], np.random.default_rng(0), count=4, side=40)
     symmetries = [np.rot90(flipped, turns) for flipped in (image, image.T) for turns in range(4)]

@@ -10,11 +10,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nanocensus.errors import ImageError
-from nanocensus.segment.architecture import ResNetUNetConfig, UNetConfig, receptive_field_radius
-from nanocensus.segment.model import Model
-from nanocensus.segment.parameters import fold, initial_network, named_arrays
-from nanocensus.segment.predict import probability_parts
-from nanocensus.segment.windows import plan_windows
+from nanocensus.segment.networks.architecture import ResNetUNetConfig, UNetConfig, receptive_field_radius
+from nanocensus.segment.networks.parameters import fold, initial_network, named_arrays
+from nanocensus.segment.prediction.model import Model
+from nanocensus.segment.prediction.predict import probability_parts
+from nanocensus.segment.prediction.windows import plan_windows
 
 TINY = UNetConfig(base=2, levels=1)
 SIDES = st.integers(1, 150)
@@ -114,7 +114,7 @@ def test_a_tile_smaller_than_what_the_network_sees_is_refused():
 @pytest.mark.slow
 def test_one_and_two_threads_give_the_same_bytes():
     program = (
-        "import hashlib, numpy; from nanocensus.segment.weights import load_model;"
+        "import hashlib, numpy; from nanocensus.segment.prediction.weights import load_model;"
         "image = numpy.random.default_rng(0).normal(size=(300, 700));"
         "print(hashlib.sha256(load_model('default').probability(image).tobytes()).hexdigest())"
     )

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from nanocensus.errors import ImageError
-from nanocensus.segment.flatfield import flatten, standardise
-from nanocensus.segment.preparation import AS_USUAL, Preparation, prepare
+from nanocensus.segment.preparation.flatfield import flatten, standardise
+from nanocensus.segment.preparation.preparation import AS_USUAL, Preparation, prepare
 
 
 def test_what_is_no_micrograph_is_not_prepared():

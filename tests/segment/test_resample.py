@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nanocensus.errors import ImageError, ModelError
-from nanocensus.segment.description import Description
-from nanocensus.segment.domain import Domain
-from nanocensus.segment.resample import predict_resampled, resampled
-from nanocensus.segment.weights import load_model
+from nanocensus.segment.prediction.description import Description
+from nanocensus.segment.prediction.domain import Domain
+from nanocensus.segment.prediction.resample import predict_resampled, resampled
+from nanocensus.segment.prediction.weights import load_model
 
 
 def domain(diameter_px=40.0, pixel_sizes_nm=(0.1, 0.2)):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from nanocensus.segment.architecture import ResNetUNetConfig
-from nanocensus.segment.parameters import fold, initial_network, logits, named_arrays
+from nanocensus.segment.networks.architecture import ResNetUNetConfig
+from nanocensus.segment.networks.parameters import fold, initial_network, logits, named_arrays
 
 EPSILON = 1e-4
 

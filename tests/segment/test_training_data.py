@@ -13,14 +13,14 @@ from nanocensus.errors import InputError, JobError
 from nanocensus.pipeline.training import patches as training_patches
 from nanocensus.pipeline.training.patches import _Shelf, validation_patches
 from nanocensus.sections import parse_section
-from nanocensus.segment.flatfield import flatten
-from nanocensus.segment.patches import prepare
-from nanocensus.segment.training_data import assign_folds, read_training_images
-from nanocensus.segment.training_spec import TrainingSpec
+from nanocensus.segment.preparation.flatfield import flatten
+from nanocensus.segment.training.data import assign_folds, read_training_images
+from nanocensus.segment.training.patches import prepare
+from nanocensus.segment.training.spec import TrainingSpec
 from nanocensus.simulate.rendering import write_simulated
 from nanocensus.simulate.spec import SimulationSpec
-from nanocensus.store.ingest import ingest
-from nanocensus.store.sources import find_sources
+from nanocensus.store.images.ingest import ingest
+from nanocensus.store.studies.sources import find_sources
 
 PATHS = {"images": "i", "masks": "m", "groups": "g.csv", "models": "out"}
 JOB = Path(__file__).parents[2] / "jobs" / "train-demo.toml"

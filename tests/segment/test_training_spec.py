@@ -6,8 +6,8 @@ import pytest
 
 from nanocensus.errors import JobError
 from nanocensus.sections import parse_section, read_toml
-from nanocensus.segment.architecture import ResNetUNetConfig
-from nanocensus.segment.training_spec import TrainingSpec
+from nanocensus.segment.networks.architecture import ResNetUNetConfig
+from nanocensus.segment.training.spec import TrainingSpec
 
 PATHS = {"images": "i", "masks": "m", "groups": "g.csv", "models": "out"}
 

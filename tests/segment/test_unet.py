@@ -7,9 +7,14 @@ import pytest
 from flax import nnx
 
 from nanocensus.errors import ModelError
-from nanocensus.segment.architecture import ResNetUNetConfig, UNetConfig, architecture_of, receptive_field_radius
-from nanocensus.segment.convolutions import convolve_to_few, convolve_upsampled, max_pool
-from nanocensus.segment.parameters import fold, initial_network, logits, named_arrays, parameter_shapes, unfold
+from nanocensus.segment.networks.architecture import (
+    ResNetUNetConfig,
+    UNetConfig,
+    architecture_of,
+    receptive_field_radius,
+)
+from nanocensus.segment.networks.convolutions import convolve_to_few, convolve_upsampled, max_pool
+from nanocensus.segment.networks.parameters import fold, initial_network, logits, named_arrays, parameter_shapes, unfold
 
 SMALL = UNetConfig(base=3, levels=1)
 SMALL_PAPER = ResNetUNetConfig(base=4, units=2)

@@ -8,11 +8,11 @@ import pytest
 import safetensors.numpy
 
 from nanocensus.errors import ModelError
-from nanocensus.segment.architecture import UNetConfig
-from nanocensus.segment.description import Description
-from nanocensus.segment.domain import Domain
-from nanocensus.segment.parameters import fold, initial_network, named_arrays
-from nanocensus.segment.weights import load_model, model_names, save_model
+from nanocensus.segment.networks.architecture import UNetConfig
+from nanocensus.segment.networks.parameters import fold, initial_network, named_arrays
+from nanocensus.segment.prediction.description import Description
+from nanocensus.segment.prediction.domain import Domain
+from nanocensus.segment.prediction.weights import load_model, model_names, save_model
 
 CONFIG = UNetConfig(base=2, levels=1)
 
@@ -118,7 +118,7 @@ def test_the_shipped_models_are_the_default_and_its_folds_and_one_to_go_on_from(
 def test_a_shipped_model_that_is_not_that_of_its_card_is_refused(tmp_path, parameters, monkeypatch):
     save_model(tmp_path / "mine.safetensors", CONFIG, parameters)
     (tmp_path / "mine.json").write_text('{"digest": "0123456789abcdef"}')
-    monkeypatch.setattr("nanocensus.segment.weights._SHIPPED", tmp_path)
+    monkeypatch.setattr("nanocensus.segment.prediction.weights._SHIPPED", tmp_path)
     with pytest.raises(ModelError, match="digest 0123456789abcdef"):
         load_model("mine")
 

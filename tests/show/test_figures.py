@@ -13,14 +13,22 @@ from PIL import Image
 import nanocensus as nc
 from nanocensus.errors import InputError, TableError
 from nanocensus.schema import PARTICLES
-from nanocensus.show import figures
-from nanocensus.show.content import ReportContent
-from nanocensus.show.evaluation_figures import error_by_size
-from nanocensus.show.micrograph_figures import LARGEST_SIDE_PX, embedded_picture
-from nanocensus.show.report import render_report
-from nanocensus.show.report_tables import tables
-from nanocensus.show.size_figures import interval_rows
-from nanocensus.show.theme import MARKERS, PALETTE, axis_label, plain_text, quantity_name, sample_styles, unit_sign
+from nanocensus.show.figures import figures
+from nanocensus.show.figures.evaluation import error_by_size
+from nanocensus.show.figures.micrographs import LARGEST_SIDE_PX, embedded_picture
+from nanocensus.show.figures.sizes import interval_rows
+from nanocensus.show.figures.theme import (
+    MARKERS,
+    PALETTE,
+    axis_label,
+    plain_text,
+    quantity_name,
+    sample_styles,
+    unit_sign,
+)
+from nanocensus.show.report.content import ReportContent
+from nanocensus.show.report.report import render_report
+from nanocensus.show.report.tables import tables
 from nanocensus.statistics.distributions.density import densities
 from nanocensus.statistics.distributions.modes import mode_intervals
 from nanocensus.statistics.distributions.size_distribution import size_distribution

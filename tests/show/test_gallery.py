@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nanocensus.errors import InputError
-from nanocensus.show.criterion_figures import ACCEPTED_BAR, REJECTED_BAR, bar_edges, criterion
 from nanocensus.show.crops import Crop
-from nanocensus.show.gallery import render_gallery
-from nanocensus.show.gallery_content import CriterionView, GalleryContent, SampleGallery
-from nanocensus.show.theme import ACCEPTED_COLOUR, REJECTED_COLOUR
-from nanocensus.show.tiles import SMALL_TILE, tiles
+from nanocensus.show.figures.criteria import ACCEPTED_BAR, REJECTED_BAR, bar_edges, criterion
+from nanocensus.show.figures.theme import ACCEPTED_COLOUR, REJECTED_COLOUR
+from nanocensus.show.figures.tiles import SMALL_TILE, tiles
+from nanocensus.show.gallery.content import CriterionView, GalleryContent, SampleGallery
+from nanocensus.show.gallery.gallery import render_gallery
 
 EVIL = "<script>alert(1)</script>"
 

@@ -4,7 +4,7 @@ import holoviews as hv
 import numpy as np
 import pandas as pd
 
-from nanocensus.show import figures
+from nanocensus.show.figures import figures
 
 
 def told(samples, joint=True):

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nanocensus.show import figures
+from nanocensus.show.figures import figures
 from nanocensus.statistics.cells.cells import cells, size_bins
 from nanocensus.statistics.estimation.estimation import estimate
 from nanocensus.statistics.estimation.reductions import mean

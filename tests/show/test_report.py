@@ -16,11 +16,11 @@ import pytest
 import xarray as xr
 
 from nanocensus.schema import MICROGRAPHS
-from nanocensus.show.content import Picture, PopulationsContent, ReportContent, ReportTable, Representatives
 from nanocensus.show.crops import Crop
+from nanocensus.show.figures.theme import ACCEPTED_COLOUR, PALETTE
 from nanocensus.show.numbers import with_interval, with_reach
-from nanocensus.show.report import render_report
-from nanocensus.show.theme import ACCEPTED_COLOUR, PALETTE
+from nanocensus.show.report.content import Picture, PopulationsContent, ReportContent, ReportTable, Representatives
+from nanocensus.show.report.report import render_report
 from nanocensus.statistics.estimation.reductions import cv, mean, median
 
 EVIL = "<script>alert(1)</script>"
@@ -222,7 +222,9 @@ def test_equal_contents_give_equal_bytes_in_any_process_and_at_any_time(page, tm
     content.write_bytes(pickle.dumps(full_content()))
     code = (
         "import pickle, sys\n"
-        "from nanocensus.show import embedding, figures, report\n"
+        "from nanocensus.show import embedding\n"
+        "from nanocensus.show.figures import figures\n"
+        "from nanocensus.show.report import report\n"
         "content = pickle.load(open(sys.argv[1], 'rb'))\n"
         "embedding.figure_json(figures.rejections(content.rejected), 'other')\n"
         "sys.stdout.buffer.write(report.render_report(content).encode())"

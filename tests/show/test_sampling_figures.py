@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from nanocensus.show import figures
-from nanocensus.show.sampling_figures import _round_values
+from nanocensus.show.figures import figures
+from nanocensus.show.figures.sampling import _round_values
 
 SIZES = np.array([500, 1000, 5000])
 

@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from nanocensus.show import figures, shape_figures
-from nanocensus.show.content import ReportContent
 from nanocensus.show.embedding import figure_json
-from nanocensus.show.report import render_report
+from nanocensus.show.figures import figures
+from nanocensus.show.figures import shapes as shape_figures
+from nanocensus.show.report.content import ReportContent
+from nanocensus.show.report.report import render_report
 
 ANGLE = np.linspace(0, np.pi / 4, 17)
 RAY = 2 * np.pi * np.arange(128) / 128

@@ -19,10 +19,10 @@ from nanocensus.statistics.estimation.binning import size_statistics
 from nanocensus.statistics.estimation.estimation import estimate
 from nanocensus.statistics.estimation.reductions import mean, median
 from nanocensus.statistics.sampling.block_sums import block_sums
-from nanocensus.store import row_groups
 from nanocensus.store.manifest import Manifest, write_manifest
-from nanocensus.store.row_groups import open_particles
-from nanocensus.store.tables import write_part
+from nanocensus.store.particles import row_groups
+from nanocensus.store.particles.row_groups import open_particles
+from nanocensus.store.particles.tables import write_part
 
 OF = ["circularity", "edge_length_nm"]
 BY = ["sample", size_bins(0.2)]

@@ -15,13 +15,13 @@ from hypothesis.extra import numpy as hnp
 
 from nanocensus.errors import ImageError
 from nanocensus.schema import MICROGRAPHS
-from nanocensus.store.ingest import STORE_FOLDER, ingest
+from nanocensus.store.formats.readers import read_image
+from nanocensus.store.images.ingest import STORE_FOLDER, ingest
+from nanocensus.store.images.micrographs import content_digest, read_labels, read_pixels, write_probability
+from nanocensus.store.images.stamps import forget
 from nanocensus.store.manifest import Manifest, read_manifest, write_manifest
-from nanocensus.store.masks import in_raster_order, read_truth
-from nanocensus.store.micrographs import content_digest, read_labels, read_pixels, write_probability
-from nanocensus.store.readers import read_image
-from nanocensus.store.sources import find_sources
-from nanocensus.store.stamps import forget
+from nanocensus.store.masks.masks import in_raster_order, read_truth
+from nanocensus.store.studies.sources import find_sources
 
 
 def image(seed: int, shape=(24, 30)) -> np.ndarray:
@@ -378,7 +378,7 @@ def test_a_file_that_did_not_change_is_not_read_again(raw, tmp_path, monkeypatch
     first = ingest(find_sources(raw), out)
     read = []
     monkeypatch.setattr(
-        "nanocensus.store.ingest.read_image", lambda path, image: read.append(path) or read_image(path, image)
+        "nanocensus.store.images.ingest.read_image", lambda path, image: read.append(path) or read_image(path, image)
     )
     again = ingest(find_sources(raw), out)
     pd.testing.assert_frame_equal(again.micrographs, first.micrographs)
@@ -396,7 +396,7 @@ def test_what_is_forgotten_is_read_again(raw, tmp_path, monkeypatch):
     forget(out, ["A/1.tif"])
     read = []
     monkeypatch.setattr(
-        "nanocensus.store.ingest.read_image", lambda path, image: read.append(path) or read_image(path, image)
+        "nanocensus.store.images.ingest.read_image", lambda path, image: read.append(path) or read_image(path, image)
     )
     ingest(find_sources(raw), out)
     assert raw / "A/1.tif" in read

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from nanocensus.errors import CalibrationError, ImageError, MissingExtraError
-from nanocensus.store.ingest import ingest
-from nanocensus.store.micrographs import content_digest
-from nanocensus.store.readers import READERS, read_image
-from nanocensus.store.sources import find_sources
+from nanocensus.store.formats.readers import READERS, read_image
+from nanocensus.store.images.ingest import ingest
+from nanocensus.store.images.micrographs import content_digest
+from nanocensus.store.studies.sources import find_sources
 from nanocensus.testing import (
     InstrumentImage,
     write_dm,

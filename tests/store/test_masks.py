@@ -15,13 +15,13 @@ import nanocensus as nc
 from nanocensus.errors import ImageError
 from nanocensus.simulate.coverage import render_area_fraction
 from nanocensus.simulate.shapes import disc, superellipse
-from nanocensus.store.coverage import polygon_coverage
-from nanocensus.store.ingest import STORE_FOLDER, ingest
-from nanocensus.store.masks import in_raster_order, read_truth, truth_beside
-from nanocensus.store.micrographs import read_labels
-from nanocensus.store.source import Source
-from nanocensus.store.sources import find_sources
-from nanocensus.store.stamps import stamp
+from nanocensus.store.images.ingest import STORE_FOLDER, ingest
+from nanocensus.store.images.micrographs import read_labels
+from nanocensus.store.images.stamps import stamp
+from nanocensus.store.masks.coverage import polygon_coverage
+from nanocensus.store.masks.masks import in_raster_order, read_truth, truth_beside
+from nanocensus.store.studies.source import Source
+from nanocensus.store.studies.sources import find_sources
 
 SHAPE = (60, 70)
 PLANTED = [((12.3, 15.8), 9.0, 0.3), ((30.1, 50.2), 14.0, 1.1), ((57.5, 8.2), 7.5, 0.0)]

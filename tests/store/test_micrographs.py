@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from nanocensus.errors import DamageError, FormatVersionError, StoreError
-from nanocensus.store import micrographs as module
-from nanocensus.store.micrographs import (
+from nanocensus.store.formats.planes import RECORDED_DTYPES
+from nanocensus.store.images import micrographs as module
+from nanocensus.store.images.micrographs import (
     content_digest,
     create_store,
     describe_micrograph,
@@ -25,7 +26,6 @@ from nanocensus.store.micrographs import (
     write_micrograph,
     write_probability,
 )
-from nanocensus.store.planes import RECORDED_DTYPES
 
 PIXELS = np.random.default_rng(1).integers(0, 4000, (70, 1100), dtype=np.uint16)
 NAME = content_digest(PIXELS)[:16]

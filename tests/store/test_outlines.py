@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from nanocensus.errors import DamageError, FormatVersionError, StoreError, TableError
 from nanocensus.schema import PARTICLES
 from nanocensus.store.manifest import Manifest, read_manifest, write_manifest
-from nanocensus.store.outlines import ANGLES, outlines_schema, read_outlines, write_outlines
-from nanocensus.store.tables import read_particles, write_part
+from nanocensus.store.particles.outlines import ANGLES, outlines_schema, read_outlines, write_outlines
+from nanocensus.store.particles.tables import read_particles, write_part
 
 
 def name(i):

@@ -12,7 +12,7 @@ import skimage.measure
 
 import nanocensus as nc
 from nanocensus.errors import CalibrationError, TableError
-from nanocensus.store.foreign_tables import DERIVED, TOOLS
+from nanocensus.store.foreign.names import DERIVED, TOOLS
 
 PAGE = Path(__file__).parents[2] / "docs/how-to/other-tools-tables.md"
 
@@ -263,7 +263,7 @@ def test_only_what_is_needed_is_read_of_parquet(tmp_path, monkeypatch):
     )
     lazy = nc.read_particle_table(tmp_path / "0.parquet", tool="imagej", unit="nm")
     read = []
-    from nanocensus.store.table_files import Piece
+    from nanocensus.store.foreign.files import Piece
 
     original = Piece.read
     monkeypatch.setattr(Piece, "read", lambda self, columns: read.append(list(columns)) or original(self, columns))

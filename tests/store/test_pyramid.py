@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from nanocensus.store.planes import RECORDED_DTYPES
-from nanocensus.store.pyramid import SMALLEST, copies, transformations
+from nanocensus.store.formats.planes import RECORDED_DTYPES
+from nanocensus.store.images.pyramid import SMALLEST, copies, transformations
 
 
 def mean_of_four(image, y, x):

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from nanocensus.errors import CalibrationError, ImageError
-from nanocensus.store.planes import LARGEST_PIXELS, RECORDED_DTYPES
-from nanocensus.store.readers import LONGEST_TEXT, READERS, read_image, read_plane
+from nanocensus.store.formats.planes import LARGEST_PIXELS, RECORDED_DTYPES
+from nanocensus.store.formats.readers import LONGEST_TEXT, READERS, read_image, read_plane
 
 RAMP = (np.arange(40 * 50, dtype=np.uint16) * 31 % 65521).reshape(40, 50)
 

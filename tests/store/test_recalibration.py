@@ -5,7 +5,7 @@ import json
 import pytest
 
 from nanocensus.errors import DamageError, FormatVersionError
-from nanocensus.store.recalibration import (
+from nanocensus.store.images.recalibration import (
     RECALIBRATION_FILE,
     Recalibration,
     read_recalibrations,

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from nanocensus.errors import CalibrationError, ImageError, JobError, TableError
-from nanocensus.store.masks import truth_beside
+from nanocensus.store.masks.masks import truth_beside
 from nanocensus.store.ordering import natural_key
-from nanocensus.store.sources import find_sources
+from nanocensus.store.studies.sources import find_sources
 from nanocensus.store.survey import survey
 
 

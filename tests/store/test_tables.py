@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from nanocensus.errors import DamageError, FormatVersionError, StoreError, TableError
 from nanocensus.schema import PARTICLES
-from nanocensus.store.integrity import broken_images
+from nanocensus.store.images.integrity import broken_images
+from nanocensus.store.images.micrographs import read_labels, read_pixels, read_probability
 from nanocensus.store.manifest import Manifest, read_manifest, write_manifest
-from nanocensus.store.micrographs import read_labels, read_pixels, read_probability
-from nanocensus.store.outlines import read_outlines
-from nanocensus.store.row_groups import open_particles
-from nanocensus.store.tables import read_micrographs, read_part_rows, read_particles, write_part
+from nanocensus.store.particles.outlines import read_outlines
+from nanocensus.store.particles.row_groups import open_particles
+from nanocensus.store.particles.tables import read_micrographs, read_part_rows, read_particles, write_part
 
 SCHEMA = PARTICLES.arrow()
 

@@ -44,7 +44,7 @@ def evaluate(
 ) -> None:
     """Say what a network is worth on micrographs whose true particles are known."""
     from nanocensus import api
-    from nanocensus.show.evaluation_content import unit_words
+    from nanocensus.show.evaluation.content import unit_words
     from nanocensus.show.numbers import with_interval
 
     with progress_shown() as on_progress:

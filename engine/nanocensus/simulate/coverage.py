@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from nanocensus.simulate.outline import Outline
-from nanocensus.store.coverage import polygon_coverage
+from nanocensus.store.masks.coverage import polygon_coverage
 
 
 def render_area_fraction(

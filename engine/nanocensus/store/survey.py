@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from nanocensus.errors import ImageError, MissingExtraError
-from nanocensus.store.ingest import DISAGREEMENT
-from nanocensus.store.listing import likely_meant, typed_conditions
+from nanocensus.store.formats.readers import RecordedHeader, read_header
+from nanocensus.store.images.ingest import DISAGREEMENT
 from nanocensus.store.names import folder_name
 from nanocensus.store.ordering import natural_key
-from nanocensus.store.readers import RecordedHeader, read_header
-from nanocensus.store.scan import image_files, no_micrographs
+from nanocensus.store.studies.listing import likely_meant, typed_conditions
+from nanocensus.store.studies.scan import image_files, no_micrographs
 
 _MASKS = frozenset({"mask", "masks", "label", "labels", "truth", "annotations"})
 """Folders of these names hold masks, each of the stem of its micrograph."""

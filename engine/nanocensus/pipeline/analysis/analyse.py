@@ -38,7 +38,7 @@ from nanocensus.statistics.estimation.estimation import estimate
 from nanocensus.statistics.estimation.reductions import cv, mean, median
 from nanocensus.statistics.variance.components import variance_components
 from nanocensus.store.commit import commit_bytes
-from nanocensus.store.tables import read_particles
+from nanocensus.store.particles.tables import read_particles
 
 BY_SAMPLE, BY_SIZE, QUALITY_EFFECT = "by_sample", "by_size", "quality_effect"
 _COMPARED = ("size_distribution", "lognormal_fit", "contrasts", "across_samples", *ONSET_TABLES, MEAN_SHAPES,

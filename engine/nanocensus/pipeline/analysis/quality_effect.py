@@ -7,9 +7,9 @@ import pandas as pd
 import xarray as xr
 
 from nanocensus.pipeline.question import Question
-from nanocensus.show.content import ReportTable
+from nanocensus.show.figures.theme import quantity_name, unit_sign
 from nanocensus.show.numbers import with_interval
-from nanocensus.show.theme import quantity_name, unit_sign
+from nanocensus.show.report.content import ReportTable
 from nanocensus.statistics.cells.cells import cells
 from nanocensus.statistics.cells.partitions import Particles
 from nanocensus.statistics.estimation.estimation import estimate

@@ -18,7 +18,7 @@ from nanocensus.statistics.cells.partitions import Particles
 from nanocensus.statistics.estimation.clusters import Cluster, cluster_names
 from nanocensus.statistics.estimation.panels import settled
 from nanocensus.statistics.onsets.samples import SIZE
-from nanocensus.store.row_groups import check_columns
+from nanocensus.store.particles.row_groups import check_columns
 
 COLUMNS = EXCESS.names
 _PLURALS = {"disc": "discs", "square": "squares", "truncated_square": "truncated squares"}

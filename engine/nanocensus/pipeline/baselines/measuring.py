@@ -20,9 +20,9 @@ from nanocensus.simulate.copies import Sheet, at_random, render_apart
 from nanocensus.simulate.outline import Outline
 from nanocensus.simulate.placement import Planted
 from nanocensus.simulate.shapes import disc
-from nanocensus.store.ingest import STORE_FOLDER
-from nanocensus.store.micrographs import read_probability
-from nanocensus.store.tables import read_micrographs
+from nanocensus.store.images.ingest import STORE_FOLDER
+from nanocensus.store.images.micrographs import read_probability
+from nanocensus.store.particles.tables import read_micrographs
 
 _WIDTH_OF_SIGMA = 2.5631
 """10-90 % width of an edge that a Gaussian blurs, in its sigmas."""

@@ -16,7 +16,7 @@ from nanocensus.pipeline.baselines.null_envelope import NullEnvelope, envelope_o
 from nanocensus.pipeline.job.onset_section import OnsetsSection
 from nanocensus.pipeline.job.spec import Job
 from nanocensus.pipeline.run.record import job_of_run, run_record
-from nanocensus.store.tables import read_micrographs, read_particles
+from nanocensus.store.particles.tables import read_micrographs, read_particles
 
 _ALIKE = 0.2
 """Edge widths and noise that differ by more than this share are not those of one imaging."""

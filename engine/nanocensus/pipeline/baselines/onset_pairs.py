@@ -13,7 +13,7 @@ from nanocensus.measure.criteria import Criteria
 from nanocensus.pipeline.baselines.excess_columns import PAIR_RATES, PAIRS
 from nanocensus.pipeline.baselines.null_envelope import NullEnvelope
 from nanocensus.pipeline.baselines.pairs import PairContamination, pair_contamination
-from nanocensus.show.theme import quantity_name
+from nanocensus.show.figures.theme import quantity_name
 from nanocensus.simulate.seeds import sample_seed
 from nanocensus.statistics.cells.partitions import Particles
 from nanocensus.statistics.onsets.samples import SIZE

@@ -23,7 +23,7 @@ from nanocensus.pipeline.job.spec import Job
 from nanocensus.pipeline.run.record import job_of_run, run_record
 from nanocensus.pipeline.workers.dispatch import OnProgress, Progress, silent
 from nanocensus.provenance import versions
-from nanocensus.show.evaluation import render_evaluation
+from nanocensus.show.evaluation.evaluation import render_evaluation
 from nanocensus.store.commit import commit_bytes
 from nanocensus.store.manifest import MICROGRAPHS_FILE, OutputLock
 

@@ -13,12 +13,12 @@ from nanocensus.measure.descriptors import measure
 from nanocensus.measure.label import label_particles
 from nanocensus.pipeline.evaluation.truth_cases import Case
 from nanocensus.pipeline.job.sections import MeasureSection
-from nanocensus.segment.boundary import boundary_distance, boundary_error
-from nanocensus.segment.flatfield import Contrast
-from nanocensus.segment.map_counts import MapCounts, count_map
-from nanocensus.segment.metrics import Overlaps, overlaps, without_specks
-from nanocensus.segment.otsu import otsu_mask
-from nanocensus.segment.patches import EDGE_SIGMA_PX
+from nanocensus.segment.judging.boundary import boundary_distance, boundary_error
+from nanocensus.segment.judging.map_counts import MapCounts, count_map
+from nanocensus.segment.judging.metrics import Overlaps, overlaps, without_specks
+from nanocensus.segment.judging.otsu import otsu_mask
+from nanocensus.segment.preparation.flatfield import Contrast
+from nanocensus.segment.training.patches import EDGE_SIGMA_PX
 
 Method = Literal["network", "otsu"]
 THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))

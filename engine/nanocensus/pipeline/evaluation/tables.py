@@ -16,7 +16,7 @@ from nanocensus.pipeline.evaluation.ratios import mean
 from nanocensus.pipeline.evaluation.scores import THRESHOLDS, Scores
 from nanocensus.pipeline.evaluation.truth_cases import Case
 from nanocensus.schema import CONDITION_PREFIX, Table
-from nanocensus.segment.map_counts import MapCounts
+from nanocensus.segment.judging.map_counts import MapCounts
 from nanocensus.statistics.estimation.intervals import FEWEST_CLUSTERS, FEWEST_PARTICLES
 
 ALL = "all samples"

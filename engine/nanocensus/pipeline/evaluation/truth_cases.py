@@ -15,13 +15,13 @@ from nanocensus.pipeline.job.plan import Network
 from nanocensus.pipeline.job.spec import Job
 from nanocensus.pipeline.run.intake import SIMULATED_FOLDER, find_micrographs, networks
 from nanocensus.schema import CONDITION_PREFIX, PIXEL_SIZE_ASSUMED
-from nanocensus.segment.weights import load_model
-from nanocensus.store.ingest import STORE_FOLDER, calibrate
-from nanocensus.store.masks import read_truth
-from nanocensus.store.micrographs import read_labels, read_pixels, read_probability
-from nanocensus.store.readers import read_image
-from nanocensus.store.source import Source
-from nanocensus.store.tables import read_micrographs
+from nanocensus.segment.prediction.weights import load_model
+from nanocensus.store.formats.readers import read_image
+from nanocensus.store.images.ingest import STORE_FOLDER, calibrate
+from nanocensus.store.images.micrographs import read_labels, read_pixels, read_probability
+from nanocensus.store.masks.masks import read_truth
+from nanocensus.store.particles.tables import read_micrographs
+from nanocensus.store.studies.source import Source
 
 PLANTED = "truth.csv"
 """The table of planted particles that `nanocensus simulate` writes beside micrographs.csv."""

@@ -9,9 +9,9 @@ from nanocensus.measure.descriptors import measure
 from nanocensus.measure.outline import outlines
 from nanocensus.pipeline.evaluation.truth_cases import Case, LoadCase
 from nanocensus.pipeline.job.spec import Job
-from nanocensus.segment.metrics import overlaps, without_specks
-from nanocensus.show.content import Picture
-from nanocensus.show.evaluation_content import EvaluationContent
+from nanocensus.segment.judging.metrics import overlaps, without_specks
+from nanocensus.show.evaluation.content import EvaluationContent
+from nanocensus.show.report.content import Picture
 
 PICTURES = 4
 """Micrographs that are shown, the worst first."""

@@ -9,7 +9,7 @@ from typing import Any
 from nanocensus.errors import JobError, did_you_mean
 from nanocensus.pipeline.job.sections import MODEL_SUFFIX
 from nanocensus.pipeline.job.spec import Job, naming_lines, parse_job, read_job
-from nanocensus.segment.weights import model_names
+from nanocensus.segment.prediction.weights import model_names
 from nanocensus.store.names import one_spelling
 
 

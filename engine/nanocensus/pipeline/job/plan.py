@@ -15,13 +15,13 @@ from nanocensus.errors import StoreError
 from nanocensus.pipeline.job.sections import MeasureSection
 from nanocensus.provenance import digest, file_digest
 from nanocensus.schema import JUDGEMENTS, SCORES
-from nanocensus.segment.domain import Domain
-from nanocensus.segment.inference import Inference
-from nanocensus.segment.preparation import AS_USUAL, Preparation
-from nanocensus.store.ingest import STORE_FOLDER
-from nanocensus.store.micrographs import stored_digests
-from nanocensus.store.outlines import OUTLINES_FOLDER, is_whole
-from nanocensus.store.tables import PARTICLES_FOLDER, read_part_rows
+from nanocensus.segment.prediction.domain import Domain
+from nanocensus.segment.prediction.inference import Inference
+from nanocensus.segment.preparation.preparation import AS_USUAL, Preparation
+from nanocensus.store.images.ingest import STORE_FOLDER
+from nanocensus.store.images.micrographs import stored_digests
+from nanocensus.store.particles.outlines import OUTLINES_FOLDER, is_whole
+from nanocensus.store.particles.tables import PARTICLES_FOLDER, read_part_rows
 
 SEGMENT_VERSION = 2
 """Raise it when the same micrograph and network would give another probability map."""

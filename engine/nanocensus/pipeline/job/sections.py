@@ -6,11 +6,11 @@ from typing import Literal
 
 from nanocensus.errors import JobError
 from nanocensus.schema import Estimator
-from nanocensus.segment.architecture import Engine, Precision
-from nanocensus.segment.flatfield import Contrast
-from nanocensus.segment.inference import Inference
-from nanocensus.segment.preparation import Preparation
-from nanocensus.segment.windows import DEFAULT_TILE
+from nanocensus.segment.networks.architecture import Engine, Precision
+from nanocensus.segment.prediction.inference import Inference
+from nanocensus.segment.prediction.windows import DEFAULT_TILE
+from nanocensus.segment.preparation.flatfield import Contrast
+from nanocensus.segment.preparation.preparation import Preparation
 from nanocensus.simulate.spec import SimulationSpec
 
 MODEL_SUFFIX = ".safetensors"

@@ -19,8 +19,8 @@ from nanocensus.measure.descriptors import measure
 from nanocensus.pipeline.job.sections import MeasureSection
 from nanocensus.pipeline.onsets.variants import FOLDS, THRESHOLD, Variant, accepted
 from nanocensus.schema import PARTICLES
-from nanocensus.store.ingest import STORE_FOLDER
-from nanocensus.store.micrographs import read_probability, stored_siblings
+from nanocensus.store.images.ingest import STORE_FOLDER
+from nanocensus.store.images.micrographs import read_probability, stored_siblings
 
 THRESHOLDS = (0.4, 0.6)
 _AT_A_TIME = 8

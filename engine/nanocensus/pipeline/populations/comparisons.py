@@ -8,9 +8,9 @@ import xarray as xr
 
 from nanocensus.pipeline.question import Question
 from nanocensus.schema import PARTICLES
-from nanocensus.show.content import ReportTable
+from nanocensus.show.figures.theme import quantity_name, unit_sign
 from nanocensus.show.numbers import with_interval
-from nanocensus.show.theme import quantity_name, unit_sign
+from nanocensus.show.report.content import ReportTable
 from nanocensus.statistics.cells.partitions import Particles
 from nanocensus.statistics.distributions.size_distribution import size_distribution
 from nanocensus.statistics.estimation.across import cv_across_samples

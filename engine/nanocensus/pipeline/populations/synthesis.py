@@ -8,9 +8,9 @@ import pandas as pd
 from nanocensus.errors import StatisticsError
 from nanocensus.pipeline.populations.columns import SYNTHESIS_MODELS, SYNTHESIS_TABLES
 from nanocensus.pipeline.question import Question
-from nanocensus.show.content import ReportTable, SynthesisContent
+from nanocensus.show.figures.theme import quantity_name, unit_sign
 from nanocensus.show.numbers import with_interval
-from nanocensus.show.theme import quantity_name, unit_sign
+from nanocensus.show.report.content import ReportTable, SynthesisContent
 from nanocensus.statistics.cells.cells import Cells
 from nanocensus.statistics.synthesis.synthesis import SynthesisModel, synthesis_model
 from nanocensus.statistics.synthesis.tables import UNSEEN

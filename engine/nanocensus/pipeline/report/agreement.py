@@ -13,10 +13,10 @@ import pandas as pd
 
 from nanocensus.errors import DamageError
 from nanocensus.pipeline.evaluation.ratios import INTERVAL, ratio
-from nanocensus.segment.metrics import match_particles, without_specks
-from nanocensus.store.ingest import STORE_FOLDER
-from nanocensus.store.micrographs import read_labels
-from nanocensus.store.tables import read_micrographs
+from nanocensus.segment.judging.metrics import match_particles, without_specks
+from nanocensus.store.images.ingest import STORE_FOLDER
+from nanocensus.store.images.micrographs import read_labels
+from nanocensus.store.particles.tables import read_micrographs
 
 _RATIOS: Mapping[str, tuple[str, str, float]] = {
     "Dice": ("twice_common_px", "both_px", 1.0),

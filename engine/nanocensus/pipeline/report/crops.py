@@ -11,7 +11,7 @@ from nanocensus.measure.acceptance import decode_failed
 from nanocensus.measure.outline import outlines
 from nanocensus.pipeline.report.criteria_words import reason_in_words
 from nanocensus.show.crops import Crop
-from nanocensus.store.micrographs import read_window
+from nanocensus.store.images.micrographs import read_window
 
 _MARGIN_PX = 2
 """An outline lies at most one pixel outside of the bounding box; one more keeps the window's edge out of it."""

@@ -13,11 +13,11 @@ from nanocensus.pipeline.job.spec import Job
 from nanocensus.pipeline.report.criteria_words import criteria_in_words
 from nanocensus.pipeline.report.sample_gallery import SampleStudy
 from nanocensus.schema import PIXEL_SIZE_ASSUMED
-from nanocensus.show.gallery import render_gallery
-from nanocensus.show.gallery_content import GalleryContent
+from nanocensus.show.gallery.content import GalleryContent
+from nanocensus.show.gallery.gallery import render_gallery
 from nanocensus.store.commit import commit_bytes
 from nanocensus.store.manifest import Manifest, read_manifest
-from nanocensus.store.tables import read_particles
+from nanocensus.store.particles.tables import read_particles
 
 GALLERY = "criteria.html"
 CROPS, MOST_CROPS = 8, 48

@@ -10,9 +10,9 @@ from nanocensus.pipeline.onsets.analysis import OnsetAnalysis
 from nanocensus.pipeline.onsets.columns import COMBINED, SAMPLING
 from nanocensus.pipeline.onsets.results import FoundOnsets
 from nanocensus.pipeline.onsets.variants import BASELINE, CRITERIA, FOLDS, PIXEL_SIZE, THRESHOLD, WEIGHT
-from nanocensus.show.content import OnsetContent, ReportTable
+from nanocensus.show.figures.theme import quantity_name, unit_sign
 from nanocensus.show.numbers import with_interval, with_reach
-from nanocensus.show.theme import quantity_name, unit_sign
+from nanocensus.show.report.content import OnsetContent, ReportTable
 from nanocensus.statistics.onsets.samples import JOINT, SIZE
 from nanocensus.statistics.onsets.table import READINGS
 

@@ -10,14 +10,14 @@ from nanocensus.measure.acceptance import FAILED, apply_criteria
 from nanocensus.pipeline.job.spec import Job
 from nanocensus.pipeline.populations.results import ComparedPopulations
 from nanocensus.pipeline.report.crops import cut_out
-from nanocensus.show.content import PopulationsContent, ReportTable, Representatives
 from nanocensus.show.crops import Crop
+from nanocensus.show.figures.theme import quantity_name, unit_sign
 from nanocensus.show.numbers import counted, with_interval
-from nanocensus.show.theme import quantity_name, unit_sign
+from nanocensus.show.report.content import PopulationsContent, ReportTable, Representatives
 from nanocensus.statistics.estimation.contrasts import holm
 from nanocensus.statistics.variance.nested import ALL
-from nanocensus.store.ingest import STORE_FOLDER
-from nanocensus.store.tables import read_particles
+from nanocensus.store.images.ingest import STORE_FOLDER
+from nanocensus.store.particles.tables import read_particles
 
 _LEVEL = 0.05
 _MOST_PAIRS = 10

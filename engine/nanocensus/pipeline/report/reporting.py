@@ -27,17 +27,17 @@ from nanocensus.pipeline.run.record import run_record
 from nanocensus.pipeline.run.scale import known_scales
 from nanocensus.pipeline.shapes import results as shape_results
 from nanocensus.schema import PIXEL_SIZE_ASSUMED
-from nanocensus.segment.flatfield import unevenness
-from nanocensus.segment.preparation import prepare
-from nanocensus.show.content import Picture, PopulationsContent, ReportContent, ReportTable
+from nanocensus.segment.preparation.flatfield import unevenness
+from nanocensus.segment.preparation.preparation import prepare
+from nanocensus.show.figures.theme import quantity_name
 from nanocensus.show.numbers import count, with_interval
-from nanocensus.show.report import render_report
-from nanocensus.show.theme import quantity_name
+from nanocensus.show.report.content import Picture, PopulationsContent, ReportContent, ReportTable
+from nanocensus.show.report.report import render_report
 from nanocensus.store.commit import commit_bytes
-from nanocensus.store.ingest import STORE_FOLDER
+from nanocensus.store.images.ingest import STORE_FOLDER
+from nanocensus.store.images.micrographs import read_labels, read_pixels, read_probability
 from nanocensus.store.manifest import read_manifest
-from nanocensus.store.micrographs import read_labels, read_pixels, read_probability
-from nanocensus.store.tables import read_particles
+from nanocensus.store.particles.tables import read_particles
 
 REPORT = "report.html"
 _FAR_SHARE, _CALIBRATED = 0.05, 160

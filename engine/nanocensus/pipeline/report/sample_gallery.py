@@ -15,9 +15,9 @@ from nanocensus.pipeline.job.spec import Job
 from nanocensus.pipeline.report.criteria_words import criterion_in_words
 from nanocensus.pipeline.report.crops import cut_out
 from nanocensus.show.crops import Crop
-from nanocensus.show.gallery_content import CriterionView, SampleGallery
-from nanocensus.show.tiles import LARGE_TILE
-from nanocensus.store.ingest import STORE_FOLDER
+from nanocensus.show.figures.tiles import LARGE_TILE
+from nanocensus.show.gallery.content import CriterionView, SampleGallery
+from nanocensus.store.images.ingest import STORE_FOLDER
 
 BORDER = "touches_border"
 _EXAMPLES = 3

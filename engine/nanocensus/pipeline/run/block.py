@@ -23,15 +23,15 @@ from nanocensus.pipeline.job.plan import Block, PlannedMap, Task, planned_row
 from nanocensus.pipeline.job.sections import MeasureSection
 from nanocensus.pipeline.workers.gpu_service import predict_on_gpu
 from nanocensus.schema import PARTICLES, Estimator
-from nanocensus.segment.description import describe
-from nanocensus.segment.inference import Inference
-from nanocensus.segment.preparation import prepare
-from nanocensus.segment.weights import load_model
-from nanocensus.store.ingest import STORE_FOLDER
-from nanocensus.store.micrographs import read_pixels, read_probability, write_labels, write_probability
-from nanocensus.store.outlines import ANGLES, OUTLINES_FOLDER, write_outlines
-from nanocensus.store.tables import PARTICLES_FOLDER, write_part
-from nanocensus.store.thumbnails import write_spectrum, write_thumbnail
+from nanocensus.segment.prediction.description import describe
+from nanocensus.segment.prediction.inference import Inference
+from nanocensus.segment.prediction.weights import load_model
+from nanocensus.segment.preparation.preparation import prepare
+from nanocensus.store.images.ingest import STORE_FOLDER
+from nanocensus.store.images.micrographs import read_pixels, read_probability, write_labels, write_probability
+from nanocensus.store.images.thumbnails import write_spectrum, write_thumbnail
+from nanocensus.store.particles.outlines import ANGLES, OUTLINES_FOLDER, write_outlines
+from nanocensus.store.particles.tables import PARTICLES_FOLDER, write_part
 
 _log = logging.getLogger(__name__)
 

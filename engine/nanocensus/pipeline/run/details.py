@@ -8,9 +8,9 @@ import pandas as pd
 from jaxtyping import Float32
 
 from nanocensus.measure.detail import BANDS, detail, detail_scores
-from nanocensus.store.ingest import STORE_FOLDER
-from nanocensus.store.micrographs import read_pixels
-from nanocensus.store.thumbnails import read_spectrum, write_spectrum
+from nanocensus.store.images.ingest import STORE_FOLDER
+from nanocensus.store.images.micrographs import read_pixels
+from nanocensus.store.images.thumbnails import read_spectrum, write_spectrum
 
 FEWEST_ALIKE = 8
 """Micrographs below which nothing is ordinary."""

@@ -16,10 +16,10 @@ from nanocensus.errors import InputError
 from nanocensus.measure.acceptance import FAILED, apply_criteria
 from nanocensus.pipeline.run.record import job_of_run
 from nanocensus.store.commit import partial_path, writing
-from nanocensus.store.ingest import STORE_FOLDER
+from nanocensus.store.images.ingest import STORE_FOLDER
+from nanocensus.store.images.micrographs import read_labels, read_pixels, read_probability
 from nanocensus.store.manifest import read_manifest
-from nanocensus.store.micrographs import read_labels, read_pixels, read_probability
-from nanocensus.store.tables import read_micrographs, read_particles
+from nanocensus.store.particles.tables import read_micrographs, read_particles
 
 KINDS = ("csv", "parquet", "imagej", "images", "labels", "maps")
 """What can be exported."""

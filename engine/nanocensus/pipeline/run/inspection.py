@@ -15,14 +15,14 @@ from nanocensus.errors import StoreError
 from nanocensus.pipeline.run.journal import rate_of_last_run
 from nanocensus.pipeline.run.record import run_record
 from nanocensus.provenance import file_digest, machine, versions
-from nanocensus.segment.weights import load_model, model_names
-from nanocensus.store.ingest import STORE_FOLDER
-from nanocensus.store.integrity import PIXELS, broken_images, discard_broken, store_is_broken
+from nanocensus.segment.prediction.weights import load_model, model_names
+from nanocensus.store.images.ingest import STORE_FOLDER
+from nanocensus.store.images.integrity import PIXELS, broken_images, discard_broken, store_is_broken
+from nanocensus.store.images.stamps import forget
 from nanocensus.store.manifest import OutputLock, read_manifest, rows_of
-from nanocensus.store.outlines import OUTLINES_FOLDER, is_whole
-from nanocensus.store.parts import measured_parts
-from nanocensus.store.stamps import forget
-from nanocensus.store.tables import PARTICLES_FOLDER, read_part_rows
+from nanocensus.store.particles.outlines import OUTLINES_FOLDER, is_whole
+from nanocensus.store.particles.parts import measured_parts
+from nanocensus.store.particles.tables import PARTICLES_FOLDER, read_part_rows
 
 EXTRAS = {
     "io": ("rsciio", "rosettasciio, GPL-3.0-or-later: readers of instrument files"),

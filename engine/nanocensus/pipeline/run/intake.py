@@ -11,13 +11,13 @@ from nanocensus.measure.criteria import refuse_unknown_samples
 from nanocensus.pipeline.job.plan import Network
 from nanocensus.pipeline.job.spec import Job, model_path
 from nanocensus.pipeline.workers.dispatch import Failure, OnProgress, Stopping, spread
-from nanocensus.segment.weights import load_model
-from nanocensus.segment.windows import plan_windows
+from nanocensus.segment.prediction.weights import load_model
+from nanocensus.segment.prediction.windows import plan_windows
 from nanocensus.simulate.rendering import write_simulated
-from nanocensus.store.ingest import Ingested, ingest, ingest_one, write_truth
+from nanocensus.store.images.ingest import Ingested, ingest, ingest_one, write_truth
 from nanocensus.store.manifest import Manifest
 from nanocensus.store.names import one_spelling
-from nanocensus.store.sources import Source, find_sources
+from nanocensus.store.studies.sources import Source, find_sources
 
 SIMULATED_FOLDER = "simulated"
 _STAGES: Mapping[Callable[..., Any], str] = {ingest_one: "ingest", write_truth: "truth"}

@@ -14,9 +14,9 @@ import pandas as pd
 from nanocensus.measure.registration import find_overlaps, reduction, thumbnail
 from nanocensus.pipeline.workers.dispatch import Failure, OnProgress, silent, spread
 from nanocensus.store.commit import commit_bytes
-from nanocensus.store.ingest import STORE_FOLDER
-from nanocensus.store.micrographs import read_pixels
-from nanocensus.store.thumbnails import read_thumbnail, write_thumbnail
+from nanocensus.store.images.ingest import STORE_FOLDER
+from nanocensus.store.images.micrographs import read_pixels
+from nanocensus.store.images.thumbnails import read_thumbnail, write_thumbnail
 
 _log = logging.getLogger(__name__)
 

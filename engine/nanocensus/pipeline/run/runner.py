@@ -21,11 +21,11 @@ from nanocensus.pipeline.run.work import Work
 from nanocensus.pipeline.workers.clusters import describe, device_of, observed, open_client, where_blocks_go
 from nanocensus.pipeline.workers.dispatch import OnProgress, Stopping, never, silent
 from nanocensus.pipeline.workers.proof import proven
-from nanocensus.segment.openvino_engine import require_openvino
+from nanocensus.segment.prediction.openvino_engine import require_openvino
 from nanocensus.store.commit import clear_leftovers
 from nanocensus.store.manifest import MICROGRAPHS_FILE, Manifest, read_manifest, rows_of, write_manifest
-from nanocensus.store.outlines import OUTLINES_FOLDER
-from nanocensus.store.tables import PARTICLES_FOLDER
+from nanocensus.store.particles.outlines import OUTLINES_FOLDER
+from nanocensus.store.particles.tables import PARTICLES_FOLDER
 
 
 def census(

@@ -12,8 +12,8 @@ from nanocensus.statistics.cells.cells import cells
 from nanocensus.statistics.cells.size_bins import SizeBins
 from nanocensus.statistics.estimation.panels import settled
 from nanocensus.statistics.sampling.sampling_plan import sampling_plan
-from nanocensus.store.row_groups import check_columns
-from nanocensus.store.tables import read_micrographs, read_particles
+from nanocensus.store.particles.row_groups import check_columns
+from nanocensus.store.particles.tables import read_micrographs, read_particles
 
 
 def plan_run(out: Path, *, of: Sequence[str] = (), by_size: bool = False, half_width: float | None = None,

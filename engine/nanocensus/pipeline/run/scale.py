@@ -15,15 +15,15 @@ from nanocensus.pipeline.workers.dispatch import OnProgress, Progress, silent
 from nanocensus.provenance import digest
 from nanocensus.schema import PIXEL_SIZE_LATTICE
 from nanocensus.store.commit import commit_bytes
-from nanocensus.store.ingest import STORE_FOLDER
-from nanocensus.store.manifest import OutputLock, read_manifest
-from nanocensus.store.micrographs import read_pixels
-from nanocensus.store.recalibration import (
+from nanocensus.store.images.ingest import STORE_FOLDER
+from nanocensus.store.images.micrographs import read_pixels
+from nanocensus.store.images.recalibration import (
     Recalibration,
     read_recalibrations,
     remove_recalibrations,
     write_recalibrations,
 )
+from nanocensus.store.manifest import OutputLock, read_manifest
 
 TABLE = "tables/scale.csv"
 SCALE_VERSION = 2

@@ -20,7 +20,7 @@ from nanocensus.pipeline.workers.dispatch import Failure, OnProgress, Stopping, 
 from nanocensus.pipeline.workers.memory import Tile, fitting_tile, limit_of_workers
 from nanocensus.sections import plain
 from nanocensus.store.manifest import Manifest, rows_of, write_manifest
-from nanocensus.store.outlines import OUTLINES_FOLDER
+from nanocensus.store.particles.outlines import OUTLINES_FOLDER
 
 _log = logging.getLogger(__name__)
 

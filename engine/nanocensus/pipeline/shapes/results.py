@@ -10,16 +10,16 @@ import xarray as xr
 from nanocensus.measure.acceptance import FAILED
 from nanocensus.pipeline.job.spec import Job
 from nanocensus.pipeline.shapes.mean_shapes import mean_shapes, rows_that_count
-from nanocensus.show.content import ReportTable
+from nanocensus.show.figures.shapes import spread_bins
+from nanocensus.show.figures.theme import quantity_name, unit_sign
 from nanocensus.show.numbers import with_interval
-from nanocensus.show.shape_figures import spread_bins
-from nanocensus.show.theme import quantity_name, unit_sign
+from nanocensus.show.report.content import ReportTable
 from nanocensus.statistics.cells.datasets import save_dataset
 from nanocensus.statistics.cells.partitions import Particles
 from nanocensus.statistics.estimation.clusters import Cluster
 from nanocensus.statistics.outlines.meanshape import index_table, outline_table
 from nanocensus.store.commit import commit_bytes
-from nanocensus.store.outlines import read_outlines
+from nanocensus.store.particles.outlines import read_outlines
 
 MEAN_SHAPES, MEAN_OUTLINES = "mean_shapes", "mean_outlines"
 _SIZE = "edge_length_nm"

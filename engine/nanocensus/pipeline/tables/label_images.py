@@ -20,12 +20,12 @@ from nanocensus.schema import CONDITION_PREFIX, Estimator
 from nanocensus.sections import parse_section, read_toml
 from nanocensus.statistics.cells.size_bins import size_bins
 from nanocensus.store.commit import commit_bytes
-from nanocensus.store.ingest import calibrate
+from nanocensus.store.foreign.particles import ParticleTable
+from nanocensus.store.formats.readers import read_header
+from nanocensus.store.images.ingest import calibrate
 from nanocensus.store.manifest import OutputLock
-from nanocensus.store.masks import read_truth, truth_beside
-from nanocensus.store.particle_tables import ParticleTable
-from nanocensus.store.readers import read_header
-from nanocensus.store.sources import Source, find_sources
+from nanocensus.store.masks.masks import read_truth, truth_beside
+from nanocensus.store.studies.sources import Source, find_sources
 
 CRITERIA = Criteria()
 

@@ -27,16 +27,16 @@ from nanocensus.pipeline.tables.usable_rows import KEYS, WEIGHT, counts_of, look
 from nanocensus.provenance import versions
 from nanocensus.schema import CONDITION_PREFIX, MICROGRAPHS, PIXEL_SIZE_ASSUMED
 from nanocensus.sections import plain
-from nanocensus.show.content import ReportContent
-from nanocensus.show.report import render_report
+from nanocensus.show.report.content import ReportContent
+from nanocensus.show.report.report import render_report
 from nanocensus.statistics.cells.partitions import Particles
 from nanocensus.statistics.cells.size_bins import SizeBins, size_bins
 from nanocensus.statistics.estimation import binning
 from nanocensus.statistics.estimation.clusters import Cluster
 from nanocensus.statistics.onsets.samples import SIZE
 from nanocensus.store.commit import commit_bytes
+from nanocensus.store.foreign.particles import ParticleTable, open_particle_table, read_micrograph_table
 from nanocensus.store.manifest import OutputLock
-from nanocensus.store.particle_tables import ParticleTable, open_particle_table, read_micrograph_table
 
 
 def analyse_table(

@@ -10,13 +10,13 @@ from nanocensus.errors import ModelError
 from nanocensus.pipeline.training.patches import PatchSource
 from nanocensus.pipeline.training.start import learned_from
 from nanocensus.provenance import digest as digest_of
-from nanocensus.segment.description import describe
-from nanocensus.segment.domain import Domain
-from nanocensus.segment.heldout import judge
-from nanocensus.segment.metrics import SMALLEST_PARTICLE_PX, dice
-from nanocensus.segment.model import Model
-from nanocensus.segment.training_data import TrainingImage
-from nanocensus.segment.training_spec import TrainingSpec
+from nanocensus.segment.judging.heldout import judge
+from nanocensus.segment.judging.metrics import SMALLEST_PARTICLE_PX, dice
+from nanocensus.segment.prediction.description import describe
+from nanocensus.segment.prediction.domain import Domain
+from nanocensus.segment.prediction.model import Model
+from nanocensus.segment.training.data import TrainingImage
+from nanocensus.segment.training.spec import TrainingSpec
 from nanocensus.store.commit import commit_bytes
 
 _LOG = logging.getLogger(__name__)

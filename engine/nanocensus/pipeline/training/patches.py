@@ -9,12 +9,12 @@ from operator import itemgetter
 import numpy as np
 
 from nanocensus.pipeline.training.scenes import MARGIN_PX, SceneForTraining, TrainingScenes
-from nanocensus.segment.flatfield import flatten
-from nanocensus.segment.learning_curve import Batch
-from nanocensus.segment.memory import own_memory
-from nanocensus.segment.patches import Crop, draw_batch, prepare, vary_contrast
-from nanocensus.segment.training_data import TrainingImage
-from nanocensus.segment.training_spec import TrainingSpec
+from nanocensus.segment.prediction.memory import own_memory
+from nanocensus.segment.preparation.flatfield import flatten
+from nanocensus.segment.training.data import TrainingImage
+from nanocensus.segment.training.learning_curve import Batch
+from nanocensus.segment.training.patches import Crop, draw_batch, prepare, vary_contrast
+from nanocensus.segment.training.spec import TrainingSpec
 from nanocensus.simulate.scenes.scene import Scene
 
 _APART = 16

@@ -7,9 +7,9 @@ from jaxtyping import Float32
 from scipy import ndimage
 
 from nanocensus.errors import JobError
-from nanocensus.segment.flatfield import flatten, standardise
-from nanocensus.segment.patches import EDGE_SIGMA_PX
-from nanocensus.segment.training_spec import TrainingSpec
+from nanocensus.segment.preparation.flatfield import flatten, standardise
+from nanocensus.segment.training.patches import EDGE_SIGMA_PX
+from nanocensus.segment.training.spec import TrainingSpec
 from nanocensus.simulate.scenes.forms import FORMS
 from nanocensus.simulate.scenes.imaging import KINDS
 from nanocensus.simulate.scenes.scene import Scene, draw_scene

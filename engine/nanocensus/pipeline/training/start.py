@@ -1,10 +1,10 @@
 """The network that a training goes on from."""
 
 from nanocensus.errors import JobError
-from nanocensus.segment.model import Model
-from nanocensus.segment.training_data import TrainingImage
-from nanocensus.segment.training_spec import TrainingSpec
-from nanocensus.segment.weights import load_model, read_card
+from nanocensus.segment.prediction.model import Model
+from nanocensus.segment.prediction.weights import load_model, read_card
+from nanocensus.segment.training.data import TrainingImage
+from nanocensus.segment.training.spec import TrainingSpec
 
 
 def load_start(spec: TrainingSpec, images: list[TrainingImage]) -> Model | None:

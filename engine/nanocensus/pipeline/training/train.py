@@ -26,12 +26,12 @@ from nanocensus.pipeline.training.patches import PatchSource, validation_patches
 from nanocensus.pipeline.training.start import load_start
 from nanocensus.provenance import digest as digest_of
 from nanocensus.provenance import machine, versions
-from nanocensus.segment.fit import TrainingProgress, fit
-from nanocensus.segment.learning_curve import write_curve
-from nanocensus.segment.model import Model
-from nanocensus.segment.training_data import TrainingImage, assign_folds, read_training_images
-from nanocensus.segment.training_spec import TrainingSpec
-from nanocensus.segment.weights import load_model, save_model
+from nanocensus.segment.prediction.model import Model
+from nanocensus.segment.prediction.weights import load_model, save_model
+from nanocensus.segment.training.data import TrainingImage, assign_folds, read_training_images
+from nanocensus.segment.training.fit import TrainingProgress, fit
+from nanocensus.segment.training.learning_curve import write_curve
+from nanocensus.segment.training.spec import TrainingSpec
 from nanocensus.store.commit import writing
 
 __all__ = ["TrainingProgress", "TrainingResult", "TrainingSpec", "train"]

@@ -21,8 +21,8 @@ from jaxtyping import Shaped, UInt8
 
 from nanocensus.device import lock_pages, to_gpu, to_host, unlock_pages
 from nanocensus.errors import DeviceError
-from nanocensus.segment.flatfield import as_transported
-from nanocensus.segment.preparation import AS_USUAL, Preparation
+from nanocensus.segment.preparation.flatfield import as_transported
+from nanocensus.segment.preparation.preparation import AS_USUAL, Preparation
 
 GPU, HOST = "GPU", "HOST"
 """What workers offer: micrographs at once on their GPU; or, beside such workers, a block on their core."""
@@ -157,8 +157,8 @@ def _check_offered(client: distributed.Client, host: str) -> None:
 
 def predict_shared(sent: Shared, expected: Shared, model: str, preparation: Preparation) -> None:
     """Segment the micrograph in one piece of shared memory into another; runs where the GPU is."""
-    from nanocensus.segment.gpu import probability_map
-    from nanocensus.segment.weights import load_model
+    from nanocensus.segment.prediction.gpu import probability_map
+    from nanocensus.segment.prediction.weights import load_model
 
     found = probability_map(load_model(model), to_gpu(_view(sent)), preparation)
     to_host(found, out=_view(expected))

@@ -9,10 +9,10 @@ import psutil
 
 from nanocensus.errors import InputError
 from nanocensus.pipeline.job.plan import Task
-from nanocensus.segment.architecture import Architecture
-from nanocensus.segment.memory import choose_tile, memory_needed, smallest_tile
-from nanocensus.segment.weights import load_model
-from nanocensus.segment.windows import DEFAULT_TILE
+from nanocensus.segment.networks.architecture import Architecture
+from nanocensus.segment.prediction.memory import choose_tile, memory_needed, smallest_tile
+from nanocensus.segment.prediction.weights import load_model
+from nanocensus.segment.prediction.windows import DEFAULT_TILE
 
 _log = logging.getLogger(__name__)
 

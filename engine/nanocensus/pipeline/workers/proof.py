@@ -10,7 +10,7 @@ import distributed
 from nanocensus.errors import InputError, NanocensusError
 from nanocensus.pipeline.job.plan import Network
 from nanocensus.provenance import versions
-from nanocensus.segment.weights import load_model
+from nanocensus.segment.prediction.weights import load_model
 
 
 class SameAsClient(distributed.WorkerPlugin):

@@ -9,7 +9,7 @@ import dask.dataframe as dd
 import pandas as pd
 from dask.delayed import Delayed, delayed
 
-from nanocensus.store.row_groups import ParquetParticles, RowGroups, check_columns, open_particles
+from nanocensus.store.particles.row_groups import ParquetParticles, RowGroups, check_columns, open_particles
 
 Particles = pd.DataFrame | dd.DataFrame
 """Rows of particles: in memory, or a dask DataFrame whose partitions are visited one by one."""

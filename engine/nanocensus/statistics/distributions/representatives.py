@@ -13,7 +13,7 @@ from nanocensus.statistics.cells.quanta import Number, Quantum, quantum_of
 from nanocensus.statistics.cells.rows import numbers, rows_of
 from nanocensus.statistics.cells.size_bins import SizeBins
 from nanocensus.statistics.estimation.binning import DESCRIPTORS
-from nanocensus.store.row_groups import check_columns
+from nanocensus.store.particles.row_groups import check_columns
 
 _PLACES = ["size_bin", "size_left", "size_right"]
 _NORMAL = 1.4826

@@ -12,7 +12,7 @@ from nanocensus.errors import StatisticsError, TableError
 from nanocensus.statistics.cells.partitions import Particles, ParticleSource, as_frame
 from nanocensus.statistics.cells.quanta import LARGEST_INTEGER, Number
 from nanocensus.statistics.cells.rows import numbers
-from nanocensus.store.row_groups import check_columns
+from nanocensus.store.particles.row_groups import check_columns
 
 LOG, INVERSE, WEIGHT = "log_size", "inverse_size", "weight_of_size"
 _FINEST = 2.0**-20

@@ -1,0 +1,1 @@
+"""How well maps agree with the truth, and the baseline that every network is held against."""

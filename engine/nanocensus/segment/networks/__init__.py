@@ -1,0 +1,1 @@
+"""The networks themselves: their architectures and weights as values, and what they compute."""

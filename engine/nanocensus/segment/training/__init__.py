@@ -1,0 +1,1 @@
+"""How a network learns: data, patches, losses, and where a training stands."""

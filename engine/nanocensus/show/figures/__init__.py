@@ -1,0 +1,1 @@
+"""Figures as HoloViews elements, each from plain values."""

@@ -1,0 +1,1 @@
+"""The gallery of criteria: one HTML file."""

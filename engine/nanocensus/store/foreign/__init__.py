@@ -1,0 +1,1 @@
+"""Particle tables of other tools, under our names and in nanometres."""

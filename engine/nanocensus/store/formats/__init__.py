@@ -1,0 +1,1 @@
+"""Image files in: one row of `READERS` a format, and the pixel sizes that headers state."""

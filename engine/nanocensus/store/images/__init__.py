@@ -1,0 +1,1 @@
+"""Micrographs, maps and labels in Zarr: taken in once, written whole, read without trust."""

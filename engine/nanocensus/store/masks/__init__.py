@@ -1,0 +1,1 @@
+"""Particles that somebody marked, as label images: masks, outlines and labels of other programs."""
