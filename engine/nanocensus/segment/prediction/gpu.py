@@ -15,8 +15,8 @@ from jaxtyping import Array, Shaped, UInt8
 
 from nanocensus.errors import DeviceError
 from nanocensus.segment.networks.architecture import Architecture, Precision
+from nanocensus.segment.networks.network import Network
 from nanocensus.segment.networks.parameters import logits
-from nanocensus.segment.prediction.model import Model
 from nanocensus.segment.prediction.predict import probability_parts
 from nanocensus.segment.prediction.windows import DEFAULT_TILE
 from nanocensus.segment.preparation.preparation import AS_USUAL, Preparation, prepare
@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 
 def probability_map(
-    model: Model,
+    network: Network,
     image: Shaped[Array, "y x"],
     preparation: Preparation = AS_USUAL,
     precision: Precision = "float32",
@@ -36,7 +36,7 @@ def probability_map(
 
     Parameters
     ----------
-    model : Model
+    network : Network
     image : (y, x) array
         From `nanocensus.segment.preparation.flatfield.as_transported`.
     preparation : Preparation
@@ -56,18 +56,18 @@ def probability_map(
     """
     image = prepare(image, preparation)
     try:
-        found: Array = _segment(model.config, precision, _on_device(model), image).block_until_ready()
+        found: Array = _segment(network.config, precision, _on_device(network), image).block_until_ready()
         return found
     except jax.errors.JaxRuntimeError as error:
         _check_out_of_memory(error)
     _log.warning("a micrograph of %d x %d px does not fit the GPU's memory: in windows", *image.shape)
-    return _in_windows(model, image, precision)
+    return _in_windows(network, image, precision)
 
 
-def _in_windows(model: Model, image: Shaped[Array, "y x"], precision: Precision) -> UInt8[Array, "y x"]:
+def _in_windows(network: Network, image: Shaped[Array, "y x"], precision: Precision) -> UInt8[Array, "y x"]:
     rounded = np.empty(image.shape, np.uint8)
     try:
-        for place, part in probability_parts(model, np.asarray(image), tile=DEFAULT_TILE, precision=precision):
+        for place, part in probability_parts(network, np.asarray(image), tile=DEFAULT_TILE, precision=precision):
             rounded[place] = np.rint(part * np.float32(255))
     except jax.errors.JaxRuntimeError as error:
         _check_out_of_memory(error)
@@ -86,8 +86,8 @@ def _check_out_of_memory(error: jax.errors.JaxRuntimeError) -> None:
 
 
 @lru_cache(maxsize=8)
-def _on_device(model: Model) -> Mapping[str, Array]:
-    return {name: jax.device_put(array) for name, array in model.parameters.items()}
+def _on_device(network: Network) -> Mapping[str, Array]:
+    return {name: jax.device_put(array) for name, array in network.parameters.items()}
 
 
 @partial(jax.jit, static_argnums=(0, 1))

@@ -1,13 +1,13 @@
 """A network that segments: from a micrograph to the probability of a particle, on whatever runs it."""
 
 import functools
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Shaped, UInt8
 
-from nanocensus.segment.networks.architecture import Architecture, Engine, Precision
+from nanocensus.segment.networks.architecture import Engine, Precision
+from nanocensus.segment.networks.network import Network
 from nanocensus.segment.prediction.domain import Domain
 from nanocensus.segment.prediction.options import check_options
 from nanocensus.segment.prediction.resample import Resample, predict_resampled
@@ -16,17 +16,9 @@ from nanocensus.segment.preparation.preparation import Preparation
 
 
 @dataclass(frozen=True)
-class Model:
-    """A network that segments, and what names it in every result."""
+class Model(Network):
+    """A network that segments, and what it is at home with."""
 
-    name: str
-    """The shipped name, or the file's name without its suffix."""
-    digest: str
-    """SHA-256 of the tensors and the architecture: equal weights have equal digests, whatever their file."""
-    config: Architecture
-    """The architecture."""
-    parameters: Mapping[str, np.ndarray] = field(repr=False, compare=False)
-    """The weights by their dotted names, float32, BatchNorm folded."""
     domain: Domain | None = field(default=None, repr=False, compare=False)
     """What it was trained on, where the card beside its file says so."""
 

@@ -16,7 +16,7 @@ from jaxtyping import Float32
 
 from nanocensus.errors import MissingExtraError
 from nanocensus.segment.networks.architecture import Precision, ResNetUNetConfig, UNetConfig
-from nanocensus.segment.prediction.model import Model
+from nanocensus.segment.networks.network import Network
 
 _PRECISIONS: Mapping[Precision, str] = {"float32": "f32", "bfloat16": "bf16"}
 
@@ -41,12 +41,12 @@ def require_openvino() -> Any:  # noqa: ANN401  a module that may be absent
         ) from None
 
 
-def run(model: Model, precision: Precision, window: Float32[np.ndarray, "n y x"]) -> Float32[np.ndarray, "n y x"]:
+def run(network: Network, precision: Precision, window: Float32[np.ndarray, "n y x"]) -> Float32[np.ndarray, "n y x"]:
     """Give the probability of a particle in standardised pixels.
 
     Parameters
     ----------
-    model : Model
+    network : Network
     precision : {"float32", "bfloat16"}
         Of the features between convolutions; the processor decides whether bfloat16 is worth it to it.
     window : (n, y, x) ndarray of float32
@@ -61,17 +61,17 @@ def run(model: Model, precision: Precision, window: Float32[np.ndarray, "n y x"]
     MissingExtraError
         If OpenVINO is not installed.
     """
-    compiled = _compiled(model, precision, window.shape)
+    compiled = _compiled(network, precision, window.shape)
     found: Float32[np.ndarray, "n y x"] = np.array(compiled.create_infer_request().infer({0: window[:, None]})[0][:, 0])
     return found
 
 
 @functools.lru_cache(maxsize=8)
-def _compiled(model: Model, precision: Precision, shape: tuple[int, int, int]) -> Any:  # noqa: ANN401  OpenVINO's own
+def _compiled(network: Network, precision: Precision, shape: tuple[int, int, int]) -> Any:  # noqa: ANN401  OpenVINO's own
     settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": _PRECISIONS[precision], "PERFORMANCE_HINT": "LATENCY"}
     if "NPROC" in os.environ:  # as XLA reads it: a worker has its share of the cores
         settings["INFERENCE_NUM_THREADS"] = int(os.environ["NPROC"])
-    return _core().compile_model(graph(model, shape), "CPU", settings)
+    return _core().compile_model(graph(network, shape), "CPU", settings)
 
 
 @functools.cache
@@ -84,12 +84,12 @@ def _core() -> Any:  # noqa: ANN401  OpenVINO's own
     return require_openvino().Core()
 
 
-def graph(model: Model, shape: tuple[int, int, int]) -> Any:  # noqa: ANN401  OpenVINO's own
+def graph(network: Network, shape: tuple[int, int, int]) -> Any:  # noqa: ANN401  OpenVINO's own
     """Give a network as an OpenVINO model: (n, 1, y, x) standardised pixels to the probability of a particle.
 
     Parameters
     ----------
-    model : Model
+    network : Network
     shape : (int, int, int)
         n, y and x; -1 for any.
 
@@ -98,14 +98,14 @@ def graph(model: Model, shape: tuple[int, int, int]) -> Any:  # noqa: ANN401  Op
     openvino.Model
     """
     openvino = require_openvino()
-    layers = _Layers(model.parameters)
+    layers = _Layers(network.parameters)
     image = layers.ops.parameter([shape[0], 1, *shape[1:]], np.float32, name="image")
     logits = (
-        _fast(layers, model.config, image)
-        if isinstance(model.config, UNetConfig)
-        else _paper(layers, model.config, image)
+        _fast(layers, network.config, image)
+        if isinstance(network.config, UNetConfig)
+        else _paper(layers, network.config, image)
     )
-    return openvino.Model([layers.ops.sigmoid(logits)], [image], model.name)
+    return openvino.Model([layers.ops.sigmoid(logits)], [image], network.name)
 
 
 class _Layers:

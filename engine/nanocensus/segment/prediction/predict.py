@@ -8,17 +8,17 @@ import numpy as np
 from jaxtyping import Array, Float, Float32, Shaped, UInt8
 
 from nanocensus.segment.networks.architecture import Architecture, Engine, Precision
+from nanocensus.segment.networks.network import Network
 from nanocensus.segment.networks.parameters import logits
 from nanocensus.segment.prediction import openvino_engine
 from nanocensus.segment.prediction.memory import choose_tile, own_memory
-from nanocensus.segment.prediction.model import Model
 from nanocensus.segment.prediction.windows import plan_windows, up_to_multiple
 from nanocensus.segment.preparation.flatfield import parse_micrograph, standardise
 from nanocensus.segment.preparation.preparation import AS_USUAL, Preparation, prepare
 
 
 def predict(
-    model: Model,
+    network: Network,
     image: Shaped[np.ndarray, "..."],
     preparation: Preparation = AS_USUAL,
     *,
@@ -29,15 +29,15 @@ def predict(
     """Segment a micrograph; see `nanocensus.segment.prediction.model.Model.probability`."""
     parse_micrograph(image)
     if tile is None:  # before it is prepared, which takes time and the very memory that may be missing
-        tile = choose_tile(model.config, image.shape[0], image.shape[1], own_memory())
+        tile = choose_tile(network.config, image.shape[0], image.shape[1], own_memory())
     prepared, rounded = prepare(image, preparation), np.empty(image.shape, np.uint8)
-    for place, part in probability_parts(model, prepared, tile=tile, precision=precision, engine=engine):
+    for place, part in probability_parts(network, prepared, tile=tile, precision=precision, engine=engine):
         rounded[place] = np.rint(part * np.float32(255))
     return rounded
 
 
 def probability_parts(
-    model: Model,
+    network: Network,
     image: Shaped[np.ndarray, "..."],
     *,
     tile: int,
@@ -50,7 +50,7 @@ def probability_parts(
 
     Parameters
     ----------
-    model : Model
+    network : Network
     image : (y, x) ndarray
         A whole micrograph.
     tile : int
@@ -65,14 +65,14 @@ def probability_parts(
     probability : (h, w) ndarray of float32
     """
     parse_micrograph(image)
-    config = model.config
+    config = network.config
     pixels = standardise(image)
     height, width = image.shape
     padding = [(0, up_to_multiple(length, config.stride) - length) for length in image.shape]
     if any(after for _, after in padding):
         pixels = np.pad(pixels, padding, mode="symmetric")
     rows, columns = (plan_windows(length, tile, config) for length in pixels.shape)
-    run = _runner(model, precision, engine)
+    run = _runner(network, precision, engine)
     for top, first_row, end_row in rows:
         for left, first_column, end_column in columns:
             window = pixels[None, top : top + rows.length, left : left + columns.length]
@@ -85,13 +85,13 @@ def probability_parts(
 
 
 def _runner(
-    model: Model, precision: Precision, engine: Engine
+    network: Network, precision: Precision, engine: Engine
 ) -> Callable[[Float32[np.ndarray, "n y x"]], Float32[np.ndarray, "n y x"]]:
     """Give what turns standardised pixels into probabilities."""
     if engine == "openvino":
-        return functools.partial(openvino_engine.run, model, precision)
-    on_device = jax.device_put(dict(model.parameters))
-    return lambda window: np.asarray(_run(model.config, precision, on_device, window))
+        return functools.partial(openvino_engine.run, network, precision)
+    on_device = jax.device_put(dict(network.parameters))
+    return lambda window: np.asarray(_run(network.config, precision, on_device, window))
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
