@@ -33,6 +33,8 @@ class RunSummary:
     """Micrographs of an earlier run whose files are no longer there, or were renamed."""
     models: Mapping[str, str]
     """Digest of each network that was used, by its name."""
+    described: Mapping[str, int]
+    """Micrographs that the card of each describes, those that `domain_score` is scaled by; none of networks without a card."""
     seconds: Mapping[str, float]
     """Wall time of the client's stages, and summed time of the workers' stages (read, network, measure, write)."""
     tile: Tile | None = None
@@ -52,6 +54,7 @@ def write_record(job: Job, summary: RunSummary, cluster: Mapping[str, object]) -
         "device": plain(summary.device),
         "cluster": cluster,
         "models": summary.models,
+        "described": summary.described,
         "windows": plain(summary.tile),
         "n_micrographs": summary.n_micrographs,
         "n_failed": summary.n_failed,
