@@ -112,6 +112,32 @@ def counted(number: int, singular: str, plural: str = "") -> str:
     return f"{count(number)} {singular if number == 1 else plural or singular + 's'}"
 
 
+def p_value(p: SupportsFloat) -> str:
+    """Write a p value as it stands in a column of them; one that is not known as a dash.
+
+    Examples
+    --------
+    >>> p_value(0.37123), p_value(2e-5), p_value(float("nan"))
+    ('0.371', '< 0.001', '–')
+    """
+    value = float(p)
+    if not math.isfinite(value):
+        return "–"
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def p_words(p: SupportsFloat) -> str:
+    """Write a p value as it stands in a sentence.
+
+    Examples
+    --------
+    >>> p_words(0.37123), p_words(2e-5)
+    ('p = 0.371', 'p < 0.001')
+    """
+    written = p_value(p)
+    return f"p {written}" if written.startswith("<") else f"p = {written}"
+
+
 def statistic_words(name: str) -> str:
     """Give the words for the name of a statistic.
 

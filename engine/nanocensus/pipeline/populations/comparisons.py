@@ -9,7 +9,7 @@ import xarray as xr
 from nanocensus.pipeline.question import Question
 from nanocensus.schema import PARTICLES
 from nanocensus.show.figures.theme import quantity_name, unit_sign
-from nanocensus.show.numbers import with_interval
+from nanocensus.show.numbers import p_words, with_interval
 from nanocensus.show.report.content import ReportTable
 from nanocensus.statistics.cells.partitions import Particles
 from nanocensus.statistics.distributions.size_distribution import size_distribution
@@ -159,10 +159,6 @@ def _difference_rows(differences: xr.Dataset, *, assumed: bool) -> Iterator[dict
             numbers = (float(one[name]) for name in ("estimate", "lower", "upper"))
             text = with_interval(*numbers)
             row[quantity_name(str(descriptor)) + (f" ({sign})" if sign else "")] = (
-                f"{text}, p {_p(float(one['p_holm']))}" if one["refusal"] == "" else f"{text} [refused]"
+                f"{text}, {p_words(float(one['p_holm']))}" if one["refusal"] == "" else f"{text} [refused]"
             )
         yield row
-
-
-def _p(p: float) -> str:
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
