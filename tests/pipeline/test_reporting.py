@@ -11,7 +11,6 @@ from nanocensus.segment.prediction.description import Description
 from nanocensus.segment.prediction.domain import Domain
 from nanocensus.statistics.variance.components import variance_components
 
-
 SEEN = {"mine": 160}
 """Micrographs that the cards of networks describe."""
 

@@ -166,11 +166,20 @@ def test_a_micrograph_that_is_listed_twice_is_refused(tmp_path):
 def test_no_rows_are_refused_and_no_accepted_ones_are_said(tmp_path):
     with pytest.raises(TableError, match="at least one"):
         nc.analyse_particles(draw().iloc[:0], out=tmp_path)
-    made = nc.analyse_particles(draw().assign(failed_criteria=4), out=tmp_path)
+    asked = {"onsets": {"descriptors": {"circularity": {"between_nm": [2.6, 7.6]}}}, "synthesis": {}, "populations": {}}
+    made = nc.analyse_particles(draw().assign(failed_criteria=4), out=tmp_path, **asked)
     assert made.by_sample is None
     assert made.counts["accepted"].sum() == 0
     assert made.counts["area_too_small"].sum() == 300
-    assert "there are no statistics" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    report = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "there are no statistics" in report
+    assert [sentence.split("]")[0].split("[")[1] for sentence in made.not_done] == [
+        "onsets",
+        "synthesis",
+        "populations",
+    ]
+    assert all(sentence in report for sentence in made.not_done)
+    assert nc.analyse_particles(draw(), out=tmp_path / "other", onsets=asked["onsets"]).not_done == ()
 
 
 def test_categories_are_text(tmp_path):

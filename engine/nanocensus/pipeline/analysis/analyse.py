@@ -75,6 +75,8 @@ class Analysis:
     """Means against the conditions of the synthesis, where the job asks for it."""
     populations: ComparedPopulations | None = None
     """Further comparisons, where the job asks for them."""
+    not_done: Sequence[str] = ()
+    """What was asked for and could not be done for want of particles, a sentence each."""
 
 
 def statistics_store(out: Path, which: str) -> Path:
@@ -143,7 +145,15 @@ def analyse_judged(
     accepted = judged if asked.criteria is None else judged[judged[FAILED] == 0]
     made: Cells | None = None
     if not int(counts["accepted"].sum()):
-        analysis = Analysis(None, None, {}, counts, micrographs, effect_of_flagged(accepted, micrographs, asked))
+        analysis = Analysis(
+            None,
+            None,
+            {},
+            counts,
+            micrographs,
+            effect_of_flagged(accepted, micrographs, asked),
+            not_done=_not_done(asked),
+        )
     else:
         counted, counting = without(accepted, excluded), without(micrographs, excluded)
         made = _cells(counted, counting, asked)
@@ -173,6 +183,22 @@ def analyse_judged(
         made.save(out / CELLS_STORE)
     _save(analysis, out)
     return analysis
+
+
+_SECTIONS = {
+    "onsets": "No onset sizes were sought",
+    "synthesis": "No model of the synthesis was made",
+    "populations": "Populations were not compared",
+}
+
+
+def _not_done(asked: Question) -> list[str]:
+    """Say of each section that needs particles that there were none."""
+    return [
+        f"{said} ([{section}]): no accepted particle counts."
+        for section, said in _SECTIONS.items()
+        if getattr(asked, section) is not None
+    ]
 
 
 def _cells(accepted: Particles, micrographs: pd.DataFrame, asked: Question) -> Cells:

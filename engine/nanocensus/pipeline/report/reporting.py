@@ -100,7 +100,11 @@ def report_run(job: Job, analysis: Analysis) -> Path:
             *_agreement_table(agreement, job.statistics.level),
         ],
         scale=[scale_in_words(each) for each in scales if not each.disagrees],
-        warnings=[*domain_warnings(micrographs, record.get("described", {})), *(scale_in_words(each) for each in scales if each.disagrees)],
+        warnings=[
+            *domain_warnings(micrographs, record.get("described", {})),
+            *(scale_in_words(each) for each in scales if each.disagrees),
+            *analysis.not_done,
+        ],
         provenance={key: value for key, value in record.items() if key not in ("seconds", "n_reused")},
     )
     path = job.out / REPORT
@@ -146,7 +150,9 @@ def domain_warnings(micrographs: pd.DataFrame, described: Mapping[str, int]) -> 
         far = int((scores > 1).sum())
         if far and _chance_of(far, len(scores), described.get(str(network))) <= _BY_CHANCE:
             named = f"the network {network}" if several else "the network"
-            unlike = f"{far} of {len(scores)} micrographs are unlike what {named} was trained on (domain_score above 1, "
+            unlike = (
+                f"{far} of {len(scores)} micrographs are unlike what {named} was trained on (domain_score above 1, "
+            )
             warnings.append(
                 f"{unlike}the largest {scores.max():.2g}): look at their outlines before you believe the numbers."
             )

@@ -1,7 +1,7 @@
 """The record of a run: what it did, and all that one needs to know to repeat it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,8 @@ class RunSummary:
     """Micrographs that the rules of [quality] flag, once the statistics are done."""
     n_excluded: int = 0
     """Of these, the ones that do not count."""
+    not_done: Sequence[str] = ()
+    """What the job asks for and could not be done for want of particles, a sentence each."""
 
 
 def write_record(job: Job, summary: RunSummary, cluster: Mapping[str, object]) -> None:

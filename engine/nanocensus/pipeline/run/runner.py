@@ -110,7 +110,8 @@ def census(
         | {network.name: network.digest for network in compared},
         described={
             network.name: network.domain.micrographs
-            for network in (*chosen.values(), *compared) if network.domain is not None
+            for network in (*chosen.values(), *compared)
+            if network.domain is not None
         },
         seconds=clock.laps | {f"workers_{stage}": spent for stage, spent in outcome.seconds.items()},
         tile=outcome.tile,
