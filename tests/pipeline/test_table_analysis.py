@@ -1,5 +1,7 @@
 """Any table of particles becomes statistics; what cannot be counted is counted apart."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -180,6 +182,18 @@ def test_no_rows_are_refused_and_no_accepted_ones_are_said(tmp_path):
     ]
     assert all(sentence in report for sentence in made.not_done)
     assert nc.analyse_particles(draw(), out=tmp_path / "other", onsets=asked["onsets"]).not_done == ()
+
+
+def test_tables_of_the_report_have_the_order_in_which_people_number_samples(tmp_path):
+    rows = draw(n=900)
+    rows["sample"] = [("S1", "S5", "S11")[number % 3] for number in range(900)]
+    nc.analyse_particles(rows, out=tmp_path, populations={"permutations": 99})
+    page = re.sub("<script.*?</script>", "", (tmp_path / "report.html").read_text(encoding="utf-8"), flags=re.DOTALL)
+    columns = [re.findall(r"<tr>\s*<t[hd][^>]*>(S\d+(?: [^<]*S\d+)?)</t", table) for table in page.split("<table")[1:]]
+    orders = {tuple(dict.fromkeys(names)) for names in columns if names}
+    assert {("S1", "S5", "S11"), ("S5 − S1", "S11 − S1", "S5 − S11")} <= orders
+    for names in orders:
+        assert list(names) == sorted(names, key=lambda name: [int(part) for part in re.findall(r"\d+", name)][::-1])
 
 
 def test_categories_are_text(tmp_path):

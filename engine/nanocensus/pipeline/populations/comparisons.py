@@ -16,6 +16,7 @@ from nanocensus.statistics.distributions.size_distribution import size_distribut
 from nanocensus.statistics.estimation.across import cv_across_samples
 from nanocensus.statistics.estimation.binning import long_table
 from nanocensus.statistics.estimation.contrasts import compare
+from nanocensus.store.ordering import natural_key
 
 _MOST_PAIRED = 8
 """Samples up to which all pairs are compared in every size bin; of more, all with the first: pairs grow as the square."""
@@ -151,8 +152,9 @@ def _difference_rows(differences: xr.Dataset, *, assumed: bool) -> Iterator[dict
     means = differences.sel(statistic="mean")
     if means.sizes["comparison"] > _MOST_PRINTED:
         means = means.isel(comparison=(means["second"] == means["second"][0]).to_numpy())
-    for place, label in enumerate(means["comparison"].to_numpy()):
-        row = {"samples": str(label)}
+    pairs = list(zip(means["second"].to_numpy(), means["first"].to_numpy(), strict=True))
+    for place in sorted(range(len(pairs)), key=lambda place: [natural_key(str(name)) for name in pairs[place]]):
+        row = {"samples": str(means["comparison"].to_numpy()[place])}
         for descriptor in means["descriptor"].to_numpy():
             one = means.isel(comparison=place).sel(descriptor=descriptor)
             sign = unit_sign(str(descriptor), assumed=assumed)

@@ -17,6 +17,7 @@ from nanocensus.show.report.content import PopulationsContent, ReportTable, Repr
 from nanocensus.statistics.estimation.contrasts import holm
 from nanocensus.statistics.variance.nested import ALL
 from nanocensus.store.images.ingest import STORE_FOLDER
+from nanocensus.store.ordering import natural_key
 from nanocensus.store.particles.tables import read_particles
 
 _LEVEL = 0.05
@@ -127,7 +128,7 @@ def _energy_table(energy: pd.DataFrame, level: float) -> ReportTable:
     names = list(dict.fromkeys(zip(energy["first"], energy["second"], strict=True)))
     printed = names if len(names) <= _MOST_PAIRS else [pair for pair in names if pair[1] == names[0][1]]
     rows = []
-    for first, second in printed:
+    for first, second in sorted(printed, key=lambda pair: [natural_key(str(name)) for name in reversed(pair)]):
         row = {"samples": f"{first} and {second}"}
         for one in energy[(energy["first"] == first) & (energy["second"] == second)].to_dict("records"):
             plane = f"{quantity_name(str(one['x']))} and {quantity_name(str(one['y']))}"
