@@ -18,6 +18,7 @@ from nanocensus.show.figures.theme import (
     plain_text,
     quantity_name,
     set_in_frame,
+    short_names,
 )
 from nanocensus.show.figures.theme import sample_styles as styles_of
 
@@ -68,7 +69,7 @@ def histogram(
     for name in drawn:
         weight = bars["weight"].sel(sample=name).values.astype(float)
         share = weight / weight.sum()
-        layers.append(_steps(bars["x_left"].values, bars["x_right"].values, share, name, styles[name], len(drawn) == 1))
+        layers.append(_steps(bars["x_left"].values, bars["x_right"].values, share, styles[name], len(drawn) == 1))
         if fit is not None and name in fit["sample"].values:
             layers.append(_log_normal(bars, fit.sel(sample=name, weighting="number"), styles[name]))
     return set_in_frame(
@@ -94,19 +95,17 @@ def _bars(ds: xr.Dataset) -> xr.Dataset:
     return coarse.assign_coords(x_left=("x", edges[:-1]), x_right=("x", edges[1:]))
 
 
-def _steps(
-    left: np.ndarray, right: np.ndarray, height: np.ndarray, name: str, style: SampleStyle, filled: bool
-) -> hv.Element:
+def _steps(left: np.ndarray, right: np.ndarray, height: np.ndarray, style: SampleStyle, filled: bool) -> hv.Element:
     used = np.flatnonzero(height > 0)
     inside = slice(used[0], used[-1] + 1) if used.size else slice(0, 0)
     left, right, height = left[inside], right[inside], height[inside]
     x = np.concatenate([left[:1], np.column_stack([left, right]).ravel(), right[-1:]])
     y = np.concatenate([np.zeros(len(left[:1])), np.repeat(height, 2), np.zeros(len(right[-1:]))])
     if filled:
-        return hv.Area((x, y), "value", "share", label=plain_text(name)).opts(
+        return hv.Area((x, y), "value", "share", label=style.label).opts(
             backend="bokeh", fill_color=style.colour, fill_alpha=0.25, line_color=style.colour, line_width=1.5
         )
-    return hv.Curve((x, y), "value", "share", label=plain_text(name)).opts(
+    return hv.Curve((x, y), "value", "share", label=style.label).opts(
         backend="bokeh", color=style.colour, line_width=1.6
     )
 
@@ -157,7 +156,7 @@ def violins(
     layers: list[hv.Element] = [_body(density_ds, name, places[name], styles[name]) for name in drawn]
     layers += _marks(density_ds, column, drawn, [places[name] for name in drawn], [styles[name] for name in drawn])
     upright = len(samples) <= _MOST_UPRIGHT_NAMES and max(map(len, samples), default=0) <= _LONGEST_UPRIGHT_NAME
-    names = [plain_text(name, longest=_room_for_names(len(samples))) for name in samples]
+    names = short_names(samples, longest=_room_for_names(len(samples))).values()
     return set_in_frame(
         hv.Overlay(layers or [hv.Curve([])]),
         title=title,

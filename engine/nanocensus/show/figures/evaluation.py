@@ -58,7 +58,7 @@ def error_by_size(
         layers.append(hv.HLine(level_line).opts(backend="bokeh", color=HAIRLINE_DARK, line_width=1.2))
     for name, style in styles.items():
         own = shown[shown[by] == name]
-        layers += _points(own, plain_text(name), style, factor)
+        layers += _points(own, style.label, style, factor)
     high, low = shown["size_right"].max(), shown["size_left"].min()
     room = 0.03 * (high - low) if len(shown) else 0.0
     return set_in_frame(
@@ -154,7 +154,7 @@ def by_threshold(
         own = rows[rows["sample"] == name]
         points = (own["threshold"].to_numpy(np.float64), own[column].to_numpy(np.float64) * factor)
         layers.append(
-            hv.Curve(points, "threshold", column, label=plain_text(name)).opts(
+            hv.Curve(points, "threshold", column, label=style.label).opts(
                 backend="bokeh", color=style.colour, line_width=2, tools=["hover"]
             )
         )
@@ -196,10 +196,10 @@ def reliability(rows: pd.DataFrame, *, styles: Mapping[str, SampleStyle], column
             ("pixels", "@pixels{0,0}"),
         ]
         layers += [
-            hv.Curve(table, "mean_probability", column, label=plain_text(name)).opts(
+            hv.Curve(table, "mean_probability", column, label=style.label).opts(
                 backend="bokeh", color=style.colour, line_width=1.6
             ),
-            hv.Points(table, ["mean_probability", column], ["pixels"], label=plain_text(name)).opts(
+            hv.Points(table, ["mean_probability", column], ["pixels"], label=style.label).opts(
                 backend="bokeh",
                 color=style.colour,
                 marker=style.marker,

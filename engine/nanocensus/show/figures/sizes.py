@@ -136,7 +136,7 @@ def interval_rows(ds: xr.Dataset, descriptor: str, statistic: str, *, side_by_si
 
 
 def _sample_layers(rows: pd.DataFrame, name: str, style: SampleStyle, unit: str) -> list[hv.Element]:
-    label = plain_text(name)
+    label = style.label
     known = rows[np.isfinite(rows["lower"]) & np.isfinite(rows["upper"])]
     bars = hv.ErrorBars(
         (known["x"], known["estimate"], known["estimate"] - known["lower"], known["upper"] - known["estimate"]),
