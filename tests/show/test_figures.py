@@ -183,6 +183,17 @@ def test_error_bars_end_where_the_intervals_end():
         np.testing.assert_allclose(value + above, one["upper"].values[known], rtol=1e-12)
 
 
+@pytest.mark.parametrize(("scale", "form"), [(1.0, "{0.0000}"), (1e-3, "{0.0000000}"), (1e5, "{0}")])
+def test_numbers_on_hover_have_the_digits_that_their_intervals_allow(scale, form):
+    ds = by_size()
+    for name in ("estimate", "lower", "upper"):
+        ds[name] = ds[name] * scale
+    points = elements(figures.size_resolved(ds, "circularity"), hv.Points)[0]
+    shown = dict(points.opts.get("plot", backend="bokeh").kwargs["hover_tooltips"])
+    assert shown["estimate"] == f"@estimate{form}"
+    assert shown["interval"] == f"@lower{form} to @upper{form}"
+
+
 def test_refused_intervals_are_open_markers_with_the_reason_and_no_bar():
     figure = figures.size_resolved(by_size(), "circularity")
     filled, opened = elements(figure, hv.Points)[:2]

@@ -15,12 +15,14 @@ from nanocensus.show.figures.theme import (
     SampleStyle,
     axis_label,
     height_beside_legend,
+    hover_format,
     plain_text,
     quantity_name,
     set_in_frame,
     short_names,
 )
 from nanocensus.show.figures.theme import sample_styles as styles_of
+from nanocensus.show.numbers import decimals_of_column
 
 SUMMARIES = ("mean", "median", "mode", "lower_quartile", "upper_quartile", "range_lower", "range_upper")
 """What a violin marks; the range holds 95 % of the particles."""
@@ -194,12 +196,12 @@ def _body(ds: xr.Dataset, name: str, place: float, style: SampleStyle) -> hv.Pol
     )  # fmt: skip
 
 
-def _mode_words(ds: xr.Dataset) -> list[str]:
+def _mode_words(ds: xr.Dataset, decimals: int) -> list[str]:
     """Write each sample's interval of the mode, where `ds` has them."""
     if "mode_lower" not in ds:
         return [""] * ds.sizes["sample"]
     parts = (ds[name].values for name in ("mode_lower", "mode_upper", "mode_refusal"))
-    return [f"(refused: {refusal})" if refusal else f"[{low:.4f}, {high:.4f}]"
+    return [f"(refused: {refusal})" if refusal else f"[{low:.{decimals}f}, {high:.{decimals}f}]"
             for low, high, refusal in zip(*parts, strict=True)]  # fmt: skip
 
 
@@ -214,15 +216,19 @@ def _marks(
     labels = [plain_text(name, longest=None) for name in names]
     colours = [style.colour for style in styles]
     details = {summary: of[summary] for summary in SUMMARIES} | {"sample": labels, "n": chosen["n"].values}
-    details["mode_interval"] = _mode_words(chosen)
+    decimals = decimals_of_column(of["median"])
+    details["mode_interval"] = _mode_words(chosen, decimals)
     table = {"place": x, "value": of["median"], **details, "colour": colours}
-    tooltips = [("sample", "@sample"), ("particles", "@n"), (f"mean {quantity_name(column)}", "@mean{0.0000}")]
-    tooltips += [
-        ("median", "@median{0.0000}"),
-        ("mode", "@{mode}{0.0000} @{mode_interval}"),  # in braces: HoloViews takes @mode for mode
-        ("25–75 %", "@lower_quartile{0.0000} – @upper_quartile{0.0000}"),
+    form = hover_format(decimals)
+    tooltips = [
+        ("sample", "@sample"),
+        ("particles", "@n"),
+        (f"mean {quantity_name(column)}", f"@mean{form}"),
+        ("median", f"@median{form}"),
+        ("mode", f"@{{mode}}{form} @{{mode_interval}}"),  # in braces: HoloViews takes @mode for mode
+        ("25–75 %", f"@lower_quartile{form} – @upper_quartile{form}"),
+        ("2.5–97.5 %", f"@range_lower{form} – @range_upper{form}"),
     ]
-    tooltips += [("2.5–97.5 %", "@range_lower{0.0000} – @range_upper{0.0000}")]
     line = {"backend": "bokeh", "color": INK}
     return [
         hv.Segments((x, of["range_lower"], x, of["range_upper"]), label="2.5–97.5 % of particles").opts(line_width=1, **line),

@@ -12,9 +12,11 @@ from nanocensus.show.figures.theme import (
     QUIET,
     SampleStyle,
     height_beside_legend,
+    hover_format,
     plain_text,
     set_in_frame,
 )
+from nanocensus.show.numbers import decimals_of_column
 
 _SQUARE = 300
 _HEIGHT = 300
@@ -82,8 +84,9 @@ def _points(rows: pd.DataFrame, label: str, style: SampleStyle, factor: float) -
     )  # fmt: skip
     known = table["lower"].notna()
     line = {"backend": "bokeh", "color": style.colour}
-    tooltips = [("size", "@left{0.00} to @right{0.00}"), ("estimate", "@estimate{0.0000}"), ("particles", "@n")]
-    interval = ("interval", "@lower{0.0000} to @upper{0.0000}")
+    form = hover_format(decimals_of_column(*numbers.values()))
+    tooltips = [("size", "@left{0.00} to @right{0.00}"), ("estimate", f"@estimate{form}"), ("particles", "@n")]
+    interval = ("interval", f"@lower{form} to @upper{form}")
     details = ["lower", "upper", "left", "right", "n", "fields", "refusal"]
     common = {"backend": "bokeh", "marker": style.marker, "size": 7, "line_color": style.colour, "tools": ["hover"]}
     lines = [(left, numbers["estimate"], right, numbers["estimate"]), (x, numbers["lower"], x, numbers["upper"])]

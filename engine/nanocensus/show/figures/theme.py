@@ -192,6 +192,17 @@ def _alike(labels: Mapping[str, str]) -> list[list[str]]:
     return [names for names in of.values() if len(names) > 1]
 
 
+def hover_format(decimals: int) -> str:
+    """Give what Bokeh takes, behind the name of a column, for a number with so many decimals.
+
+    Examples
+    --------
+    >>> hover_format(3), hover_format(0)
+    ('{0.000}', '{0}')
+    """
+    return f"{{0.{'0' * decimals}}}" if decimals else "{0}"
+
+
 def height_beside_legend(entries: int) -> int:
     """Give the height of a figure, px, whose legend of so many entries stands to its right."""
     return max(FIGURE_HEIGHT, _LEGEND_ROW * (entries + 2))

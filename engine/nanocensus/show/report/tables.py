@@ -110,8 +110,8 @@ def _in_order(frame: pd.DataFrame, samples: Sequence[str]) -> pd.DataFrame:
     if "sample" not in frame:
         return frame
     place = {name: number for number, name in enumerate(samples)}
-    of_rows = [place.get(str(name), len(place)) for name in frame["sample"]]
-    before = [pd.factorize(frame[name])[0] for name in frame.columns[: list(frame).index("sample")]]
+    of_rows = np.array([place.get(str(name), len(place)) for name in frame["sample"]], np.int64)
+    before = [pd.factorize(frame[name])[0].astype(np.int64) for name in frame.columns[: list(frame).index("sample")]]
     return frame.iloc[np.lexsort([of_rows, *reversed(before)])]
 
 
