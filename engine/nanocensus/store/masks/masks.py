@@ -70,8 +70,8 @@ def doubt_of_mask(path: Path, labels: Int32[np.ndarray, "y x"]) -> str:
 
     Examples
     --------
-    >>> doubt_of_mask(Path("a.png"), np.array([[1, 1], [1, 0]], np.int32))[:58]
-    'mask a.png: particles cover 75 % of the micrograph. What is'
+    >>> doubt_of_mask(Path("a.png"), np.array([[1, 1], [1, 0]], np.int32))[:51]
+    'mask a.png: particles cover 75 % of the micrograph.'
     >>> doubt_of_mask(Path("a.png"), np.array([[1, 0], [0, 0]], np.int32))
     ''
     """
