@@ -24,7 +24,7 @@ from nanocensus.pipeline.populations.columns import POPULATION_TABLES
 from nanocensus.pipeline.populations.comparisons import Comparisons, compare_samples, comparison_tables
 from nanocensus.pipeline.populations.results import ComparedPopulations, compare_populations, population_tables
 from nanocensus.pipeline.populations.synthesis import ModelledSynthesis, model_synthesis, synthesis_tables
-from nanocensus.pipeline.question import Question, question_of
+from nanocensus.pipeline.question import Question, question_of, without_particles
 from nanocensus.pipeline.run.quality import judge_run
 from nanocensus.pipeline.shapes.results import MEAN_OUTLINES, MEAN_SHAPES, save_shapes, shapes_of_run
 from nanocensus.statistics.cells.cells import Cells, cells
@@ -145,15 +145,8 @@ def analyse_judged(
     accepted = judged if asked.criteria is None else judged[judged[FAILED] == 0]
     made: Cells | None = None
     if not int(counts["accepted"].sum()):
-        analysis = Analysis(
-            None,
-            None,
-            {},
-            counts,
-            micrographs,
-            effect_of_flagged(accepted, micrographs, asked),
-            not_done=_not_done(asked),
-        )
+        effect = effect_of_flagged(accepted, micrographs, asked)
+        analysis = Analysis(None, None, {}, counts, micrographs, effect, not_done=without_particles(asked))
     else:
         counted, counting = without(accepted, excluded), without(micrographs, excluded)
         made = _cells(counted, counting, asked)
@@ -183,22 +176,6 @@ def analyse_judged(
         made.save(out / CELLS_STORE)
     _save(analysis, out)
     return analysis
-
-
-_SECTIONS = {
-    "onsets": "No onset sizes were sought",
-    "synthesis": "No model of the synthesis was made",
-    "populations": "Populations were not compared",
-}
-
-
-def _not_done(asked: Question) -> list[str]:
-    """Say of each section that needs particles that there were none."""
-    return [
-        f"{said} ([{section}]): no accepted particle counts."
-        for section, said in _SECTIONS.items()
-        if getattr(asked, section) is not None
-    ]
 
 
 def _cells(accepted: Particles, micrographs: pd.DataFrame, asked: Question) -> Cells:

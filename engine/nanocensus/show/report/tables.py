@@ -3,7 +3,7 @@
 import math
 import re
 import string
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -290,17 +290,3 @@ def _text(value: object, *, decimals: int | None = None) -> str:
         number = float(value)
         return f"{number:.{decimals_for(number, 4) if decimals is None else decimals}f}".replace("-", "−")
     return str(value)
-
-
-def flattened(facts: Mapping[str, object], prefix: str = "") -> Iterable[tuple[str, str]]:
-    """Give nested facts as rows of a name with dots and a text."""
-    for key, value in facts.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, Mapping):
-            yield from flattened(value, f"{name}.")
-        elif isinstance(value, list | tuple) and any(isinstance(part, Mapping) for part in value):
-            yield from flattened({str(number): part for number, part in enumerate(value, start=1)}, f"{name}.")
-        elif isinstance(value, list | tuple):
-            yield name, ", ".join(str(part) for part in value)
-        else:
-            yield name, "–" if value is None else str(value)
