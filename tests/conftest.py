@@ -24,8 +24,9 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 import pytest
 
 FIRST = (
-    "test_docs.py", "pipeline/test_training.py", "e2e/test_onsets.py", "segment/test_unet.py", "faults/test_survival.py",
-    "e2e/test_run.py", "e2e/test_criteria.py", "pipeline/test_gpu_service.py", "pipeline/test_pairs.py",
+    "test_docs.py", "pipeline/training/test_finished.py", "e2e/test_onsets.py", "pipeline/training/test_learning.py",
+    "segment/test_unet.py", "faults/test_survival.py", "e2e/test_run.py", "e2e/test_criteria.py",
+    "pipeline/test_gpu_service.py", "pipeline/test_pairs.py",
     "e2e/test_quality.py", "pipeline/test_table_analysis.py",
 )  # fmt: skip
 """The files that take longest, lest one is left over when the others are done. What Numba compiles for one process and

@@ -61,6 +61,10 @@ def test_what_was_read_can_be_written_and_read_again():
         ({"folder": "raw", "names": "x"}, "expected a list"),
         ({"folder": "raw", "inner": 3}, "expected a table"),
         ({"folder": "raw", "inner": {"width": "wide"}}, r"\[outer.inner\] width: expected a number"),
+        (
+            {"folder": "raw", "inner": {"width": float("inf")}},
+            r"\[outer.inner\] width: expected a finite number, got inf",
+        ),
     ],
 )
 def test_mistakes_are_named_with_what_was_expected(data, words):

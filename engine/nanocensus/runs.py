@@ -91,7 +91,10 @@ def run(
         report_run(job, analysis)
     judged = analysis.micrographs
     return dataclasses.replace(
-        summary, n_flagged=int(judged["flags"].notna().sum()), n_excluded=int(judged["excluded"].sum())
+        summary,
+        n_flagged=int(judged["flags"].notna().sum()),
+        n_excluded=int(judged["excluded"].sum()),
+        not_done=analysis.not_done,
     )
 
 

@@ -7,6 +7,7 @@ parser, the published JSON Schema and the reference page.
 import ast
 import dataclasses
 import inspect
+import math
 import os
 import re
 import textwrap
@@ -165,6 +166,8 @@ def _parse(hint: Any, value: Any, where: str, base: Path | None) -> Any:  # noqa
         return Path(os.path.abspath(path if base is None else base / path))
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
         raise _mismatch(where, _NAMES[hint], value)
+    if hint is float and not math.isfinite(value):  # TOML has inf and nan; no key has a use for them
+        raise _mismatch(where, "a finite number", value)
     return value
 
 

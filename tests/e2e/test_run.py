@@ -1,5 +1,6 @@
 """A whole run on real workers, and what must not change its results."""
 
+import json
 import shutil
 
 import imageio.v3
@@ -8,6 +9,7 @@ import pandas as pd
 import pytest
 
 import nanocensus as nc
+from nanocensus.cli.runs import _say_summary
 from nanocensus.errors import DeviceError, InputError
 from nanocensus.pipeline.job.spec import parse_job
 from nanocensus.pipeline.report.agreement import agreement_of_run
@@ -58,7 +60,7 @@ def test_equal_results_make_an_equal_report(finished, copied):
     assert nc.report(copied).read_bytes() == (finished[0] / "report.html").read_bytes()
 
 
-def test_a_micrograph_without_particles_is_a_row_with_none(tmp_path, client):
+def test_a_micrograph_without_particles_is_a_row_with_none(tmp_path, client, capsys):
     blank = np.random.default_rng(0).normal(2000, 100, (256, 256)).astype(np.uint16)
     (tmp_path / "raw").mkdir()
     np.save(tmp_path / "raw" / "blank.npy", blank)
@@ -70,9 +72,18 @@ def test_a_micrograph_without_particles_is_a_row_with_none(tmp_path, client):
             "out": str(tmp_path / "out"),
             "input": {"folder": str(tmp_path / "raw"), "table": str(table), "pixel_size_nm": 0.1},
             "measure": {"threshold": 0.999},
+            "onsets": {"descriptors": {"circularity": {"between_nm": [2.6, 7.6]}}},
+            "populations": {},
         },
         client,
     )
+    report = (summary.out / "report.html").read_text(encoding="utf-8")
+    assert len(summary.not_done) == 2
+    assert all(sentence in report for sentence in summary.not_done)
+    _say_summary(summary)
+    told = "".join(capsys.readouterr().out.split())
+    assert all("".join(sentence.split()) in told for sentence in summary.not_done)
+    assert json.loads((summary.out / "run.json").read_text())["described"] == {"default": 169}  # as its card says
     assert (summary.n_micrographs, summary.n_failed, summary.n_detected) == (1, 0, 0)
     assert nc.read_micrographs(summary.out)["n_detected"].tolist() == [0]
     assert pd.read_csv(summary.out / "tables/counts.csv")["detected"].tolist() == [0]

@@ -2,6 +2,7 @@
 
 import csv
 
+import imageio.v3
 import numpy as np
 import pytest
 import tifffile
@@ -102,6 +103,25 @@ def test_the_command_says_what_will_be_refused_and_what_is_missing(mixed):
     assert "will be refused Co0.4_DW0.43/diffraction.dm3" in text
     assert "1 'HAADF', 2 'BF'" in text
     assert "not stated by Co0.8_DW0.43/plain.tif (1 in all)" in text
+
+
+def test_images_that_are_coloured_or_stacks_are_said_to_be_refused(tmp_path):
+    grey = RNG.integers(0, 255, (40, 40, 1)).astype(np.uint8)
+    for name, image in (
+        ("grey.png", np.repeat(grey, 3, 2)),
+        ("overlay.png", np.concatenate([grey, grey, 255 - grey], 2)),
+        ("overlay.tif", np.concatenate([grey, grey, 255 - grey], 2)),
+    ):
+        imageio.v3.imwrite(tmp_path / name, image)
+    np.save(tmp_path / "series.npy", np.zeros((6, 40, 40), np.uint16))
+    problems = {each.name: each.problem for each in survey(tmp_path).files}
+    ingested = ingest(find_sources(tmp_path, pixel_size_nm=0.1), tmp_path.parent / "out").refusals
+    assert set(ingested["name"]) == {name for name, problem in problems.items() if problem}
+    assert problems["grey.png"] == ""
+    assert all("3 channels that differ" in problems[f"overlay.{suffix}"] for suffix in ("png", "tif"))
+    assert "6 frames" in problems["series.npy"]
+    said = CliRunner().invoke(app, ["init", str(tmp_path)])
+    assert "".join(said.output.split()).count("willberefused") == 3
 
 
 def save(folder, *names, shape=(40, 40), size=0.086):

@@ -1,6 +1,7 @@
 """Synthesis models and further comparisons of a job: tables, sentences and pictures, from a simulated population."""
 
 import dataclasses
+import re
 
 import jsonschema
 import numpy as np
@@ -80,6 +81,13 @@ def test_the_report_has_both_sections_with_their_sentences(analysed):
     nested = said.tables[1].frame
     assert nested["quantity"].tolist()[0] == "edge length (nm, assumed scale)"
     assert nested["between"].tolist()[:2] == ["micrographs", "particles of a micrograph"]
+
+
+def test_p_values_have_one_form_wherever_they_are_printed(analysed):
+    text = re.sub("<script.*?</script>", "", (analysed[0] / "report.html").read_text(encoding="utf-8"), flags=re.DOTALL)
+    printed = re.findall(r"\bp [=&<≤\d].{9}", text)
+    assert len(printed) > 10
+    assert not [each for each in printed if not re.match(r"p (= [01]\.\d{3}\b|(<|&lt;) 0\.001)", each)]
 
 
 def test_of_many_samples_the_report_prints_the_pairs_with_the_first(analysed):

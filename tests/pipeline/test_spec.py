@@ -62,6 +62,8 @@ def test_the_record_of_a_job_is_the_job():
         ('out = "r"\n[simulate]\nmicrographs = 0\n', "at least 1"),
         ('out = "r"\n[input]\nfolder = "x"\n[cluster]\nworkers = 0\n', "at least 1"),
         ('out = "r"\n[simulate]\n[simulate.micrograph]\ncontrast = 7\n', "contrast"),
+        ('out = "r"\n[simulate]\n[quality]\nmax_blur_nm = inf\n', r"\[quality\] max_blur_nm: expected a finite number"),
+        ('out = "r"\n[simulate]\n[synthesis.unseen.x]\nCo = inf\n', r"unseen.x.Co: expected a finite number, got inf"),
         ('out = "r"\n[simulate]\n[onsets]\n', "the key 'descriptors'"),
         ('out = "r"\n[simulate]\n[onsets.descriptors]\n', "got none"),
         ('out = "r"\n[simulate]\n[onsets.descriptors.circularity]\n', "the key 'between_nm'"),

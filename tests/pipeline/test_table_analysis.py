@@ -1,5 +1,7 @@
 """Any table of particles becomes statistics; what cannot be counted is counted apart."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -166,11 +168,32 @@ def test_a_micrograph_that_is_listed_twice_is_refused(tmp_path):
 def test_no_rows_are_refused_and_no_accepted_ones_are_said(tmp_path):
     with pytest.raises(TableError, match="at least one"):
         nc.analyse_particles(draw().iloc[:0], out=tmp_path)
-    made = nc.analyse_particles(draw().assign(failed_criteria=4), out=tmp_path)
+    asked = {"onsets": {"descriptors": {"circularity": {"between_nm": [2.6, 7.6]}}}, "synthesis": {}, "populations": {}}
+    made = nc.analyse_particles(draw().assign(failed_criteria=4), out=tmp_path, **asked)
     assert made.by_sample is None
     assert made.counts["accepted"].sum() == 0
     assert made.counts["area_too_small"].sum() == 300
-    assert "there are no statistics" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    report = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "there are no statistics" in report
+    assert [sentence.split("]")[0].split("[")[1] for sentence in made.not_done] == [
+        "onsets",
+        "synthesis",
+        "populations",
+    ]
+    assert all(sentence in report for sentence in made.not_done)
+    assert nc.analyse_particles(draw(), out=tmp_path / "other", onsets=asked["onsets"]).not_done == ()
+
+
+def test_tables_of_the_report_have_the_order_in_which_people_number_samples(tmp_path):
+    rows = draw(n=900)
+    rows["sample"] = [("S1", "S5", "S11")[number % 3] for number in range(900)]
+    nc.analyse_particles(rows, out=tmp_path, populations={"permutations": 99})
+    page = re.sub("<script.*?</script>", "", (tmp_path / "report.html").read_text(encoding="utf-8"), flags=re.DOTALL)
+    columns = [re.findall(r"<tr>\s*<t[hd][^>]*>(S\d+(?: [^<]*S\d+)?)</t", table) for table in page.split("<table")[1:]]
+    orders = {tuple(dict.fromkeys(names)) for names in columns if names}
+    assert {("S1", "S5", "S11"), ("S5 − S1", "S11 − S1", "S5 − S11")} <= orders
+    for names in orders:
+        assert list(names) == sorted(names, key=lambda name: [int(part) for part in re.findall(r"\d+", name)][::-1])
 
 
 def test_categories_are_text(tmp_path):

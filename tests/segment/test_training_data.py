@@ -14,7 +14,7 @@ from nanocensus.pipeline.training import patches as training_patches
 from nanocensus.pipeline.training.patches import _Shelf, validation_patches
 from nanocensus.sections import parse_section
 from nanocensus.segment.preparation.flatfield import flatten
-from nanocensus.segment.training.data import assign_folds, read_training_images
+from nanocensus.segment.training.data import TrainingImage, assign_folds, read_training_images
 from nanocensus.segment.training.patches import prepare
 from nanocensus.segment.training.spec import TrainingSpec
 from nanocensus.simulate.rendering import write_simulated
@@ -164,6 +164,34 @@ def test_patches_to_look_at_are_cut_evenly_and_one_micrograph_is_ready_at_a_time
     assert left == [0, 1, 1, 1]  # the one before, until the next takes its place
     whole = [prepare(flatten(image.read_pixels()), image.read_mask()) for image in images]
     cells = [(crop, np.s_[y : y + 32, x : x + 32]) for crop in whole for y in (0, 32, 64) for x in (0, 32, 64, 96)]
-    expected = [cells[round(number * 47 / 31)] for number in range(32)]  # 32 of 48
-    assert np.array_equal(pixels, [crop.pixels[cell] for crop, cell in expected])
-    assert np.array_equal(targets, [crop.target[cell] for crop, cell in expected])
+    places = [
+        [place for place, (crop, cell) in enumerate(cells) if np.array_equal(crop.pixels[cell], patch)]
+        for patch in pixels
+    ]
+    chosen = [place for (place,) in places]
+    assert len(chosen) == 32
+    assert set(np.diff([-1, *chosen, 48])) <= {1, 2, 3}  # in order, and evenly: two of three
+    assert np.array_equal(targets, [cells[place][0].target[cells[place][1]] for place in chosen])
+    again = validation_patches(images, 32)
+    assert np.array_equal(again[0], pixels)
+
+
+def test_patches_to_look_at_are_of_all_micrographs_however_many_and_of_all_their_parts():
+    rng, seen = np.random.default_rng(0), []
+    noise = rng.normal(size=(64, 64)).astype(np.float32)
+
+    def image(number):
+        def read_pixels():
+            seen.append(number)
+            return noise
+
+        return TrainingImage(str(number), "1", (64, 64), None, read_pixels, lambda: noise > 1)
+
+    _, targets = validation_patches([image(number) for number in range(96)], 16)
+    assert [number // 3 for number in seen] == list(range(32))  # one of every three
+    whole = prepare(flatten(noise), noise > 1).target
+    places = [(y, x) for y in range(0, 64, 16) for x in range(0, 64, 16)]
+    shown = {
+        place for place in places for patch in targets if np.array_equal(whole[place[0] :, place[1] :][:16, :16], patch)
+    }
+    assert len(shown) > 8  # of sixteen

@@ -183,6 +183,17 @@ def test_error_bars_end_where_the_intervals_end():
         np.testing.assert_allclose(value + above, one["upper"].values[known], rtol=1e-12)
 
 
+@pytest.mark.parametrize(("scale", "form"), [(1.0, "{0.0000}"), (1e-3, "{0.0000000}"), (1e5, "{0}")])
+def test_numbers_on_hover_have_the_digits_that_their_intervals_allow(scale, form):
+    ds = by_size()
+    for name in ("estimate", "lower", "upper"):
+        ds[name] = ds[name] * scale
+    points = elements(figures.size_resolved(ds, "circularity"), hv.Points)[0]
+    shown = dict(points.opts.get("plot", backend="bokeh").kwargs["hover_tooltips"])
+    assert shown["estimate"] == f"@estimate{form}"
+    assert shown["interval"] == f"@lower{form} to @upper{form}"
+
+
 def test_refused_intervals_are_open_markers_with_the_reason_and_no_bar():
     figure = figures.size_resolved(by_size(), "circularity")
     filled, opened = elements(figure, hv.Points)[:2]
@@ -415,7 +426,33 @@ def test_a_coefficient_of_variation_has_no_unit_on_its_axis():
 
 def test_sixty_samples_differ_in_colour_or_marker():
     styles = sample_styles([str(i) for i in range(len(PALETTE) * len(MARKERS))])
-    assert len(set(styles.values())) == 60
+    assert len({(style.colour, style.marker) for style in styles.values()}) == 60
+
+
+LONG = "Co3O4 nanoparticles, {} acid, {} water, washed with ethanol twice"
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [LONG.format(acid, water) for acid in ("oleic", "lauric") for water in ("0.43 ml", "1.0 ml")],
+        [LONG.format("oleic", f"0.{share:02d} ml") for share in range(40)],
+        ["x" * 40, "x" * 41, "x" * 42],
+    ],
+    ids=["in two places", "in one place", "in length alone"],
+)
+def test_long_names_that_begin_and_end_alike_have_a_legend_entry_each(names):
+    labels = [style.label for style in sample_styles(names).values()]
+    assert len(set(labels)) == len(names)
+    assert max(map(len, labels)) <= 33
+    table = pd.DataFrame({"sample": names, "name": names, "group": names, "n_true": 5, "n_detected": 4, "dice": 0.9})
+    legend = drawn(figures.agreement(table, of="counts")).legend[0]
+    assert {item.label["value"] for item in legend.items} == {"equal", *labels}
+
+
+def test_a_short_name_shows_where_names_differ():
+    labels = sample_styles([LONG.format("oleic", f"0.{share:02d} ml") for share in (20, 43)])
+    assert [style.label.split("…")[1][:2] for style in labels.values()] == ["20", "43"]
 
 
 @pytest.mark.parametrize("text", ["$$x$$", r"\(x\)", r"\[x\]"])

@@ -208,6 +208,17 @@ def test_a_second_sample_joins_the_tables_and_differs(tmp_path):
     assert (first != second).any()
 
 
+def test_no_micrographs_leave_no_rows_of_earlier_ones(tmp_path):
+    for sample in "ab":
+        write_simulated(tmp_path, small(), n=1, seed=0, sample=sample)
+    of_both = pd.read_csv(tmp_path / "truth.csv")
+    assert set(pd.read_csv(write_simulated(tmp_path, small(), n=0, seed=0, sample="a"))["sample"]) == {"b"}
+    truth = pd.read_csv(tmp_path / "truth.csv")
+    pd.testing.assert_frame_equal(truth, of_both[of_both["sample"] == "b"].reset_index(drop=True))
+    assert not len(pd.read_csv(write_simulated(tmp_path / "new", small(), n=0, seed=0)))
+    assert not (tmp_path / "new" / "truth.csv").exists()
+
+
 def test_a_second_sample_leaves_the_rows_of_the_first_to_the_letter(tmp_path):
     spec = SimulationSpec(shape=(96, 96), mean_particles=4.0, mean_edge_length_nm=1.2)
     write_simulated(tmp_path, spec, n=2, seed=5, sample="null")  # which pandas takes for a missing value

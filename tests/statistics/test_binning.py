@@ -76,13 +76,20 @@ def test_the_table_has_a_row_for_every_number_that_was_asked_for():
     table = binning.to_table(found)
     assert table.columns.tolist() == [
         "sample", "size_bin", "size_left", "size_right", "descriptor", "statistic", "estimate", "lower", "upper",
-        "standard_error", "degrees_of_freedom", "n", "n_micrographs", "n_clusters", "n_occupied_clusters", "refusal",
+        "standard_error", "degrees_of_freedom", "n", "n_micrographs", "n_clusters", "n_occupied_clusters",
+        "cluster", "refusal",
     ]  # fmt: skip
     assert len(table) == 2 * 2 * 3 * 3
     for row in table.itertuples():
         here = found.sel(sample=row.sample, size_bin=row.size_bin, descriptor=row.descriptor, statistic=row.statistic)
         assert (row.estimate, row.lower, row.n) == (here["estimate"], here["lower"], here["n"])
         assert (row.size_left, row.size_right) in {(4.0, 5.0), (5.0, 6.0)}
+
+
+@pytest.mark.parametrize("cluster", ["micrograph", "group"])
+def test_the_table_says_whose_the_intervals_are(cluster):
+    made = cells(draw_particles(3), by=["sample"], of=["circularity"])
+    assert set(binning.to_table(estimate(made, {"circularity": [mean]}, cluster=cluster))["cluster"]) == {cluster}
 
 
 def test_a_table_without_bins_keeps_their_columns_empty():

@@ -258,10 +258,11 @@ def test_too_few_conditions_are_refused_with_what_is_missing(samples, found):
         nc.synthesis_model(particles, micrographs, **OPTIONS)
 
 
-def test_an_unknown_condition_to_predict_is_refused():
+@pytest.mark.parametrize("stated", [{"Co": 0.3}, {"Co": 0.3, "water": np.inf}])
+def test_a_condition_to_predict_that_is_unknown_or_infinite_is_refused(stated):
     particles, micrographs = particles_of(COBALT, WATER, micrographs=4, particles=5)
     with pytest.raises(StatisticsError, match="positive number for Co, water"):
-        nc.synthesis_model(particles, micrographs, unseen={"x": {"Co": 0.3}}, **OPTIONS)
+        nc.synthesis_model(particles, micrographs, unseen={"x": stated}, **OPTIONS)
 
 
 def test_means_without_an_interval_are_left_out_by_name_until_too_few_remain():

@@ -1,7 +1,11 @@
+import dataclasses
 import importlib.util
+import logging
 import math
+import shutil
 import struct
 import zipfile
+from pathlib import Path
 
 import imageio.v3 as imageio
 import numpy as np
@@ -13,6 +17,9 @@ from hypothesis import strategies as st
 
 import nanocensus as nc
 from nanocensus.errors import ImageError
+from nanocensus.sections import parse_section
+from nanocensus.segment.training.data import read_training_images
+from nanocensus.segment.training.spec import TrainingSpec
 from nanocensus.simulate.coverage import render_area_fraction
 from nanocensus.simulate.shapes import disc, superellipse
 from nanocensus.store.images.ingest import STORE_FOLDER, ingest
@@ -344,6 +351,36 @@ def test_particles_of_a_mask_that_imagej_saved_are_its_values_whichever_are_show
     options = {"photometric": photometric, "description": "ImageJ=1.54f\n", "metadata": None}
     tifffile.imwrite(tmp_path / "a.tif", stored, **options)
     np.testing.assert_array_equal(read_truth(tmp_path / "a.tif", SHAPE) > 0, values > 0)
+
+
+def test_a_mask_that_marks_most_of_its_micrograph_is_doubted(tmp_path, caplog):
+    particle = planted_labels() > 0
+    (tmp_path / "raw").mkdir()
+    for name, mask in (("right", particle), ("inverted", ~particle)):
+        tifffile.imwrite(
+            tmp_path / "raw" / f"{name}.tif", np.random.default_rng(len(name)).integers(0, 999, SHAPE, np.uint16)
+        )
+        imageio.imwrite(tmp_path / f"{name}.png", mask.astype(np.uint8) * 255)
+    assert (~particle).mean() > 0.6
+    sources = [
+        dataclasses.replace(source, mask=tmp_path / f"{Path(source.name).stem}.png")
+        for source in find_sources(tmp_path / "raw", pixel_size_nm=0.1)
+    ]
+    with caplog.at_level(logging.WARNING):
+        ingest(sources, tmp_path / "out")
+    (record,) = [record for record in caplog.records if "invert" in record.getMessage()]
+    assert "inverted.png: particles cover" in record.getMessage()
+    caplog.clear()
+    ingest(sources, tmp_path / "out")  # nothing is read again, and nothing said again
+    assert not caplog.records
+    (tmp_path / "fields.csv").write_text("image,field\nright.tif,1\ninverted.tif,2\n")
+    for name in ("right", "inverted"):
+        (tmp_path / "masks").mkdir(exist_ok=True)
+        shutil.copy(tmp_path / f"{name}.png", tmp_path / "masks")
+    job = {"images": "raw", "masks": "masks", "groups": "fields.csv", "models": "models", "patch": 32}
+    with caplog.at_level(logging.WARNING):
+        read_training_images(parse_section(TrainingSpec, job, section="training", base=tmp_path))
+    assert ["invert it" in record.getMessage() for record in caplog.records] == [True]
 
 
 def test_the_mask_beside_a_micrograph_has_its_name_or_its_stem(tmp_path):

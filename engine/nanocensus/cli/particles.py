@@ -14,6 +14,8 @@ from nanocensus.terminal import out_console, say
 if TYPE_CHECKING:
     import pandas as pd
 
+    from nanocensus.pipeline.analysis.analyse import Analysis
+
 
 def measure(
     labels: Annotated[Path, typer.Argument(help="A folder of label images (0 is background, each value a particle).")],
@@ -41,7 +43,13 @@ def measure(
         pattern=pattern, table=table, estimator=parse_estimator(estimator),
         criteria=CRITERIA if criteria is None else read_criteria(criteria),
     )  # fmt: skip
+    _say_not_done(found)
     _say_counts(found.counts, out)
+
+
+def _say_not_done(found: "Analysis") -> None:
+    for sentence in found.not_done:
+        say(sentence, "not done:", "yellow")
 
 
 def analyse(
@@ -93,7 +101,7 @@ def analyse(
                 remedy="Change the job and run it again, which redoes the statistics alone; or, if this is a folder of "
                 "tables, say --out.",
             )  # fmt: skip
-        api.analyse(what)
+        _say_not_done(api.analyse(what))
         say(f"Tables: {Path(what) / 'tables'}")
         return
     found = analyse_file(

@@ -57,6 +57,8 @@ def _say_summary(summary: "RunSummary") -> None:
         say(f"{summary.n_flagged:,}; {counted}: the report names them.", "flagged (micrographs):", "yellow")
     if summary.n_gone:
         say(f"{summary.n_gone:,} of the last run, renamed or removed since.", "gone (files):", "yellow")
+    for sentence in summary.not_done:
+        say(sentence, "not done:", "yellow")
     say(f"Report: {summary.out / 'report.html'}")
 
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from nanocensus.pipeline.job.spec import Job
 from nanocensus.schema import FORMAT_VERSION, TABLES, dumps
 from nanocensus.sections import json_schema
+from nanocensus.statistics.estimation.clusters import Cluster
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -100,8 +101,12 @@ def statistics_contract() -> dict[str, Any]:
         "expanded_uncertainty": (number, "That times Student's t at the level of the interval, about 2."),
         "n": (count, "Number of particles."),
         "n_micrographs": (count, "Number of micrographs of the sample, those without such a particle too."),
-        "n_clusters": (count, "Number of clusters (groups) of the sample."),
+        "n_clusters": (count, "Number of clusters of the sample."),
         "n_occupied_clusters": (count, "Number of clusters with at least one of these particles."),
+        "cluster": (
+            {"enum": [name for name in get_args(Cluster) if name != "auto"]},
+            "What a cluster is, which the intervals take for one observation: those of all tables of a run.",
+        ),
         "refusal": ({"type": "string"}, "Why there is no interval; empty where there is one."),
     }
     optional = {"size_bin", "size_left", "size_right"}

@@ -63,3 +63,19 @@ def question_of(job: Job) -> Question:
         synthesis=job.synthesis,
         populations=job.populations,
     )
+
+
+_NEED_PARTICLES = {
+    "onsets": "No onset sizes were sought",
+    "synthesis": "No model of the synthesis was made",
+    "populations": "Populations were not compared",
+}
+
+
+def without_particles(asked: Question) -> list[str]:
+    """Say of each section that is asked for that it could not be done without particles."""
+    return [
+        f"{said} ([{section}]): no accepted particle counts."
+        for section, said in _NEED_PARTICLES.items()
+        if getattr(asked, section) is not None
+    ]

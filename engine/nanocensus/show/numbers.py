@@ -4,6 +4,9 @@ import math
 import re
 from typing import SupportsFloat
 
+import numpy as np
+from jaxtyping import Float
+
 _DIGITS_OF_HALF_WIDTH = 2
 _DIGITS_ALONE = 4
 _MOST_DIGITS, _MOST_DECIMALS = 7, 15
@@ -42,6 +45,32 @@ def decimals_for(size: float, digits: int, *, beside: float = 0.0) -> int:
 
 def _decimals(size: float, digits: int) -> int:
     return digits - 1 - math.floor(math.log10(abs(size)))
+
+
+def decimals_of_column(
+    estimates: Float[np.ndarray, " row"],
+    lower: Float[np.ndarray, " row"] | None = None,
+    upper: Float[np.ndarray, " row"] | None = None,
+) -> int:
+    """Give the number of decimals for all numbers of a column: two digits of the intervals' half-widths, else four of the numbers.
+
+    Parameters
+    ----------
+    estimates, lower, upper : (row,) ndarray of float
+        NaN where there is none. Medians decide.
+
+    Examples
+    --------
+    >>> decimals_of_column(np.array([5.318, 5.902, np.nan])), decimals_of_column(np.array([123456.0]))
+    (3, 0)
+    >>> decimals_of_column(np.array([0.9321]), np.array([0.93204]), np.array([0.93216]))
+    6
+    """
+    half = np.empty(0) if lower is None or upper is None else (upper - lower) / 2
+    half, known = half[np.isfinite(half) & (half > 0)], np.abs(estimates[np.isfinite(estimates) & (estimates != 0)])
+    if half.size:
+        return decimals_for(float(np.median(half)), _DIGITS_OF_HALF_WIDTH, beside=float(known.max(initial=0.0)))
+    return decimals_for(float(np.median(known)) if known.size else 0.0, _DIGITS_ALONE)
 
 
 def with_interval(estimate: float, lower: float, upper: float) -> str:
@@ -110,6 +139,32 @@ def counted(number: int, singular: str, plural: str = "") -> str:
     ('1 micrograph', '2 micrographs')
     """
     return f"{count(number)} {singular if number == 1 else plural or singular + 's'}"
+
+
+def p_value(p: SupportsFloat) -> str:
+    """Write a p value as it stands in a column of them; one that is not known as a dash.
+
+    Examples
+    --------
+    >>> p_value(0.37123), p_value(2e-5), p_value(float("nan"))
+    ('0.371', '< 0.001', '–')
+    """
+    value = float(p)
+    if not math.isfinite(value):
+        return "–"
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def p_words(p: SupportsFloat) -> str:
+    """Write a p value as it stands in a sentence.
+
+    Examples
+    --------
+    >>> p_words(0.37123), p_words(2e-5)
+    ('p = 0.371', 'p < 0.001')
+    """
+    written = p_value(p)
+    return f"p {written}" if written.startswith("<") else f"p = {written}"
 
 
 def statistic_words(name: str) -> str:

@@ -235,8 +235,8 @@ def _write_simulated(folder: Path, spec: SimulationSpec, *, n: int, seed: int, s
         planted.insert(0, "file", file)
         planted.insert(0, "sample", sample)
         truths.append(planted)
-    if truths:
-        _replace_rows(folder / "truth.csv", pd.concat(truths), sample)
+    if truths or (folder / "truth.csv").exists():  # of no micrographs no rows are left
+        _replace_rows(folder / "truth.csv", pd.concat(truths) if truths else pd.DataFrame(), sample)
     _replace_rows(folder / "micrographs.csv", pd.DataFrame(rows, columns=_COLUMNS), sample)
     return folder / "micrographs.csv"
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from nanocensus.errors import ImageError, MissingExtraError
-from nanocensus.store.formats.readers import RecordedHeader, read_header
+from nanocensus.store.formats.readers import RecordedHeader, read_header, read_image
 from nanocensus.store.images.ingest import DISAGREEMENT
 from nanocensus.store.names import folder_name
 from nanocensus.store.ordering import natural_key
@@ -152,6 +152,8 @@ def _look(name: str, path: Path, place: tuple[str, str | None], mask: str | None
     try:
         header = read_header(path)
         size = _size(header)
+        if len(header.shape) > 2:  # only pixels tell whether channels differ
+            read_image(path)
     except (ImageError, MissingExtraError) as error:
         problem = str(error).replace(str(path), name)
     recorded_at = str(header.metadata.get("recorded_at", "")) if header is not None else ""

@@ -24,7 +24,7 @@ from nanocensus.pipeline.populations.columns import POPULATION_TABLES
 from nanocensus.pipeline.populations.comparisons import Comparisons, compare_samples, comparison_tables
 from nanocensus.pipeline.populations.results import ComparedPopulations, compare_populations, population_tables
 from nanocensus.pipeline.populations.synthesis import ModelledSynthesis, model_synthesis, synthesis_tables
-from nanocensus.pipeline.question import Question, question_of
+from nanocensus.pipeline.question import Question, question_of, without_particles
 from nanocensus.pipeline.run.quality import judge_run
 from nanocensus.pipeline.shapes.results import MEAN_OUTLINES, MEAN_SHAPES, save_shapes, shapes_of_run
 from nanocensus.statistics.cells.cells import Cells, cells
@@ -75,6 +75,8 @@ class Analysis:
     """Means against the conditions of the synthesis, where the job asks for it."""
     populations: ComparedPopulations | None = None
     """Further comparisons, where the job asks for them."""
+    not_done: Sequence[str] = ()
+    """What was asked for and could not be done for want of particles, a sentence each."""
 
 
 def statistics_store(out: Path, which: str) -> Path:
@@ -143,7 +145,8 @@ def analyse_judged(
     accepted = judged if asked.criteria is None else judged[judged[FAILED] == 0]
     made: Cells | None = None
     if not int(counts["accepted"].sum()):
-        analysis = Analysis(None, None, {}, counts, micrographs, effect_of_flagged(accepted, micrographs, asked))
+        effect = effect_of_flagged(accepted, micrographs, asked)
+        analysis = Analysis(None, None, {}, counts, micrographs, effect, not_done=without_particles(asked))
     else:
         counted, counting = without(accepted, excluded), without(micrographs, excluded)
         made = _cells(counted, counting, asked)

@@ -9,13 +9,14 @@ import xarray as xr
 from nanocensus.pipeline.question import Question
 from nanocensus.schema import PARTICLES
 from nanocensus.show.figures.theme import quantity_name, unit_sign
-from nanocensus.show.numbers import with_interval
+from nanocensus.show.numbers import p_words, with_interval
 from nanocensus.show.report.content import ReportTable
 from nanocensus.statistics.cells.partitions import Particles
 from nanocensus.statistics.distributions.size_distribution import size_distribution
 from nanocensus.statistics.estimation.across import cv_across_samples
 from nanocensus.statistics.estimation.binning import long_table
 from nanocensus.statistics.estimation.contrasts import compare
+from nanocensus.store.ordering import natural_key
 
 _MOST_PAIRED = 8
 """Samples up to which all pairs are compared in every size bin; of more, all with the first: pairs grow as the square."""
@@ -151,18 +152,15 @@ def _difference_rows(differences: xr.Dataset, *, assumed: bool) -> Iterator[dict
     means = differences.sel(statistic="mean")
     if means.sizes["comparison"] > _MOST_PRINTED:
         means = means.isel(comparison=(means["second"] == means["second"][0]).to_numpy())
-    for place, label in enumerate(means["comparison"].to_numpy()):
-        row = {"samples": str(label)}
+    pairs = list(zip(means["second"].to_numpy(), means["first"].to_numpy(), strict=True))
+    for place in sorted(range(len(pairs)), key=lambda place: [natural_key(str(name)) for name in pairs[place]]):
+        row = {"samples": str(means["comparison"].to_numpy()[place])}
         for descriptor in means["descriptor"].to_numpy():
             one = means.isel(comparison=place).sel(descriptor=descriptor)
             sign = unit_sign(str(descriptor), assumed=assumed)
             numbers = (float(one[name]) for name in ("estimate", "lower", "upper"))
             text = with_interval(*numbers)
             row[quantity_name(str(descriptor)) + (f" ({sign})" if sign else "")] = (
-                f"{text}, p {_p(float(one['p_holm']))}" if one["refusal"] == "" else f"{text} [refused]"
+                f"{text}, {p_words(float(one['p_holm']))}" if one["refusal"] == "" else f"{text} [refused]"
             )
         yield row
-
-
-def _p(p: float) -> str:
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"

@@ -9,7 +9,7 @@ from nanocensus.errors import StatisticsError
 from nanocensus.pipeline.populations.columns import SYNTHESIS_MODELS, SYNTHESIS_TABLES
 from nanocensus.pipeline.question import Question
 from nanocensus.show.figures.theme import quantity_name, unit_sign
-from nanocensus.show.numbers import with_interval
+from nanocensus.show.numbers import p_value, p_words, with_interval
 from nanocensus.show.report.content import ReportTable, SynthesisContent
 from nanocensus.statistics.cells.cells import Cells
 from nanocensus.statistics.synthesis.synthesis import SynthesisModel, synthesis_model
@@ -84,12 +84,12 @@ def _verdicts(models: pd.DataFrame) -> Iterator[str]:
             continue
         best, _ = sorted(rows.to_dict("records"), key=lambda row: -float(row["q2"]))
         if best["p"] > 0.05:
-            yield f"{quantity}: no model explains more than chance would (p {rows['p'].min():.2g})."
+            yield f"{quantity}: no model explains more than chance would ({p_words(rows['p'].min())})."
         elif best["q2"] <= 0:
-            yield f"{quantity} depends on the conditions (p {best['p']:.2g}), but no model predicts a condition left out."
+            yield f"{quantity} depends on the conditions ({p_words(best['p'])}), but no model predicts a condition left out."
         else:
             said = "" if best["q2"] > 0.5 else ", and predicts poorly"
-            yield f"{quantity} = {best['formula']}, the {best['model']}: Q² {best['q2']:.2f}, p {best['p']:.2g}{said}."
+            yield f"{quantity} = {best['formula']}, the {best['model']}: Q² {best['q2']:.2f}, {p_words(best['p'])}{said}."
 
 
 def _tables(model: SynthesisModel, level: float, *, assumed: bool) -> Iterator[ReportTable]:
@@ -97,7 +97,7 @@ def _tables(model: SynthesisModel, level: float, *, assumed: bool) -> Iterator[R
     told = model.models[model.models["refusal"] == ""]
     rows = [
         {"quantity": quantity_name(row["descriptor"]) + _sign(row["descriptor"], assumed), "model": row["model"],
-         "formula": row["formula"].replace("-", "−"), "R²": row["r2"], "Q²": row["q2"], "p": row["p"],
+         "formula": row["formula"].replace("-", "−"), "R²": row["r2"], "Q²": row["q2"], "p": p_value(row["p"]),
          "scatter about it": row["residual_sd"], "of it from sampling": row["sampling_sd"],
          "exponents or slopes": _coefficients(model.coefficients, row["descriptor"], row["model"])}
         for row in told.to_dict("records")

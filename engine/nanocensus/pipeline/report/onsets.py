@@ -11,7 +11,7 @@ from nanocensus.pipeline.onsets.columns import COMBINED, SAMPLING
 from nanocensus.pipeline.onsets.results import FoundOnsets
 from nanocensus.pipeline.onsets.variants import BASELINE, CRITERIA, FOLDS, PIXEL_SIZE, THRESHOLD, WEIGHT
 from nanocensus.show.figures.theme import quantity_name, unit_sign
-from nanocensus.show.numbers import with_interval, with_reach
+from nanocensus.show.numbers import p_value, p_words, with_interval, with_reach
 from nanocensus.show.report.content import OnsetContent, ReportTable
 from nanocensus.statistics.onsets.samples import JOINT, SIZE
 from nanocensus.statistics.onsets.table import READINGS
@@ -119,7 +119,7 @@ def _printed(row: Mapping[Hashable, Any], sign: str) -> dict[str, object]:
         "sample": row["sample"],
         f"edge length ({sign})": "none given" if row["refusal"] else place,
         f"half width ({sign})": _short(row["half_width_nm"]),
-        "p": _short(row["existence_p"]),
+        "p": p_value(row["existence_p"]),
         "particles": row["n"],
         "clusters": row["n_clusters"],
         "how, or why there is none": row["refusal"] or row["method"] + _differ(row),
@@ -128,7 +128,7 @@ def _printed(row: Mapping[Hashable, Any], sign: str) -> dict[str, object]:
 
 def _differ(row: Mapping[Hashable, Any]) -> str:
     """Say whether samples bend at different sizes, where they were compared."""
-    return "" if pd.isna(row["q_p"]) else f"; that samples differ: p = {row['q_p']:.2g}"
+    return "" if pd.isna(row["q_p"]) else f"; that samples differ: {p_words(row['q_p'])}"
 
 
 def _words(found: FoundOnsets, of: object) -> str:

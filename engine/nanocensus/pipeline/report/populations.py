@@ -12,11 +12,12 @@ from nanocensus.pipeline.populations.results import ComparedPopulations
 from nanocensus.pipeline.report.crops import cut_out
 from nanocensus.show.crops import Crop
 from nanocensus.show.figures.theme import quantity_name, unit_sign
-from nanocensus.show.numbers import counted, with_interval
+from nanocensus.show.numbers import counted, p_value, p_words, with_interval
 from nanocensus.show.report.content import PopulationsContent, ReportTable, Representatives
 from nanocensus.statistics.estimation.contrasts import holm
 from nanocensus.statistics.variance.nested import ALL
 from nanocensus.store.images.ingest import STORE_FOLDER
+from nanocensus.store.ordering import natural_key
 from nanocensus.store.particles.tables import read_particles
 
 _LEVEL = 0.05
@@ -88,12 +89,12 @@ def _peak_sentences(peaks: pd.DataFrame) -> Iterator[str]:
     quantity = quantity_name(str(told["descriptor"].iloc[0]))
     if two.empty:
         yield (
-            f"No sample shows more than one peak in its distribution of {quantity} (least p {told['p'].min():.2g} of "
+            f"No sample shows more than one peak in its distribution of {quantity} (least {p_words(told['p'].min())} of "
             f"{counted(len(told), 'sample')}); peaks less than about two standard deviations apart would often be missed."
         )
     for row in two.to_dict("records"):
         first, second = sorted((row["peak"], row["second_peak"]))
-        yield f"{row['sample']} has more than one peak in {quantity}, near {first:.3g} and {second:.3g} (p {row['p']:.2g})."
+        yield f"{row['sample']} has more than one peak in {quantity}, near {first:.3g} and {second:.3g} ({p_words(row['p'])})."
 
 
 def _tables(found: ComparedPopulations, *, assumed: bool) -> Iterator[ReportTable]:
@@ -115,7 +116,7 @@ def _tables(found: ComparedPopulations, *, assumed: bool) -> Iterator[ReportTabl
         yield ReportTable(
             f"One peak or more in {quantity_name(str(told['descriptor'].iloc[0]))}",
             pd.DataFrame({
-                "sample": told["sample"], "p of one peak": told["p"], f"critical bandwidth ({sign})": told["critical_bandwidth"],
+                "sample": told["sample"], "p of one peak": told["p"].map(p_value), f"critical bandwidth ({sign})": told["critical_bandwidth"],
                 f"usual ({sign})": told["usual_bandwidth"],
             }),
             "The critical bandwidth is the least that leaves one peak; p holds it against resamples of whole clusters of a "
@@ -127,11 +128,11 @@ def _energy_table(energy: pd.DataFrame, level: float) -> ReportTable:
     names = list(dict.fromkeys(zip(energy["first"], energy["second"], strict=True)))
     printed = names if len(names) <= _MOST_PAIRS else [pair for pair in names if pair[1] == names[0][1]]
     rows = []
-    for first, second in printed:
+    for first, second in sorted(printed, key=lambda pair: [natural_key(str(name)) for name in reversed(pair)]):
         row = {"samples": f"{first} and {second}"}
         for one in energy[(energy["first"] == first) & (energy["second"] == second)].to_dict("records"):
             plane = f"{quantity_name(str(one['x']))} and {quantity_name(str(one['y']))}"
-            told = f"{one['coefficient']:.3g} (chance {one['chance']:.2g}), p {one['p_holm']:.3f}"
+            told = f"{one['coefficient']:.3g} (chance {one['chance']:.2g}), {p_words(one['p_holm'])}"
             row[plane] = "refused" if one["refusal"] else told
         rows.append(row)
     return ReportTable(

@@ -1,14 +1,14 @@
 """What the report of a run is made of, gathered from its results."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import xarray as xr
-from scipy.stats import betabinom
+from scipy.stats import betabinom, binom
 
 from nanocensus.errors import StoreError
 from nanocensus.measure.acceptance import FAILED, REASONS, apply_criteria, decode_failed
@@ -40,8 +40,8 @@ from nanocensus.store.manifest import read_manifest
 from nanocensus.store.particles.tables import read_particles
 
 REPORT = "report.html"
-_FAR_SHARE, _CALIBRATED = 0.05, 160
-"""Share of the training's micrographs whose domain_score is above 1, and of how many (of 158 to 169 in the shipped cards)."""
+_FAR_SHARE = 0.05
+"""Share of the training's micrographs whose domain_score is above 1."""
 _BY_CHANCE = 0.01
 """Chance of as many above 1 among micrographs like the training's, from which on down the report warns."""
 
@@ -100,7 +100,11 @@ def report_run(job: Job, analysis: Analysis) -> Path:
             *_agreement_table(agreement, job.statistics.level),
         ],
         scale=[scale_in_words(each) for each in scales if not each.disagrees],
-        warnings=[*domain_warnings(micrographs), *(scale_in_words(each) for each in scales if each.disagrees)],
+        warnings=[
+            *domain_warnings(micrographs, record.get("described", {})),
+            *(scale_in_words(each) for each in scales if each.disagrees),
+            *analysis.not_done,
+        ],
         provenance={key: value for key, value in record.items() if key not in ("seconds", "n_reused")},
     )
     path = job.out / REPORT
@@ -123,18 +127,47 @@ def _rejected(counts: pd.DataFrame) -> pd.DataFrame:
     return long[long["particles"] > 0].reset_index(drop=True)
 
 
-def domain_warnings(micrographs: pd.DataFrame) -> list[str]:
-    """Warn where the network has seen nothing like more of the micrographs than chance explains.
+def domain_warnings(micrographs: pd.DataFrame, described: Mapping[str, int]) -> list[str]:
+    """Warn where a network has seen nothing like more of its micrographs than chance explains.
+
+    Parameters
+    ----------
+    micrographs : DataFrame
+        The index.
+    described : mapping of str to int
+        Micrographs that the card of each network describes, by its name; of a network that is not there, of a run that did
+        not record them, the limit is taken to be known exactly.
+
+    Returns
+    -------
+    list of str
+        A sentence a network.
+    """
+    scored = micrographs[(micrographs["status"] == "done") & micrographs["domain_score"].notna()]
+    several = scored["model"].nunique() > 1
+    warnings = []
+    for network, scores in scored.groupby("model", sort=False)["domain_score"]:
+        far = int((scores > 1).sum())
+        if far and _chance_of(far, len(scores), described.get(str(network))) <= _BY_CHANCE:
+            named = f"the network {network}" if several else "the network"
+            unlike = (
+                f"{far} of {len(scores)} micrographs are unlike what {named} was trained on (domain_score above 1, "
+            )
+            warnings.append(
+                f"{unlike}the largest {scores.max():.2g}): look at their outlines before you believe the numbers."
+            )
+    return warnings
+
+
+def _chance_of(far: int, number: int, described: int | None) -> float:
+    """Give the chance that of so many micrographs like the training's as many or more score above 1.
 
     How many of n exceed the empirical quantile of N is beta-binomial, as h = 1 + (N - 1) q of the N are below it.
     """
-    scores = micrographs.loc[micrographs["status"] == "done", "domain_score"].dropna()
-    far = int((scores > 1).sum())
-    below = 1 + (_CALIBRATED - 1) * (1 - _FAR_SHARE)
-    if not far or betabinom.sf(far - 1, len(scores), _CALIBRATED + 1 - below, below) > _BY_CHANCE:
-        return []
-    unlike = f"{far} of {len(scores)} micrographs are unlike what the network was trained on (domain_score above 1, "
-    return [f"{unlike}the largest {scores.max():.2g}): look at their outlines before you believe the numbers."]
+    if described is None:
+        return float(binom.sf(far - 1, number, _FAR_SHARE))
+    below = 1 + (described - 1) * (1 - _FAR_SHARE)
+    return float(betabinom.sf(far - 1, number, described + 1 - below, below))
 
 
 def statistics_tables(analysis: Analysis, *, assumed: bool) -> Iterator[ReportTable]:

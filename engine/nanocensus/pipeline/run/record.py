@@ -1,7 +1,7 @@
 """The record of a run: what it did, and all that one needs to know to repeat it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,8 @@ class RunSummary:
     """Micrographs of an earlier run whose files are no longer there, or were renamed."""
     models: Mapping[str, str]
     """Digest of each network that was used, by its name."""
+    described: Mapping[str, int]
+    """Micrographs that the card of each describes, those that `domain_score` is scaled by; none of networks without a card."""
     seconds: Mapping[str, float]
     """Wall time of the client's stages, and summed time of the workers' stages (read, network, measure, write)."""
     tile: Tile | None = None
@@ -41,6 +43,8 @@ class RunSummary:
     """Micrographs that the rules of [quality] flag, once the statistics are done."""
     n_excluded: int = 0
     """Of these, the ones that do not count."""
+    not_done: Sequence[str] = ()
+    """What the job asks for and could not be done for want of particles, a sentence each."""
 
 
 def write_record(job: Job, summary: RunSummary, cluster: Mapping[str, object]) -> None:
@@ -52,6 +56,7 @@ def write_record(job: Job, summary: RunSummary, cluster: Mapping[str, object]) -
         "device": plain(summary.device),
         "cluster": cluster,
         "models": summary.models,
+        "described": summary.described,
         "windows": plain(summary.tile),
         "n_micrographs": summary.n_micrographs,
         "n_failed": summary.n_failed,

@@ -108,6 +108,11 @@ def census(
         n_gone=len(set(before["name"]) - {source.name for source in sources}),
         models={network.name: network.digest for network in chosen.values()}
         | {network.name: network.digest for network in compared},
+        described={
+            network.name: network.domain.micrographs
+            for network in (*chosen.values(), *compared)
+            if network.domain is not None
+        },
         seconds=clock.laps | {f"workers_{stage}": spent for stage, spent in outcome.seconds.items()},
         tile=outcome.tile,
     )

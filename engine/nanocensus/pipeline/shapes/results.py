@@ -12,7 +12,7 @@ from nanocensus.pipeline.job.spec import Job
 from nanocensus.pipeline.shapes.mean_shapes import mean_shapes, rows_that_count
 from nanocensus.show.figures.shapes import spread_bins
 from nanocensus.show.figures.theme import quantity_name, unit_sign
-from nanocensus.show.numbers import with_interval
+from nanocensus.show.numbers import p_value, with_interval
 from nanocensus.show.report.content import ReportTable
 from nanocensus.statistics.cells.datasets import save_dataset
 from nanocensus.statistics.cells.partitions import Particles
@@ -87,7 +87,7 @@ def _row(panel: xr.Dataset, *, assumed: bool) -> dict[str, str]:
         numbers = (float(panel[each].sel(index=name)) for each in ("estimate", "index_lower", "index_upper"))
         row[quantity_name(str(name))] = "refused" if panel["refusal"] != "" else with_interval(*numbers)
     amplitude, null, p = (float(panel[name]) for name in ("amplitude", "null_amplitude", "p"))
-    told = {"amplitude": f"{amplitude:.4f}", "of roughness": f"{null:.4f}", "p": "< 0.001" if p < 0.001 else f"{p:.3f}"}
+    told = {"amplitude": f"{amplitude:.4f}", "of roughness": f"{null:.4f}", "p": p_value(p)}
     return row | (told if np.isfinite(null) else dict.fromkeys(told, "–"))
 
 

@@ -254,7 +254,7 @@ def _content(title: str, analysis: Analysis, seen: pd.DataFrame, facts: Mapping[
         populations=None
         if analysis.populations is None
         else populations_content(analysis.populations, assumed=assumed),
-        warnings=warnings,
+        warnings=[*warnings, *analysis.not_done],
         provenance=facts,
     )
 

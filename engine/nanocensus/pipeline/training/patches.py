@@ -22,7 +22,7 @@ _APART = 16
 
 
 _LOOKED_AT = 32
-"""Patches for validation, at most, and micrographs that they are of."""
+"""Patches for validation, at most."""
 
 
 class _Shelf:
@@ -58,9 +58,10 @@ _READY_BYTES = 24
 
 
 def validation_patches(images: list[TrainingImage], side: int) -> Batch | None:
-    """Cut patches to look at during a training, evenly over the first 32 micrographs that it does not learn from.
+    """Cut patches to look at during a training, 32 at most, out of the micrographs that it does not learn from.
 
-    None without any.
+    All places side by side are divided into as many equal runs, micrograph after micrograph, and one is drawn of each: of
+    equal steps, each might come to the same corner of a micrograph.
 
     Parameters
     ----------
@@ -71,17 +72,19 @@ def validation_patches(images: list[TrainingImage], side: int) -> Batch | None:
     Returns
     -------
     Batch or None
-        Flattened, as micrographs come to the network by default.
+        Flattened, as micrographs come to the network by default; the same for equal micrographs. None without any.
     """
     places = [
         (image, top, left)
-        for image in images[:_LOOKED_AT]
+        for image in images
         for top in range(0, image.shape[0] - side + 1, side)
         for left in range(0, image.shape[1] - side + 1, side)
     ]
     if not places:
         return None
-    chosen = [places[place] for place in np.unique(np.linspace(0, len(places) - 1, _LOOKED_AT).round().astype(int))]
+    runs = np.array_split(np.arange(len(places)), min(_LOOKED_AT, len(places)))
+    rng = np.random.default_rng(0)
+    chosen = [places[rng.choice(run)] for run in runs]
     pixels, targets = [], []
     for image, its_places in groupby(chosen, itemgetter(0)):  # one at a time: ready, each takes a lot of memory
         crop = prepare(flatten(image.read_pixels()), image.read_mask())

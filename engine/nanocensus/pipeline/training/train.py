@@ -38,6 +38,8 @@ __all__ = ["TrainingProgress", "TrainingResult", "TrainingSpec", "train"]
 
 STAGE_VERSION = 7
 """Raised when the same spec and pixels would give other weights than before."""
+CHOICE_VERSION = 1
+"""Raised when only those weights would be others that are kept because they did best on the fields left out."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -168,7 +170,8 @@ def _network(
         STAGE_VERSION,
         _causes(spec),
         start.digest if start is not None else "",
-        [image.digest for image in (taught if spec.keep == "average" else [*taught, *own])],
+        [image.digest for image in taught],
+        *(() if spec.keep == "average" else ([image.digest for image in own], CHOICE_VERSION)),
     )
     about = about_data(spec, start, taught, unseen)
     finished = _finished(path, digest)

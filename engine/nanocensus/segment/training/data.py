@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -22,8 +23,10 @@ from nanocensus.store.images.images import damage
 from nanocensus.store.images.ingest import STORE_FOLDER
 from nanocensus.store.images.micrographs import read_labels, read_pixels
 from nanocensus.store.manifest import read_manifest, rows_of
-from nanocensus.store.masks.masks import read_truth, truth_beside
+from nanocensus.store.masks.masks import doubt_of_mask, read_truth, truth_beside
 from nanocensus.store.names import on_disk
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -87,10 +90,13 @@ def _image_of(images: Path, masks: Path, name: str, group: str) -> TrainingImage
         with suppress(CalibrationError):  # what cannot be believed is not known
             size = recorded.pixel_size.square_nm()
 
-    def read_mask() -> Bool[np.ndarray, "y x"]:
-        return read_truth(truth_beside(masks, name), (height, width)).astype(bool)
+    mask = truth_beside(masks, name)
 
-    read_mask()
+    def read_mask() -> Bool[np.ndarray, "y x"]:
+        return read_truth(mask, (height, width)).astype(bool)
+
+    if doubt := doubt_of_mask(mask, read_truth(mask, (height, width))):
+        _log.warning("%s", doubt)
     return TrainingImage(name, group, (height, width), size, lambda: read_image(path).pixels, read_mask)
 
 

@@ -13,7 +13,10 @@ from nanocensus.show.page import Figure, figure_in_page, render_page
 
 _PICTURE_WIDTH = 456
 METHOD_NAMES = {"network": "network", "otsu": "Otsu's threshold"}
-_METHOD_STYLES = {"Otsu's threshold": SampleStyle(PALETTE[1], "square"), "network": SampleStyle(PALETTE[0], "circle")}
+_METHOD_STYLES = {
+    "Otsu's threshold": SampleStyle(PALETTE[1], "square", "Otsu's threshold"),
+    "network": SampleStyle(PALETTE[0], "circle", "network"),
+}
 """The network is drawn last, over the other."""
 _BY_SIZE = (
     ("edge_length_error", "error of the edge length (%)", 100.0,

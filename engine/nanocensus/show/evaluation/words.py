@@ -9,7 +9,7 @@ import pandas as pd
 
 from nanocensus.show.evaluation.content import EvaluationContent, unit_words
 from nanocensus.show.numbers import count, counted, with_interval
-from nanocensus.show.report.tables import flattened
+from nanocensus.show.report.words import flattened
 
 
 @dataclass(frozen=True)

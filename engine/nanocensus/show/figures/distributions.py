@@ -15,11 +15,14 @@ from nanocensus.show.figures.theme import (
     SampleStyle,
     axis_label,
     height_beside_legend,
+    hover_format,
     plain_text,
     quantity_name,
     set_in_frame,
+    short_names,
 )
 from nanocensus.show.figures.theme import sample_styles as styles_of
+from nanocensus.show.numbers import decimals_of_column
 
 SUMMARIES = ("mean", "median", "mode", "lower_quartile", "upper_quartile", "range_lower", "range_upper")
 """What a violin marks; the range holds 95 % of the particles."""
@@ -68,7 +71,7 @@ def histogram(
     for name in drawn:
         weight = bars["weight"].sel(sample=name).values.astype(float)
         share = weight / weight.sum()
-        layers.append(_steps(bars["x_left"].values, bars["x_right"].values, share, name, styles[name], len(drawn) == 1))
+        layers.append(_steps(bars["x_left"].values, bars["x_right"].values, share, styles[name], len(drawn) == 1))
         if fit is not None and name in fit["sample"].values:
             layers.append(_log_normal(bars, fit.sel(sample=name, weighting="number"), styles[name]))
     return set_in_frame(
@@ -94,19 +97,17 @@ def _bars(ds: xr.Dataset) -> xr.Dataset:
     return coarse.assign_coords(x_left=("x", edges[:-1]), x_right=("x", edges[1:]))
 
 
-def _steps(
-    left: np.ndarray, right: np.ndarray, height: np.ndarray, name: str, style: SampleStyle, filled: bool
-) -> hv.Element:
+def _steps(left: np.ndarray, right: np.ndarray, height: np.ndarray, style: SampleStyle, filled: bool) -> hv.Element:
     used = np.flatnonzero(height > 0)
     inside = slice(used[0], used[-1] + 1) if used.size else slice(0, 0)
     left, right, height = left[inside], right[inside], height[inside]
     x = np.concatenate([left[:1], np.column_stack([left, right]).ravel(), right[-1:]])
     y = np.concatenate([np.zeros(len(left[:1])), np.repeat(height, 2), np.zeros(len(right[-1:]))])
     if filled:
-        return hv.Area((x, y), "value", "share", label=plain_text(name)).opts(
+        return hv.Area((x, y), "value", "share", label=style.label).opts(
             backend="bokeh", fill_color=style.colour, fill_alpha=0.25, line_color=style.colour, line_width=1.5
         )
-    return hv.Curve((x, y), "value", "share", label=plain_text(name)).opts(
+    return hv.Curve((x, y), "value", "share", label=style.label).opts(
         backend="bokeh", color=style.colour, line_width=1.6
     )
 
@@ -157,7 +158,7 @@ def violins(
     layers: list[hv.Element] = [_body(density_ds, name, places[name], styles[name]) for name in drawn]
     layers += _marks(density_ds, column, drawn, [places[name] for name in drawn], [styles[name] for name in drawn])
     upright = len(samples) <= _MOST_UPRIGHT_NAMES and max(map(len, samples), default=0) <= _LONGEST_UPRIGHT_NAME
-    names = [plain_text(name, longest=_room_for_names(len(samples))) for name in samples]
+    names = short_names(samples, longest=_room_for_names(len(samples))).values()
     return set_in_frame(
         hv.Overlay(layers or [hv.Curve([])]),
         title=title,
@@ -195,12 +196,12 @@ def _body(ds: xr.Dataset, name: str, place: float, style: SampleStyle) -> hv.Pol
     )  # fmt: skip
 
 
-def _mode_words(ds: xr.Dataset) -> list[str]:
+def _mode_words(ds: xr.Dataset, decimals: int) -> list[str]:
     """Write each sample's interval of the mode, where `ds` has them."""
     if "mode_lower" not in ds:
         return [""] * ds.sizes["sample"]
     parts = (ds[name].values for name in ("mode_lower", "mode_upper", "mode_refusal"))
-    return [f"(refused: {refusal})" if refusal else f"[{low:.4f}, {high:.4f}]"
+    return [f"(refused: {refusal})" if refusal else f"[{low:.{decimals}f}, {high:.{decimals}f}]"
             for low, high, refusal in zip(*parts, strict=True)]  # fmt: skip
 
 
@@ -215,15 +216,19 @@ def _marks(
     labels = [plain_text(name, longest=None) for name in names]
     colours = [style.colour for style in styles]
     details = {summary: of[summary] for summary in SUMMARIES} | {"sample": labels, "n": chosen["n"].values}
-    details["mode_interval"] = _mode_words(chosen)
+    decimals = decimals_of_column(of["median"])
+    details["mode_interval"] = _mode_words(chosen, decimals)
     table = {"place": x, "value": of["median"], **details, "colour": colours}
-    tooltips = [("sample", "@sample"), ("particles", "@n"), (f"mean {quantity_name(column)}", "@mean{0.0000}")]
-    tooltips += [
-        ("median", "@median{0.0000}"),
-        ("mode", "@{mode}{0.0000} @{mode_interval}"),  # in braces: HoloViews takes @mode for mode
-        ("25–75 %", "@lower_quartile{0.0000} – @upper_quartile{0.0000}"),
+    form = hover_format(decimals)
+    tooltips = [
+        ("sample", "@sample"),
+        ("particles", "@n"),
+        (f"mean {quantity_name(column)}", f"@mean{form}"),
+        ("median", f"@median{form}"),
+        ("mode", f"@{{mode}}{form} @{{mode_interval}}"),  # in braces: HoloViews takes @mode for mode
+        ("25–75 %", f"@lower_quartile{form} – @upper_quartile{form}"),
+        ("2.5–97.5 %", f"@range_lower{form} – @range_upper{form}"),
     ]
-    tooltips += [("2.5–97.5 %", "@range_lower{0.0000} – @range_upper{0.0000}")]
     line = {"backend": "bokeh", "color": INK}
     return [
         hv.Segments((x, of["range_lower"], x, of["range_upper"]), label="2.5–97.5 % of particles").opts(line_width=1, **line),

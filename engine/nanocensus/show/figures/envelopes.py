@@ -55,7 +55,7 @@ def null_envelope(
     names = [] if means is None else [str(name) for name in means["sample"].unique()]
     if means is not None:
         styles = styles or sample_styles(names)
-        layers += [_points(means[means["sample"] == name], name, styles[name]) for name in names]
+        layers += [_points(means[means["sample"] == name], styles[name]) for name in names]
     return set_in_frame(
         hv.Overlay(layers or [hv.Curve([])]),
         title=title,
@@ -76,7 +76,7 @@ def _shape_layers(rows: pd.DataFrame, shape: str, dash: str) -> list[hv.Element]
     return [band, line]
 
 
-def _points(rows: pd.DataFrame, name: str, style: SampleStyle) -> hv.Points:
-    return hv.Points(rows, ["size_nm", "mean"], [], label=plain_text(name)).opts(
+def _points(rows: pd.DataFrame, style: SampleStyle) -> hv.Points:
+    return hv.Points(rows, ["size_nm", "mean"], [], label=style.label).opts(
         backend="bokeh", color=style.colour, marker=style.marker, size=_POINT, alpha=0.8
     )

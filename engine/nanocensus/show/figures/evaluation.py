@@ -12,9 +12,11 @@ from nanocensus.show.figures.theme import (
     QUIET,
     SampleStyle,
     height_beside_legend,
+    hover_format,
     plain_text,
     set_in_frame,
 )
+from nanocensus.show.numbers import decimals_of_column
 
 _SQUARE = 300
 _HEIGHT = 300
@@ -58,7 +60,7 @@ def error_by_size(
         layers.append(hv.HLine(level_line).opts(backend="bokeh", color=HAIRLINE_DARK, line_width=1.2))
     for name, style in styles.items():
         own = shown[shown[by] == name]
-        layers += _points(own, plain_text(name), style, factor)
+        layers += _points(own, style.label, style, factor)
     high, low = shown["size_right"].max(), shown["size_left"].min()
     room = 0.03 * (high - low) if len(shown) else 0.0
     return set_in_frame(
@@ -82,8 +84,9 @@ def _points(rows: pd.DataFrame, label: str, style: SampleStyle, factor: float) -
     )  # fmt: skip
     known = table["lower"].notna()
     line = {"backend": "bokeh", "color": style.colour}
-    tooltips = [("size", "@left{0.00} to @right{0.00}"), ("estimate", "@estimate{0.0000}"), ("particles", "@n")]
-    interval = ("interval", "@lower{0.0000} to @upper{0.0000}")
+    form = hover_format(decimals_of_column(*numbers.values()))
+    tooltips = [("size", "@left{0.00} to @right{0.00}"), ("estimate", f"@estimate{form}"), ("particles", "@n")]
+    interval = ("interval", f"@lower{form} to @upper{form}")
     details = ["lower", "upper", "left", "right", "n", "fields", "refusal"]
     common = {"backend": "bokeh", "marker": style.marker, "size": 7, "line_color": style.colour, "tools": ["hover"]}
     lines = [(left, numbers["estimate"], right, numbers["estimate"]), (x, numbers["lower"], x, numbers["upper"])]
@@ -154,7 +157,7 @@ def by_threshold(
         own = rows[rows["sample"] == name]
         points = (own["threshold"].to_numpy(np.float64), own[column].to_numpy(np.float64) * factor)
         layers.append(
-            hv.Curve(points, "threshold", column, label=plain_text(name)).opts(
+            hv.Curve(points, "threshold", column, label=style.label).opts(
                 backend="bokeh", color=style.colour, line_width=2, tools=["hover"]
             )
         )
@@ -196,10 +199,10 @@ def reliability(rows: pd.DataFrame, *, styles: Mapping[str, SampleStyle], column
             ("pixels", "@pixels{0,0}"),
         ]
         layers += [
-            hv.Curve(table, "mean_probability", column, label=plain_text(name)).opts(
+            hv.Curve(table, "mean_probability", column, label=style.label).opts(
                 backend="bokeh", color=style.colour, line_width=1.6
             ),
-            hv.Points(table, ["mean_probability", column], ["pixels"], label=plain_text(name)).opts(
+            hv.Points(table, ["mean_probability", column], ["pixels"], label=style.label).opts(
                 backend="bokeh",
                 color=style.colour,
                 marker=style.marker,

@@ -12,7 +12,6 @@ from nanocensus.show.figures.theme import (
     SampleStyle,
     axis_label,
     height_beside_legend,
-    plain_text,
     quantity_name,
     sample_styles,
     set_in_frame,
@@ -53,7 +52,7 @@ def onset(
     styles = styles or sample_styles(names)
     layers: list[hv.Element] = [*_band(rows, names)]
     for name in names:
-        layers += _sample_layers(drawn[drawn["sample"] == name], name, styles[name])
+        layers += _sample_layers(drawn[drawn["sample"] == name], styles[name])
     descriptor = str(rows["descriptor"].iloc[0]) if len(rows) else ""
     quantity = quantity_name(descriptor)
     mean = "mean excess of" if rows["excess"].any() else "mean"
@@ -77,8 +76,8 @@ def _band(rows: pd.DataFrame, names: Sequence[str]) -> list[hv.Element]:
     return [hv.VSpan(low, high).opts(alpha=_SHADE, **common), hv.VLine(at).opts(line_width=1, **common)]
 
 
-def _sample_layers(rows: pd.DataFrame, name: str, style: SampleStyle) -> list[hv.Element]:
-    label = plain_text(name)
+def _sample_layers(rows: pd.DataFrame, style: SampleStyle) -> list[hv.Element]:
+    label = style.label
     points = hv.Points(rows, ["size_nm", "mean"], [], label=label).opts(
         backend="bokeh", color=style.colour, marker=style.marker, size=_POINT, alpha=0.7
     )

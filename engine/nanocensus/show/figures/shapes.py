@@ -12,7 +12,7 @@ from jaxtyping import Float64, Int64
 from PIL import Image
 
 from nanocensus.show.figures.sizes import binned_column
-from nanocensus.show.figures.theme import FIGURE_WIDTH, INK, PALETTE, QUIET, axis_label, plain_text, set_in_frame
+from nanocensus.show.figures.theme import FIGURE_WIDTH, INK, PALETTE, QUIET, axis_label, set_in_frame, short_names
 
 MOST_BINS = 6
 _MOST_WIDE_PX, _SIDE_MARGIN_PX = 130, 120
@@ -100,7 +100,7 @@ def mean_shapes(
             (column * pitch, f"{float(panel['size_left']):.4g}–{float(panel['size_right']):.4g}")
             for column, panel in enumerate(shown.isel(size_bin=place) for place in range(columns))
         ],
-        yticks=[(-row * pitch, plain_text(name)) for row, name in enumerate(names)],
+        yticks=[(-row * pitch, label) for row, label in enumerate(short_names(names).values())],
     )
 
 

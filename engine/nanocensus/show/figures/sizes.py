@@ -12,12 +12,14 @@ from nanocensus.show.figures.theme import (
     SampleStyle,
     axis_label,
     height_beside_legend,
+    hover_format,
     plain_text,
     set_in_frame,
     statistic_label,
     unit_sign,
 )
 from nanocensus.show.figures.theme import sample_styles as styles_of
+from nanocensus.show.numbers import decimals_of_column
 
 SIZE_COLUMN = "edge_length_nm"
 """What particles are binned by unless told otherwise."""
@@ -136,7 +138,7 @@ def interval_rows(ds: xr.Dataset, descriptor: str, statistic: str, *, side_by_si
 
 
 def _sample_layers(rows: pd.DataFrame, name: str, style: SampleStyle, unit: str) -> list[hv.Element]:
-    label = plain_text(name)
+    label = style.label
     known = rows[np.isfinite(rows["lower"]) & np.isfinite(rows["upper"])]
     bars = hv.ErrorBars(
         (known["x"], known["estimate"], known["estimate"] - known["lower"], known["upper"] - known["estimate"]),
@@ -144,6 +146,8 @@ def _sample_layers(rows: pd.DataFrame, name: str, style: SampleStyle, unit: str)
         ["estimate", "below", "above"],
         label=label,
     ).opts(backend="bokeh", color=style.colour, line_width=1.2, upper_head=None, lower_head=None)
+    ends = (rows[end].to_numpy(np.float64) for end in ("estimate", "lower", "upper"))
+    form = hover_format(decimals_of_column(*ends))
     details = ["estimate", "lower", "upper", "sample", "size_left", "size_right", *_MEASURES, _OCCUPIED, "refusal"]
     shown = rows.assign(
         sample=plain_text(name, longest=None), refusal=[plain_text(text, longest=None) for text in rows["refusal"]]
@@ -154,12 +158,12 @@ def _sample_layers(rows: pd.DataFrame, name: str, style: SampleStyle, unit: str)
     )
     common = {"marker": style.marker, "size": 6, "line_color": style.colour, "tools": ["hover"]}
     filled = hv.Points(shown[has_interval], ["x", "estimate"], details[1:], label=label).opts(
-        backend="bokeh", fill_color=style.colour, hover_tooltips=_tooltips(unit, refused=False), **common
+        backend="bokeh", fill_color=style.colour, hover_tooltips=_tooltips(unit, form, refused=False), **common
     )
     opened = hv.Points(shown[~has_interval], ["x", "estimate"], details[1:], label="" if len(known) else label).opts(
         backend="bokeh",
         fill_color="white",
-        hover_tooltips=_tooltips(unit, refused=True),
+        hover_tooltips=_tooltips(unit, form, refused=True),
         show_legend=known.empty,
         **common,
     )
@@ -171,12 +175,12 @@ def _grey_line(rows: pd.DataFrame) -> hv.Curve:
     return hv.Curve(known, "x", "estimate").opts(backend="bokeh", color=HAIRLINE_DARK, line_width=1, show_legend=False)
 
 
-def _tooltips(unit: str, *, refused: bool) -> list[tuple[str, str]]:
-    interval = ("interval", "refused: @refusal") if refused else ("interval", "@lower{0.0000} to @upper{0.0000}")
+def _tooltips(unit: str, form: str, *, refused: bool) -> list[tuple[str, str]]:
+    interval = ("interval", "refused: @refusal") if refused else ("interval", f"@lower{form} to @upper{form}")
     return [
         ("sample", "@sample"),
         ("size", f"@size_left{{0.00}} to @size_right{{0.00}} {unit}".rstrip()),
-        ("estimate", "@estimate{0.0000}"),
+        ("estimate", f"@estimate{form}"),
         interval,
         ("particles", "@n"),
         ("clusters with particles", "@{n_occupied_clusters} of @{n_clusters}"),  # in braces: HoloViews takes @n for n

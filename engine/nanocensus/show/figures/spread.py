@@ -11,7 +11,6 @@ from nanocensus.show.figures.theme import (
     SampleStyle,
     axis_label,
     height_beside_legend,
-    plain_text,
     quantity_name,
     sample_styles,
     set_in_frame,
@@ -47,7 +46,7 @@ def spread_against_mean(
         ends = np.nan_to_num([row["sd"] - row["sd_lower"], row["sd_upper"] - row["sd"]])
         bar = hv.ErrorBars([(row["room"], row["sd"], *ends)], "x", ["y", "below", "above"])
         layers.append(bar.opts(backend="bokeh", color=style.colour, line_width=1.2, upper_head=None, lower_head=None))
-        point = hv.Points([(row["room"], row["sd"])], ["x", "y"], label=plain_text(str(row["sample"])))
+        point = hv.Points([(row["room"], row["sd"])], ["x", "y"], label=style.label)
         layers.append(point.opts(backend="bokeh", color=style.colour, marker=style.marker, size=7))
     quantity, label = quantity_name(descriptor), axis_label(descriptor, assumed=assumed)
     return set_in_frame(

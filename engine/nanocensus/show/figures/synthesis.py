@@ -13,7 +13,6 @@ from nanocensus.show.figures.theme import (
     SampleStyle,
     axis_label,
     height_beside_legend,
-    plain_text,
     sample_styles,
     set_in_frame,
 )
@@ -62,7 +61,7 @@ def predictions(
                 backend="bokeh", color=style.colour, line_width=1.2, upper_head=None, lower_head=None
             )
         )
-        point = hv.Points([(at, row["predicted"])], ["x", "y"], label=plain_text(str(row["sample"])))
+        point = hv.Points([(at, row["predicted"])], ["x", "y"], label=style.label)
         layers.append(
             point.opts(
                 backend="bokeh", marker=style.marker, size=7, line_color=style.colour,

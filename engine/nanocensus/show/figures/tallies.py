@@ -46,7 +46,7 @@ def rejections(table: pd.DataFrame, *, styles: Mapping[str, SampleStyle] | None 
         shown = (np.zeros(len(rows)), middle - thickness / 2, count, middle + thickness / 2)
         words = [plain_text(text, longest=None) for text in rows["reason"]]
         whose = [plain_text(name, longest=None)] * len(rows)
-        bars = hv.Rectangles((*shown, words, whose), vdims=["reason", "sample"], label=plain_text(name))
+        bars = hv.Rectangles((*shown, words, whose), vdims=["reason", "sample"], label=styles[name].label)
         tooltips = [("sample", "@sample"), ("reason", "@reason"), ("particles", "@x1")]
         layers.append(
             bars.opts(
@@ -147,7 +147,7 @@ def _points_by_sample(
         rows = table[table["sample"] == name]
         rows = rows.assign(name=[plain_text(str(text), longest=None) for text in rows["name"]])
         details = [column for column in ("name", "group") if column in rows]
-        points = hv.Points(rows, [x, y], details, label=plain_text(name))
+        points = hv.Points(rows, [x, y], details, label=styles[name].label)
         layers.append(
             points.opts(
                 backend="bokeh", color=styles[name].colour, marker=styles[name].marker, size=7, alpha=0.85,

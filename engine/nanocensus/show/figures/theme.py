@@ -1,5 +1,6 @@
 """How every figure looks: one colour and one marker a sample, axis labels with units, quiet frames."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -39,10 +40,12 @@ _MOST_LAYERS = 1000
 
 @dataclass(frozen=True)
 class SampleStyle:
-    """How one sample is drawn wherever it appears."""
+    """How one sample is drawn and called wherever it appears."""
 
     colour: str
     marker: str
+    label: str
+    """Its name, shortened where it is long; no other sample's of the study."""
 
 
 def sample_styles(samples: Sequence[str]) -> dict[str, SampleStyle]:
@@ -56,9 +59,13 @@ def sample_styles(samples: Sequence[str]) -> dict[str, SampleStyle]:
     Examples
     --------
     >>> sample_styles(["Co0.2", "Co0.4"])["Co0.2"]
-    SampleStyle(colour='#0072B2', marker='circle')
+    SampleStyle(colour='#0072B2', marker='circle', label='Co0.2')
     """
-    return {name: SampleStyle(PALETTE[i % len(PALETTE)], MARKERS[i % len(MARKERS)]) for i, name in enumerate(samples)}
+    labels = short_names(samples)
+    return {
+        name: SampleStyle(PALETTE[i % len(PALETTE)], MARKERS[i % len(MARKERS)], labels[name])
+        for i, name in enumerate(samples)
+    }
 
 
 def quantity_name(column: str) -> str:
@@ -148,6 +155,52 @@ def plain_text(text: str, *, longest: int | None = LONGEST_NAME) -> str:
     if longest is None or len(text) <= longest:
         return text
     return f"{text[: longest // 2]}…{text[len(text) - (longest - 1) // 2 :]}"
+
+
+def short_names(names: Sequence[str], *, longest: int = LONGEST_NAME) -> dict[str, str]:
+    """Make names safe and short as `plain_text` does, and none like another.
+
+    Those that are alike at both ends are cut round the place from which on they differ; what is alike even then is numbered.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Different names.
+    longest : int
+        Number of characters to keep to, but for such a number.
+
+    Examples
+    --------
+    >>> names = [f"cobalt oxide nanoparticles, {acid} acid, washed twice" for acid in ("oleic", "lauric")]
+    >>> list(short_names(names).values())
+    ['cobalt …oleic acid, …d twice', 'cobalt …lauric acid,…d twice']
+    """
+    labels = {name: plain_text(name, longest=longest) for name in names}
+    for alike in _alike(labels):
+        place, end = len(os.path.commonprefix(alike)), longest // 4  # noqa: RUF071  letters are what is compared
+        for name in alike:
+            middle = name[place : min(place + longest - 2 * end - 2, len(name) - end)]
+            labels[name] = plain_text(f"{name[:end]}…{middle}…{name[-end:]}", longest=None)
+    for alike in _alike(labels):
+        labels |= {name: f"{labels[name]} ({number})" for number, name in enumerate(alike, start=1)}
+    return labels
+
+
+def _alike(labels: Mapping[str, str]) -> list[list[str]]:
+    """Give the names that share a label."""
+    of = {label: [name for name in labels if labels[name] == label] for label in labels.values()}
+    return [names for names in of.values() if len(names) > 1]
+
+
+def hover_format(decimals: int) -> str:
+    """Give what Bokeh takes, behind the name of a column, for a number with so many decimals.
+
+    Examples
+    --------
+    >>> hover_format(3), hover_format(0)
+    ('{0.000}', '{0}')
+    """
+    return f"{{0.{'0' * decimals}}}" if decimals else "{0}"
 
 
 def height_beside_legend(entries: int) -> int:

@@ -3,7 +3,7 @@
 import math
 import re
 import string
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,13 @@ from nanocensus.schema import CONDITION_PREFIX
 from nanocensus.show.figures.sizes import binned_column
 from nanocensus.show.figures.theme import axis_label, quantity_name, statistic_label, unit_sign
 from nanocensus.show.numbers import count, decimals_for, statistic_words, with_interval, with_reach
-from nanocensus.show.report.content import PopulationsContent, ReportContent, ReportTable, SynthesisContent
+from nanocensus.show.report.content import (
+    OnsetContent,
+    PopulationsContent,
+    ReportContent,
+    ReportTable,
+    SynthesisContent,
+)
 
 _MOST_KEY_DESCRIPTORS = 4
 _SCALE_NOTE = (
@@ -83,20 +89,30 @@ def tables(content: ReportContent) -> dict[str, list[HtmlTable]]:
         "refusals": _files(content.refusals, "Files that did not become micrographs"),
         "failed": _files(_failed(content.micrographs), "Micrographs that failed"),
         "agreement": _agreement(content),
-        "quality": [_printed(table.caption, table.frame, table.note) for table in content.quality],
-        "synthesis": _further(content.synthesis),
-        "populations": _further(content.populations),
-        "onsets": [_printed(table.caption, table.frame, table.note) for table in _onset_tables(content)],
-        "further": [_printed(table.caption, table.frame, table.note) for table in content.tables],
+        "quality": _further(content.quality, content.samples),
+        "synthesis": _further(_tables_of(content.synthesis), content.samples),
+        "populations": _further(_tables_of(content.populations), content.samples),
+        "onsets": _further(_tables_of(content.onsets), content.samples),
+        "further": _further(content.tables, content.samples),
     }
 
 
-def _further(section: SynthesisContent | PopulationsContent | None) -> list[HtmlTable]:
-    return [] if section is None else [_printed(table.caption, table.frame, table.note) for table in section.tables]
+def _tables_of(section: SynthesisContent | PopulationsContent | OnsetContent | None) -> Sequence[ReportTable]:
+    return () if section is None else section.tables
 
 
-def _onset_tables(content: ReportContent) -> Sequence[ReportTable]:
-    return () if content.onsets is None else content.onsets.tables
+def _further(given: Sequence[ReportTable], samples: Sequence[str]) -> list[HtmlTable]:
+    return [_printed(table.caption, _in_order(table.frame, samples), table.note) for table in given]
+
+
+def _in_order(frame: pd.DataFrame, samples: Sequence[str]) -> pd.DataFrame:
+    """Put rows in the order of the study's samples, within what stands to the left of them; rows of all samples come last."""
+    if "sample" not in frame:
+        return frame
+    place = {name: number for number, name in enumerate(samples)}
+    of_rows = np.array([place.get(str(name), len(place)) for name in frame["sample"]], np.int64)
+    before = [pd.factorize(frame[name])[0].astype(np.int64) for name in frame.columns[: list(frame).index("sample")]]
+    return frame.iloc[np.lexsort([of_rows, *reversed(before)])]
 
 
 def first_statistic(ds: xr.Dataset) -> str:
@@ -274,17 +290,3 @@ def _text(value: object, *, decimals: int | None = None) -> str:
         number = float(value)
         return f"{number:.{decimals_for(number, 4) if decimals is None else decimals}f}".replace("-", "−")
     return str(value)
-
-
-def flattened(facts: Mapping[str, object], prefix: str = "") -> Iterable[tuple[str, str]]:
-    """Give nested facts as rows of a name with dots and a text."""
-    for key, value in facts.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, Mapping):
-            yield from flattened(value, f"{name}.")
-        elif isinstance(value, list | tuple) and any(isinstance(part, Mapping) for part in value):
-            yield from flattened({str(number): part for number, part in enumerate(value, start=1)}, f"{name}.")
-        elif isinstance(value, list | tuple):
-            yield name, ", ".join(str(part) for part in value)
-        else:
-            yield name, "–" if value is None else str(value)

@@ -1,7 +1,7 @@
 """The sentences of the report that depend on what was measured."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -10,7 +10,6 @@ import xarray as xr
 from nanocensus.schema import PIXEL_SIZE_ASSUMED, PIXEL_SIZE_LATTICE
 from nanocensus.show.numbers import count, counted, statistic_words
 from nanocensus.show.report.content import ReportContent
-from nanocensus.show.report.tables import flattened
 
 _CLUSTER_WORDS = {
     "run": "run of ten micrographs in the order of acquisition",
@@ -161,3 +160,17 @@ def _provenance(
         else:
             plain += flattened({key: value})
     return ([("run", plain)] if plain else []) + sections, texts
+
+
+def flattened(facts: Mapping[str, object], prefix: str = "") -> Iterable[tuple[str, str]]:
+    """Give nested facts as rows of a name with dots and a text."""
+    for key, value in facts.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            yield from flattened(value, f"{name}.")
+        elif isinstance(value, list | tuple) and any(isinstance(part, Mapping) for part in value):
+            yield from flattened({str(number): part for number, part in enumerate(value, start=1)}, f"{name}.")
+        elif isinstance(value, list | tuple):
+            yield name, ", ".join(str(part) for part in value)
+        else:
+            yield name, "–" if value is None else str(value)

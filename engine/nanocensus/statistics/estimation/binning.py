@@ -90,15 +90,17 @@ def to_table(dataset: xr.Dataset) -> pd.DataFrame:
         The keys (sample, ...), the bins of a second column with their ends (circularity_bin, circularity_left,
         circularity_right), size_bin, size_left, size_right (NaN without size bins), descriptor, statistic,
         estimate, lower, upper, standard_error, degrees_of_freedom, n, n_micrographs, n_clusters,
-        n_occupied_clusters, refusal; before the counts what `combined.with_scale` added, if it did. What was not asked
-        for has no row.
+        n_occupied_clusters, cluster (what the intervals take for one observation: micrograph, group, session or run), refusal;
+        before the counts what `combined.with_scale` added, if it did. What was not asked for has no row.
     """
     keys = [str(name) for name in dataset["estimate"].dims if name not in ("size_bin", "descriptor", "statistic")]
     ends = [f"{key.removesuffix('_bin')}_{end}" for key in keys if key.endswith("_bin") for end in ("left", "right")]
     columns = [*keys, *ends, "size_bin", "size_left", "size_right", "descriptor", "statistic", "estimate", "lower", "upper",
                "standard_error", "degrees_of_freedom", *(name for name in MEASURES if name in dataset), "n",
                "n_micrographs", "n_clusters", "n_occupied_clusters", "refusal"]  # fmt: skip
-    return long_table(dataset, "estimate", columns)
+    table = long_table(dataset, "estimate", columns)
+    table.insert(len(columns) - 1, "cluster", str(dataset.attrs["cluster"]))
+    return table
 
 
 def long_table(dataset: xr.Dataset, of: str, columns: Sequence[str]) -> pd.DataFrame:

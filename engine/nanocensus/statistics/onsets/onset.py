@@ -154,7 +154,7 @@ class _Fit:
         joint, each, differences = locate(profiles, bends, weights, self.level)
         places = {sample.name: place for sample, place in zip(good, each, strict=True)}
         none = (
-            "" if p < LEVEL_OF_EXISTENCE else f"a smooth curve explains as much (p = {p:.2g}): no {self.bend} is shown"
+            "" if p < LEVEL_OF_EXISTENCE else f"a smooth curve explains as much (p = {p:.3f}): no {self.bend} is shown"
         )
         rows, curves = [], []
         for sample in taken:

@@ -1,5 +1,6 @@
 """Which conditions samples were made under, and what such a choice of conditions can tell."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -142,12 +143,12 @@ def conditions_as_row(design: Design, given: Mapping[str, float], name: str) -> 
     Raises
     ------
     StatisticsError
-        If one is missing, unknown or not positive.
+        If one is missing, unknown, or no positive finite number.
     """
     plain = {key.removeprefix(CONDITION_PREFIX): value for key, value in given.items()}
-    if set(plain) != set(design.names) or not all(value > 0 for value in plain.values()):
+    if set(plain) != set(design.names) or not all(0 < value < math.inf for value in plain.values()):
         raise StatisticsError(
-            f"unseen condition {name!r}", expected="a positive number for " + ", ".join(design.names),
+            f"unseen condition {name!r}", expected="a finite, positive number for " + ", ".join(design.names),
             got=", ".join(f"{key} = {value:g}" for key, value in plain.items()) or "none", remedy="State these.",
         )  # fmt: skip
     return np.array([plain[key] for key in design.names], np.float64)

@@ -208,7 +208,8 @@ def _read_png(path: Path) -> Recorded:
     # The resolution chunk of PNG is about printing, as TIFF's plain tags are; it is not believed.
     load = functools.partial(_png_pixels, path, (height, width))
     declared = height * width * channels * max(depth, 8) // 8
-    return Recorded((height, width), load, Calibration(), {"bit_depth": int(depth)}, declared, path.stat().st_size)
+    shape = (height, width) + ((channels,) if channels > 1 else ())
+    return Recorded(shape, load, Calibration(), {"bit_depth": int(depth)}, declared, path.stat().st_size)
 
 
 def _png_pixels(path: Path, shape: tuple[int, int]) -> np.ndarray:

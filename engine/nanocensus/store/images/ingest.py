@@ -23,7 +23,7 @@ from nanocensus.store.images.micrographs import (
 from nanocensus.store.images.recalibration import Recalibration, read_recalibrations, recalibrated, stated_size
 from nanocensus.store.images.stamps import Stamp, read_stamps, stamp, write_stamps
 from nanocensus.store.manifest import MICROGRAPHS_FILE, Manifest, read_manifest, rows_of, write_manifest
-from nanocensus.store.masks.masks import read_truth
+from nanocensus.store.masks.masks import doubt_of_mask, read_truth
 from nanocensus.store.studies.sources import Source
 
 logger = logging.getLogger(__name__)
@@ -70,6 +70,8 @@ class Ingested:
     refusal: str = ""
     known: bool = False
     """Whether the facts are those of an earlier run: the file did not change since."""
+    doubt: str = ""
+    """What whoever gave the mask should look at."""
 
 
 def ingest(
@@ -193,8 +195,10 @@ def ingest_one(task: IngestTask) -> Ingested:
     try:
         image = read_image(source.path, source.image)
         side, said_by = calibrate(source, image)
+        doubt = ""
         if source.mask is not None:  # written only when it is known which of equal contents stays
-            read_truth(source.mask, (image.pixels.shape[0], image.pixels.shape[1]))
+            truth = read_truth(source.mask, (image.pixels.shape[0], image.pixels.shape[1]))
+            doubt = doubt_of_mask(source.mask, truth)
     except (ImageError, MissingExtraError) as error:
         return Ingested({}, _by_name(error, source))
     except MemoryError:
@@ -218,7 +222,7 @@ def ingest_one(task: IngestTask) -> Ingested:
         "pixel_size_nm": side,
         "pixel_size_source": said_by,
     }
-    return Ingested(facts)
+    return Ingested(facts, doubt=doubt)
 
 
 def write_truth(task: TruthTask) -> None:
@@ -344,6 +348,8 @@ def _duplicate(source: Source, owner: str) -> str:
 def _report(source: Source, reason: str, result: Ingested, before: Mapping[str, Any] | None) -> None:
     if reason:
         logger.info("refused: %s", reason)
+    elif result.doubt:
+        logger.warning("%s", result.doubt)
     if before is not None and result.facts.get("content_digest") != before["content_digest"]:
         logger.warning(
             "%s %s: micrograph %s and what was computed from it no longer count",

@@ -58,6 +58,36 @@ def read_truth(path: Path, shape: tuple[int, int]) -> Int32[np.ndarray, "y x"]:
     return _numbered(path, read_plane(path), shape)
 
 
+def doubt_of_mask(path: Path, labels: Int32[np.ndarray, "y x"]) -> str:
+    """Say of a mask that marks most of its micrograph that it may be inverted; nothing of others.
+
+    Parameters
+    ----------
+    path : Path
+        Names the mask.
+    labels : int32 array, (y, x)
+        Of `read_truth`.
+
+    Examples
+    --------
+    >>> doubt_of_mask(Path("a.png"), np.array([[1, 1], [1, 0]], np.int32))[:51]
+    'mask a.png: particles cover 75 % of the micrograph.'
+    >>> doubt_of_mask(Path("a.png"), np.array([[1, 0], [0, 0]], np.int32))
+    ''
+    """
+    covered = np.count_nonzero(labels) / max(labels.size, 1)
+    if covered <= _MOST_COVERED:
+        return ""
+    return (
+        f"mask {path}: particles cover {100 * covered:.0f} % of the micrograph. What is not 0 is taken for particle: if they are "
+        "the dark parts of the mask, invert it"
+    )
+
+
+_MOST_COVERED = 0.6
+"""Share of a micrograph that particles which can be told apart hardly cover."""
+
+
 def truth_beside(folder: Path, micrograph: str) -> Path:
     """Find the mask of a micrograph in a folder of masks: of its own name, or of its stem and another suffix.
 
