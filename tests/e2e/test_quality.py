@@ -121,6 +121,16 @@ def test_what_is_read_agrees_with_the_statistics_of_the_run(excluded):
     assert all_of_them["n_micrographs"].item() == 12
 
 
+def test_mean_shapes_leave_excluded_micrographs_out(reported, folder, client, tmp_path):
+    out = shutil.copytree(reported[0], tmp_path / "out")
+    nc.run(job(folder, out, quality={"action": "exclude"}, measure={"outlines": True}), client)
+    judged, index = nc.apply_criteria(nc.read_particles(out), nc.Criteria()), nc.read_micrographs(out)
+    made = nc.mean_shapes(judged, nc.read_outlines(out), index)
+    written = pd.read_csv(out / "tables/mean_shapes.csv").drop_duplicates(["sample", "size_left"])
+    assert written["n"].tolist() == made["n"].values.ravel().tolist()
+    assert written["n"].sum() > 50
+
+
 def test_a_plan_leaves_excluded_micrographs_out(excluded):
     plan = plan_run(excluded[0], of=["circularity"], half_width=0.05)
     assert plan["n_micrographs"].tolist() == [7]
