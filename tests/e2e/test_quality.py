@@ -10,6 +10,7 @@ import tifffile
 
 import nanocensus as nc
 from nanocensus.errors import TableError
+from nanocensus.pipeline.baselines.measuring import measuring_of_run
 from nanocensus.pipeline.run.sampling import plan_run
 from nanocensus.provenance import file_digest
 from nanocensus.simulate.sessions import Faults, simulate_session
@@ -121,6 +122,16 @@ def test_what_is_read_agrees_with_the_statistics_of_the_run(excluded):
     assert all_of_them["n_micrographs"].item() == 12
 
 
+def test_mean_shapes_leave_excluded_micrographs_out(reported, folder, client, tmp_path):
+    out = shutil.copytree(reported[0], tmp_path / "out")
+    nc.run(job(folder, out, quality={"action": "exclude"}, measure={"outlines": True}), client)
+    judged, index = nc.apply_criteria(nc.read_particles(out), nc.Criteria()), nc.read_micrographs(out)
+    made = nc.mean_shapes(judged, nc.read_outlines(out), index)
+    written = pd.read_csv(out / "tables/mean_shapes.csv").drop_duplicates(["sample", "size_left"])
+    assert written["n"].tolist() == made["n"].values.ravel().tolist()
+    assert written["n"].sum() > 50
+
+
 def test_a_plan_leaves_excluded_micrographs_out(excluded):
     plan = plan_run(excluded[0], of=["circularity"], half_width=0.05)
     assert plan["n_micrographs"].tolist() == [7]
@@ -136,6 +147,7 @@ def test_without_the_excluded_files_the_statistics_are_the_same(excluded, folder
     for table in ("by_sample", "by_size"):
         assert (excluded[0] / f"tables/{table}.csv").read_bytes() == (clean / f"tables/{table}.csv").read_bytes()
     assert len(pd.read_csv(clean / "tables/quality_effect.csv")) == 0
+    assert measuring_of_run(excluded[0]) == measuring_of_run(clean)  # constant shapes are as sharp as what counts
     assert "out of the ordinary" not in (clean / "report.html").read_text()
 
 

@@ -87,6 +87,12 @@ def test_a_missing_column_is_named_with_the_criterion_that_wants_it():
         apply_criteria(particles({}).drop(columns="solidity"), Criteria())
 
 
+@pytest.mark.parametrize(("column", "text"), [("touches_border", "False"), ("area_nm2", "10 nm2")])
+def test_a_column_of_text_is_refused_with_its_name(column, text):
+    with pytest.raises(TableError, match=f"numbers in the column '{column}'"):
+        failed_criteria(particles({}).assign(**{column: text}), Criteria())
+
+
 def test_the_column_is_added_and_no_particle_dropped():
     frame = particles({}, {"solidity": 0.1})
 
@@ -317,7 +323,13 @@ def test_a_bitmask_names_its_reasons_in_order():
     assert decode_failed(column[:0]).tolist() == []
 
 
-@pytest.mark.parametrize("failed", [256, -1, pd.Series([0, 256]), "33", [1]])
+@pytest.mark.parametrize(
+    "failed",
+    [
+        256, -1, pd.Series([0, 256]), "33", [1], pd.Series(["solidity"]), pd.Series([1.0, np.nan]), pd.Series([1.5]),
+        pd.Series([1, None], dtype="Int32"),
+    ],
+)  # fmt: skip
 def test_what_is_no_bitmask_is_refused(failed):
     with pytest.raises(TableError):
         decode_failed(failed)

@@ -193,6 +193,14 @@ def test_what_is_no_crystal_is_refused(text):
         crystal_of_cif(text, "x.cif")
 
 
+@pytest.mark.parametrize("sites", ["_atom_site_Cartn_x\nCo1 0", "_atom_site_fract_x\nCo1"])
+def test_atoms_without_a_place_in_the_cell_are_refused_in_words(sites):
+    lengths = "\n".join(f"_cell_length_{edge} 4.0" for edge in "abc")
+    text = f"data_x\n{lengths}\nloop_\n_symmetry_equiv_pos_as_xyz\nx,y,z\nloop_\n_atom_site_label\n{sites}\n"
+    with pytest.raises(InputError, match="_atom_site_fract_x, _y and _z, or a list of them that breaks off"):
+        crystal_of_cif(text, "x.cif")
+
+
 @settings(deadline=None, max_examples=100)
 @given(st.data())
 def test_damaged_files_are_read_or_refused(data):

@@ -128,6 +128,16 @@ def test_particles_near_each_other_and_lumps_are_crowded(estimator):
     assert touching(lump) == 0.5
 
 
+def test_parts_of_one_label_touch_and_labels_that_stay_whole_do_not():
+    y, x = np.mgrid[:120, :400]
+    centres = (60, 160, 270, 304)
+    probability = (255 * np.any([np.hypot(y - 60, x - at) < 20 for at in centres], axis=0)).astype(np.uint8)
+    table = measure(probability, pixel_size_nm=0.1, estimator="paper", split="distance").table
+    assert table["parent_label"].to_pylist() == [1, 2, 3, 3]
+    found = quality(np.full(probability.shape, 9.0), probability, table, pixel_size_nm=0.1)
+    assert found.touching_share == 0.5
+
+
 def test_a_micrograph_without_particles_has_the_scores_that_need_none():
     image = np.rint(film(np.random.default_rng(4))).astype(np.uint16)
     nothing = np.zeros(image.shape, np.uint8)

@@ -173,6 +173,15 @@ def test_a_trend_of_the_particles_own_is_told_apart(envelope, rise, verdict, wor
     assert words in trends["sentence"][0]
 
 
+def test_the_shape_is_compared_at_the_sizes_of_the_particles_that_have_the_descriptor(envelope):
+    rows = rows_of(envelope)
+    without = rows["edge_length_nm"] > 5.0
+    asked = {"between_nm": (3.0, 7.0), "of": ["circularity"]}
+    some = excess_trends(rows.assign(circularity=rows["circularity"].mask(without)), envelope, **asked)
+    pd.testing.assert_frame_equal(some, excess_trends(rows[~without], envelope, **asked))
+    assert some["excess"][0] == pytest.approx(some["change"][0] - some["envelope_change"][0])
+
+
 def test_an_envelope_that_is_hardly_known_finds_no_trend_beyond_it_more_often_than_by_chance(envelope):
     """The means of the envelope are drawn by their standard errors, and the particles read what it truly is."""
     rng = np.random.default_rng(9)

@@ -166,6 +166,18 @@ def test_the_baseline_takes_the_pairs_in_without_the_jumps_of_single_bins(envelo
     assert np.abs(np.diff(shift[inside], 2)).max() < 1e-4  # no kink; two bins differ by 2e-3
 
 
+def test_clusters_that_lack_a_descriptor_are_in_no_mean_of_it(micrographs):
+    envelope = null_envelope(MEASURING, shapes=["disc"], of=["circularity", "psi_2"], between_nm=(2.4, 11.0), copies=30)
+    particles = measured_fields(0.2)
+    found = pair_contamination(particles, micrographs, envelope, of=["circularity", "psi_2"], clusters=100)
+    shifts = found.table.pivot(index="size_left", columns="descriptor", values="shift")
+    assert np.isfinite(shifts["psi_2"]).all()
+    assert shifts["psi_2"].max() > 0
+    assert np.isfinite(found.shift_changes(np.array([4.0, 6.0]), "psi_2", "A")).all()
+    alone = pair_contamination(particles, micrographs, envelope, of=["circularity"], clusters=100)
+    assert found.rates.equals(alone.rates)
+
+
 def test_without_pairs_the_baseline_is_that_of_the_envelope(envelope):
     _, shift = added(pairs_with(envelope, lambda size: 0 * size), envelope)
     assert (shift == 0).all()

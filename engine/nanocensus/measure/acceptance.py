@@ -7,7 +7,7 @@ from typing import Any, TypeVar, cast, overload
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, UInt16
+from jaxtyping import Bool, Int64, UInt16
 
 from nanocensus.errors import TableError
 from nanocensus.measure.criteria import Criteria
@@ -68,7 +68,7 @@ def failed_criteria(frame: pd.DataFrame, criteria: Criteria) -> UInt16[np.ndarra
     Raises
     ------
     TableError
-        If a column is missing.
+        If a column is missing, or holds something else than numbers.
     """
     own = list(criteria.samples or {})
     for each in (criteria, *map(criteria.of, own)):
@@ -95,7 +95,16 @@ def _failed(frame: pd.DataFrame, criteria: Criteria) -> UInt16[np.ndarray, " n"]
 
 
 def _accepted(frame: pd.DataFrame, rule: Rule, bound: float) -> Bool[np.ndarray, " n"]:
-    accepted = rule.accepts(frame[rule.column].astype("Float64"), bound)
+    try:
+        values = frame[rule.column].astype("Float64")
+    except (TypeError, ValueError):
+        raise TableError(
+            "particles",
+            expected=f"numbers in the column {rule.column!r}",
+            got=str(frame[rule.column].dtype),
+            remedy="Turn it into numbers (pandas.to_numeric), of true and false 1 and 0.",
+        ) from None
+    accepted = rule.accepts(values, bound)
     return np.asarray(accepted.fillna(False), dtype=bool)
 
 
@@ -133,7 +142,7 @@ def apply_criteria(particles: Frame, criteria: Criteria) -> Frame:
     Raises
     ------
     TableError
-        If a column is missing, or it is no DataFrame.
+        If a column is missing or holds something else than numbers, or it is no DataFrame.
 
     Examples
     --------
@@ -179,7 +188,7 @@ def decode_failed(failed: Any) -> Any:
     Raises
     ------
     TableError
-        If a bit stands for no reason, or it is neither a number nor a column.
+        If a bit stands for no reason, or it is neither a whole number nor a column of them.
 
     Examples
     --------
@@ -191,8 +200,7 @@ def decode_failed(failed: Any) -> Any:
     if isinstance(failed, int | np.integer):
         return _reasons(int(failed))
     if isinstance(failed, pd.Series):
-        values = failed.to_numpy(np.int64)
-        masks, places = np.unique(values, return_inverse=True)
+        masks, places = np.unique(_bitmasks(failed), return_inverse=True)
         words = pd.array([", ".join(_reasons(int(mask))) for mask in masks], dtype=pd.StringDtype("pyarrow"))
         return pd.Series(words.take(places), index=failed.index, name="reasons")
     if not hasattr(failed, "map_partitions"):
@@ -203,6 +211,19 @@ def decode_failed(failed: Any) -> Any:
             remedy='Give the column "failed_criteria" that apply_criteria adds.',
         )
     return failed.map_partitions(decode_failed, meta=decode_failed(failed._meta))
+
+
+def _bitmasks(failed: pd.Series) -> Int64[np.ndarray, " n"]:
+    """Give a column of bitmasks as numbers, or refuse what is none."""
+    values = pd.to_numeric(failed, errors="coerce").to_numpy(np.float64, na_value=np.nan)
+    if not (values == np.floor(values)).all():  # NaN fails this too
+        raise TableError(
+            "failed criteria",
+            expected="a whole number for every particle",
+            got=f"{failed.dtype}, some missing or no whole numbers",
+            remedy='Give the column "failed_criteria" as apply_criteria adds it.',
+        )
+    return np.asarray(values.astype(np.int64))
 
 
 def _reasons(mask: int) -> tuple[str, ...]:
@@ -232,7 +253,7 @@ def count_rejections(frame: pd.DataFrame) -> pd.Series:
     Raises
     ------
     TableError
-        If the criteria were not applied.
+        If the criteria were not applied, or the column holds no bitmasks.
     """
     if FAILED not in frame:
         raise TableError(
@@ -241,6 +262,6 @@ def count_rejections(frame: pd.DataFrame) -> pd.Series:
             got=", ".join(map(str, frame.columns)) or "no columns",
             remedy="Call apply_criteria first.",
         )
-    failed = frame[FAILED].to_numpy().astype(np.int64)
+    failed = _bitmasks(frame[FAILED])
     counts = [int(np.count_nonzero(failed & (1 << bit))) for bit in range(len(REASONS))]
     return pd.Series(counts, index=pd.Index(REASONS, name="reason"), name="particles")

@@ -171,6 +171,8 @@ def _atoms(values: Values, rotations: np.ndarray, translations: np.ndarray) -> t
     columns = [values.get(f"_atom_site_fract_{axis}", ()) for axis in "xyz"]
     names = values.get("_atom_site_type_symbol") or values.get("_atom_site_label") or ()
     shares = values.get("_atom_site_occupancy") or ["1"] * len(names)
+    if len({len(names), len(shares), *map(len, columns)}) > 1:
+        raise ValueError("atoms without _atom_site_fract_x, _y and _z, or a list of them that breaks off")
     numbers, places = [], []
     for name, share, *where in zip(names, shares, *columns, strict=True):
         if set(where) & {"?", "."}:

@@ -37,7 +37,7 @@ class DetailScores(NamedTuple):
     """How each micrograph stands among the others, in their robust standard deviations."""
 
     loss: Float64[np.ndarray, " n"]
-    """By how much more its power falls from one octave to the next: the largest of four falls."""
+    """By how much more its power falls from one octave to the next: the largest of seven falls."""
     asymmetry: Float64[np.ndarray, " n"]
     """By how much its power differs between directions, beyond what is usual: the largest of seven octaves."""
 

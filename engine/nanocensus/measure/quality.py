@@ -174,7 +174,8 @@ def _touching_share(particles: pa.Table, gap_nm: float) -> float | None:
     if not particles.num_rows:
         return None
     near = pc.fill_null(pc.less_equal(particles["gap_nm"], gap_nm), False)
-    split = pc.is_valid(particles["parent_label"])
+    parent = particles["parent_label"].to_pandas()
+    split = pa.array(parent.notna() & parent.duplicated(keep=False))  # of a label that stayed whole there is one part
     lumped = pc.less(particles["solidity"], _AGGLOMERATE)
     touching = pc.or_(pc.or_(near, split), lumped)
     return float(pc.mean(touching.cast(pa.int32())).as_py())

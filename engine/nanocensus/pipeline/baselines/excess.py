@@ -96,6 +96,7 @@ def excess_trends(
                 known = pairs is not None and str(sample) in pairs.samples
                 if pairs is not None and known:
                     curve = curve + pairs.shift(size, descriptor, str(sample))
+                curve = np.where(np.isfinite(value), curve, np.nan)  # at the sizes of those that have the descriptor
                 own, beside = (slope(names[one.index], size, y, level=level) for y in (curve, value - curve))
                 half = float(ndtri((1 + level) / 2)) * _slope_error(
                     envelope, descriptor, shape, size[np.isfinite(value)]

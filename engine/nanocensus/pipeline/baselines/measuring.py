@@ -20,6 +20,7 @@ from nanocensus.simulate.copies import Sheet, at_random, render_apart
 from nanocensus.simulate.outline import Outline
 from nanocensus.simulate.placement import Planted
 from nanocensus.simulate.shapes import disc
+from nanocensus.statistics.cells.known_micrographs import that_count
 from nanocensus.store.images.ingest import STORE_FOLDER
 from nanocensus.store.images.micrographs import read_probability
 from nanocensus.store.particles.tables import read_micrographs
@@ -142,7 +143,7 @@ def regions_of(sheet: Sheet, numbers: Sequence[int], measuring: Measuring) -> pd
 
 
 def measuring_of_run(out: Path, *, maps: int = MAPS, seed: int = 0) -> Measuring:
-    """Say how the particles of a finished run were measured; the edges are those of its own maps.
+    """Say how the particles of a finished run were measured; the edges are those of its own maps that count.
 
     Parameters
     ----------
@@ -161,12 +162,11 @@ def measuring_of_run(out: Path, *, maps: int = MAPS, seed: int = 0) -> Measuring
         If micrographs have different pixel sizes, or too few particles to tell how sharp maps are.
     """
     job = job_of_run(out)
-    micrographs = read_micrographs(out)
-    done = micrographs[micrographs["status"] == "done"]
+    done = that_count(read_micrographs(out))
     sides = done["pixel_size_nm"].unique()
     if len(sides) != 1:
         raise StatisticsError(
-            "pixel size", expected="one that all micrographs share", got=", ".join(f"{side:g} nm" for side in sides),
+            "pixel size", expected="one that all micrographs share", got=", ".join(f"{side:g} nm" for side in sides) or "no micrograph that counts",
             remedy="Constant shapes depend on it: give a Measuring for each pixel size.",
         )  # fmt: skip
     rows = done.iloc[np.unique(np.linspace(0, len(done) - 1, min(maps, len(done))).round().astype(int))]

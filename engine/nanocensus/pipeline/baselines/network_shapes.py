@@ -16,6 +16,7 @@ from nanocensus.pipeline.baselines.null_envelope import NullEnvelope, envelope_o
 from nanocensus.pipeline.job.onset_section import OnsetsSection
 from nanocensus.pipeline.job.spec import Job
 from nanocensus.pipeline.run.record import job_of_run, run_record
+from nanocensus.statistics.cells.known_micrographs import that_count
 from nanocensus.store.particles.tables import read_micrographs, read_particles
 
 _ALIKE = 0.2
@@ -90,8 +91,7 @@ def likeness(folder: Path, measuring: Measuring, size_nm: float, *, seed: int) -
 def _check(folder: Path, job: Job, measuring: Measuring) -> None:
     """Refuse a run whose maps another network made, or whose particles were measured in another way."""
     other = job_of_run(folder)
-    rows = {"out": read_micrographs(job.out), "shape": read_micrographs(folder)}
-    done = {name: one[one["status"] == "done"] for name, one in rows.items()}
+    done = {"out": that_count(read_micrographs(job.out)), "shape": that_count(read_micrographs(folder))}
     facts = {
         "network": (_networks(job.out, done["out"]), _networks(folder, done["shape"])),
         "flat_field": (job.segment.flat_field, other.segment.flat_field),

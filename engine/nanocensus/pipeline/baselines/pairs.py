@@ -233,10 +233,13 @@ def _bins(
                  "share": min(1.0, float(met[0]) / n),
                  "share_error": math.sqrt(float(met[1:].var(ddof=1)) + few) / n}  # fmt: skip
         for name, difference in above.items():
-            effect = here * difference[of_merged == number]
+            inside = difference[of_merged == number]
+            known = np.isfinite(inside)  # some have no such descriptor, and are in no mean of it
+            effect = here * np.where(known, inside, 0.0)
             total = counts @ effect.sum(1)
             total[1:] += math.sqrt(_of_few(counts, effect)) * rng.standard_normal(len(total) - 1)
-            shift = total / np.maximum(n, met)
+            averaged = int(sample.accepted.loc[of_particle == number, name].count())
+            shift = total / np.maximum(max(averaged, 1), counts @ (here * known).sum(1))
             rows.append(facts | {"descriptor": name, "shift": float(shift[0])})
             draws[name].append(shift[1:])
     return rows, {name: np.array(each).T for name, each in draws.items() if each}

@@ -44,7 +44,7 @@ def shapes_of_run(judged: Particles, micrographs: pd.DataFrame, job: Job, cluste
         return None
     section = job.statistics
     return mean_shapes(
-        counting, read_outlines(job.out), micrographs, bins=section.bins(), cluster=cluster, level=section.level,
+        counting, read_outlines(job.out, excluded=True), micrographs, bins=section.bins(), cluster=cluster, level=section.level,
         weight=job.weight_column, seed=job.seed,
     )  # fmt: skip
 
