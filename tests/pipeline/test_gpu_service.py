@@ -85,6 +85,15 @@ def test_the_worker_beside_sees_no_gpu_and_the_other_leaves_memory_to_cupy(prete
     assert pretended.submit(environment, *names, resources={"GPU": 1}).result() == [None, "false"]
 
 
+def test_ctrl_c_is_left_to_the_run_by_every_worker(pretended):
+    def ignores_it():
+        import signal
+
+        return signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+    assert set(pretended.run(ignores_it).values()) == {True}
+
+
 def test_a_cluster_leaves_the_environment_of_the_program_as_it_was():
     before = dict(os.environ)
     with open_client(ClusterSection(workers=1)):

@@ -131,6 +131,7 @@ def _start_with_gpus(section: ClusterSection, affordable: int) -> distributed.Sp
             resources={GPU: AT_ONCE},
             device_memory_limit=None,
             memory_limit=None,
+            preload=dask.config.get("distributed.worker.preload"),  # its own preload goes before that of the settings
             **_LOCAL,
         )
     left = max(1, affordable - len(cluster.worker_spec))
