@@ -73,7 +73,7 @@ def test_a_gpu_has_a_worker_and_blocks_go_to_those_beside_it(pretended):
     assert where_blocks_go(pretended, cpu, SETTINGS) == {"HOST": 1}  # JAX would take the GPU where there is one
 
 
-def test_the_worker_beside_sees_no_gpu_and_the_other_leaves_memory_to_cupy(pretended):
+def test_the_worker_beside_sees_no_gpu_and_the_other_its_own_and_leaves_memory_to_cupy(pretended):
     def environment(*names):
         import os
 
@@ -81,8 +81,8 @@ def test_the_worker_beside_sees_no_gpu_and_the_other_leaves_memory_to_cupy(prete
 
     beside = pretended.submit(environment, "JAX_PLATFORMS", "CUDA_VISIBLE_DEVICES", resources={"HOST": 1}).result()
     assert beside == ["cpu", ""]
-    names = ("JAX_PLATFORMS", "XLA_PYTHON_CLIENT_PREALLOCATE")
-    assert pretended.submit(environment, *names, resources={"GPU": 1}).result() == [None, "false"]
+    names = ("JAX_PLATFORMS", "JAX_CUDA_VISIBLE_DEVICES", "XLA_PYTHON_CLIENT_PREALLOCATE")
+    assert pretended.submit(environment, *names, resources={"GPU": 1}).result() == [None, "0", "false"]
 
 
 def test_ctrl_c_is_left_to_the_run_by_every_worker(pretended):
