@@ -65,12 +65,11 @@ def resolve_device(choice: DeviceChoice) -> Device:
 
 
 def _find_gpu() -> tuple[str | None, str]:
-    """Name the first GPU, or say what is missing; touches no CUDA context, so workers may still start."""
-    if os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0].strip() in ("", "-1"):
-        return (
-            None,
-            "CUDA_VISIBLE_DEVICES hides every GPU",
-        )  # from CUDA, not from its driver, which names them all below
+    """Name the GPUs that CUDA shows, or say what is missing; touches no CUDA context, so workers may still start."""
+    shown = os.environ.get("CUDA_VISIBLE_DEVICES")
+    chosen = None if shown is None else shown.split(",")
+    if chosen is not None and chosen[0].strip() in ("", "-1"):
+        return None, "CUDA_VISIBLE_DEVICES hides every GPU"  # from CUDA, not from its driver
     missing = [library for library in ("pynvml", "cupy", "cucim", "dask_cuda") if not importlib.util.find_spec(library)]
     if missing:
         return None, "no " + ", ".join(missing)
@@ -81,12 +80,23 @@ def _find_gpu() -> tuple[str | None, str]:
     except pynvml.NVMLError as error:
         return None, f"no NVIDIA driver ({error})"
     try:
-        if pynvml.nvmlDeviceGetCount() == 0:
-            return None, "no CUDA device"
-        name = pynvml.nvmlDeviceGetName(pynvml.nvmlDeviceGetHandleByIndex(0))
-        return name.decode() if isinstance(name, bytes) else str(name), ""
+        names = [_name_of_gpu(place) for place in chosen or map(str, range(pynvml.nvmlDeviceGetCount()))]
+    except pynvml.NVMLError as error:
+        return None, f"no CUDA device {shown or ''}: {error}"
     finally:
         pynvml.nvmlShutdown()
+    return (", ".join(dict.fromkeys(names)), "") if names else (None, "no CUDA device")
+
+
+def _name_of_gpu(place: str) -> str:
+    """Name the GPU that has a number or a UUID, as CUDA_VISIBLE_DEVICES gives them."""
+    import pynvml
+
+    try:
+        handle = pynvml.nvmlDeviceGetHandleByIndex(int(place))
+    except ValueError:
+        handle = pynvml.nvmlDeviceGetHandleByUUID(place)  # a part of a GPU (MIG) has one too
+    return str(pynvml.nvmlDeviceGetName(handle))
 
 
 def gpu_of_this_process() -> str:
