@@ -129,7 +129,7 @@ def to_gpu(host: np.ndarray) -> "jax.Array":
     """
     import jax
 
-    if jax.default_backend() != "gpu":
+    if not _computes_on_gpu():
         return jax.numpy.array(host)
     import cupy
 
@@ -160,7 +160,7 @@ def to_host(array: "jax.Array", out: np.ndarray) -> None:
 
 def lock_pages(memory: mmap.mmap) -> None:
     """Lock memory into place, so that a GPU can copy from and to it at the speed of the link; nothing without a GPU."""
-    if importlib.util.find_spec("cupy"):
+    if _computes_on_gpu():
         import cupy
 
         cupy.cuda.runtime.hostRegister(np.frombuffer(memory, np.uint8).ctypes.data, len(memory), 0)
@@ -168,7 +168,13 @@ def lock_pages(memory: mmap.mmap) -> None:
 
 def unlock_pages(memory: mmap.mmap) -> None:
     """Undo `lock_pages`."""
-    if importlib.util.find_spec("cupy"):
+    if _computes_on_gpu():
         import cupy
 
         cupy.cuda.runtime.hostUnregister(np.frombuffer(memory, np.uint8).ctypes.data)
+
+
+def _computes_on_gpu() -> bool:
+    import jax
+
+    return jax.default_backend() == "gpu"
