@@ -160,8 +160,8 @@ def predict_shared(sent: Shared, expected: Shared, model: str, preparation: Prep
     from nanocensus.segment.prediction.gpu import probability_map
     from nanocensus.segment.prediction.weights import load_model
 
-    found = probability_map(load_model(model), to_gpu(_view(sent)), preparation)
-    to_host(found, out=_view(expected))
+    image = to_gpu(_view(sent))  # held to the end: CuPy would lend its memory to the next while JAX still reads it
+    to_host(probability_map(load_model(model), image, preparation), out=_view(expected))
 
 
 def _view(shared: Shared) -> np.ndarray:
