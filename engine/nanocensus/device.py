@@ -3,6 +3,7 @@
 import importlib.util
 import mmap
 import os
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -117,6 +118,14 @@ def gpu_of_this_process() -> str:
             remedy='Install JAX for CUDA (pip install "nanocensus[cuda13]" or [cuda12]), and leave JAX_PLATFORMS unset.',
         )
     return str(jax.devices()[0].device_kind)
+
+
+def on_cpu() -> AbstractContextManager[None]:
+    """Have JAX compute on the CPU meanwhile, where it would take a GPU that it sees."""
+    import jax
+
+    cpu: AbstractContextManager[None] = jax.default_device(jax.local_devices(backend="cpu")[0])
+    return cpu
 
 
 def to_gpu(host: np.ndarray) -> "jax.Array":

@@ -4,6 +4,7 @@ import dataclasses
 import os
 from types import SimpleNamespace
 
+import jax
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -145,6 +146,19 @@ def test_without_a_gpu_beside_it_a_worker_says_so_and_does_not_take_the_cpu(clie
     assert {row["status"] for row in rows} == {"failed"}
     assert "offers the resource GPU" in rows[0]["reason"]
     assert rows[0]["measure_digest"] is None  # so that the next run tries again
+
+
+def test_a_run_on_the_cpu_computes_there_where_jax_would_take_a_gpu(block, tmp_path, monkeypatch):
+    computed_on = []
+
+    class Watched:
+        def probability(self, pixels, **_):
+            computed_on.append(jax.config.jax_default_device)
+            return np.zeros(pixels.shape, np.uint8)
+
+    monkeypatch.setattr("nanocensus.pipeline.run.block.load_model", lambda place: Watched())
+    process_block(block, tmp_path, Inference(512), SETTINGS)
+    assert computed_on == [jax.local_devices(backend="cpu")[0]] * len(KINDS)
 
 
 def test_blocks_of_a_cpu_run_go_anywhere_where_no_worker_owns_a_gpu(client):
