@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+from pathlib import Path
 from types import SimpleNamespace
 
 import jax
@@ -14,12 +15,15 @@ from nanocensus.errors import DeviceError
 from nanocensus.pipeline.job.plan import Block, Network, make_task
 from nanocensus.pipeline.job.sections import MeasureSection
 from nanocensus.pipeline.job.work_sections import ClusterSection
+from nanocensus.pipeline.run import runner
 from nanocensus.pipeline.run.block import process_block
 from nanocensus.pipeline.workers import gpu_service
 from nanocensus.pipeline.workers.clusters import describe, device_of, open_client, where_blocks_go
 from nanocensus.segment.prediction.inference import Inference
 from nanocensus.segment.prediction.weights import load_model
 from nanocensus.segment.preparation.preparation import Preparation
+from nanocensus.simulate.rendering import write_simulated
+from nanocensus.simulate.spec import SimulationSpec
 from nanocensus.store.images.ingest import STORE_FOLDER
 from nanocensus.store.images.micrographs import content_digest, create_store, read_probability, write_micrograph
 from nanocensus.store.particles.tables import PARTICLES_FOLDER
@@ -139,6 +143,22 @@ def test_blocks_go_to_the_gpus_own_worker_where_there_is_no_other(pretended, blo
         .rows
     )
     assert [row["status"] for row in rows] == ["done"] * len(KINDS)
+
+
+def test_the_benchmark_brings_micrographs_through_the_gpus_worker_to_their_particles(tmp_path, monkeypatch):
+    monkeypatch.setenv("DASK_CUDA_TEST_DISABLE_DEVICE_SPECIFIC", "1")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "benchmarks" / "gpu")
+    gpu, rows = Device("gpu", "pretended", "asked for"), []
+    monkeypatch.setattr(runner, "resolve_device", lambda choice: gpu)
+    monkeypatch.setattr(runner, "device_of", lambda client, choice: gpu)
+    import bench
+
+    spec = SimulationSpec(shape=(128, 128), pixel_size_nm=0.1, mean_particles=5.0, mean_edge_length_nm=2.0)
+    write_simulated(tmp_path / "raw", spec, n=2, seed=1, sample="s")
+    bench.stream(SimpleNamespace(add=rows.append), tmp_path / "raw" / "s", tmp_path / "out")
+    assert [(row["micrographs"], row["failed"], row["device"]) for row in rows] == [(2, 0, "pretended")]
+    assert rows[0]["particles"] > 0
 
 
 def test_without_a_gpu_beside_it_a_worker_says_so_and_does_not_take_the_cpu(client, block, tmp_path):
