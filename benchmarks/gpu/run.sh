@@ -13,10 +13,10 @@ folder=${1:-$(mktemp -d)}
 results=${2:-benchmarks/results}
 
 echo "== GPU tests"
-timeout -k 5 170 "$python" -m pytest -q -rs --durations=5 -p no:cacheprovider -o addopts=--import-mode=importlib \
+timeout -k 5 200 "$python" -m pytest -q -rs --durations=5 -p no:cacheprovider -o addopts=--import-mode=importlib \
   -o minversion=0 -m gpu tests/parity
 tests=$?
-[ $tests -eq 0 ] || echo "FAILED: GPU tests (status $tests; 124: stopped after 170 s, 5: none was found)"
+[ $tests -eq 0 ] || echo "FAILED: GPU tests (status $tests; 124: stopped after 200 s, 5: none was found)"
 echo "== benchmark"
 timeout -k 5 $((475 - SECONDS)) "$python" benchmarks/gpu/bench.py --folder "$folder" --out "$results" \
   --number "${NUMBER:-727}" --side "${SIDE:-4096}" --seconds $((460 - SECONDS))
