@@ -31,8 +31,9 @@ AT_ONCE = 2
 
 _PATIENCE = 300.0
 """How long an answer may take, s: the network's compilation and a worker's restart included."""
-_KEPT_MAPPED = 64
-"""Pieces of other processes' memory that the worker of a GPU keeps mapped, and page-locked for fast copies."""
+_KEPT_MAPPED = 512
+"""Pieces of other processes' memory that the worker of a GPU keeps mapped, and page-locked for fast copies: two of each
+worker that may ask it. With fewer, the one that is wanted next would always have been let go."""
 
 
 @dataclass(frozen=True)
