@@ -11,6 +11,8 @@ import llvmlite.binding
 
 # XLA would take every core in every process, and each worker that a test starts is a process.
 os.environ.setdefault("NPROC", "1")
+# On a GPU it would keep three quarters of the memory from the workers that tests start.
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
 # What XLA compiled is kept, as numba keeps its kernels: all processes of the tests want the same few networks. XLA does
 # not look at the processor when it reads them, so each kind of processor has a folder of its own.

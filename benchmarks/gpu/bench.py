@@ -1,8 +1,8 @@
 """Every stage of the GPU's way alone, then file to particle table; prints tables and writes one JSON file."""
 
 import argparse
+import importlib.metadata
 import io
-import json
 import logging
 import os
 import shutil
@@ -10,8 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-import traceback
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -20,80 +19,49 @@ import numpy as np
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
-REPEATS = 7
+from micrographs import PIXEL_SIZE_NM, simulated
+from report import Report, milliseconds
+
 PAPER = 727
 """Number of micrographs of Cho et al."""
+LIBRARIES = ("cupy-cuda13x", "cucim-cu13", "dask-cuda", "jax-cuda13-plugin")
 
 
-def milliseconds(function, repeats=REPEATS):
-    """Give the median time of a call after one that warms up, ms."""
-    function()
-    spent = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        function()
-        spent.append(time.perf_counter() - start)
-    return round(1e3 * float(np.median(spent)), 3)
-
-
-@contextmanager
-def survived(found, title, folder):
-    """Go on after a failure, having told it; what is known so far is on disk, whatever comes next."""
-    print(f"== {title}", flush=True)
-    try:
-        yield
-    except Exception as error:  # noqa: BLE001
-        found.setdefault("failed", {})[title] = f"{type(error).__name__}: {error}"
-        print(f"FAILED: {title}\n{traceback.format_exc()[-3000:]}", flush=True)
-    name = "-".join(str(found.get("device", "unknown")).lower().split())
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"gpu-{name}.json").write_text(json.dumps(found, indent=2) + "\n")
-
-
-def show(rows, columns):
-    """Print rows of equal keys as a table."""
-    widths = [
-        max(len(str(row.get(name, ""))) for row in [dict(zip(columns, columns, strict=True)), *rows])
-        for name in columns
-    ]
-    for row in [dict(zip(columns, columns, strict=True)), *rows]:
-        print(
-            "  ".join(str(row.get(name, "")).ljust(width) for name, width in zip(columns, widths, strict=True)),
-            flush=True,
-        )
-
-
-def device_facts():
-    import jax
-
+def device_facts(report):
+    """Say what computes, without a CUDA context: the streams' workers are to have the GPU to themselves."""
+    from nanocensus.device import resolve_device
     from nanocensus.provenance import machine, versions
 
-    query = "name,memory.total,driver_version"
-    smi = subprocess.run(
-        ["nvidia-smi", f"--query-gpu={query}", "--format=csv,noheader"], capture_output=True, text=True, check=False
-    )
-    names = ("cupy-cuda13x", "cucim-cu13", "dask-cuda", "jax-cuda13-plugin")
-    extra = {}
-    import importlib.metadata
-
-    for name in names:
-        try:
-            extra[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            extra[name] = "not installed"
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=HERE, check=False
-    )
-    return {
-        "device": jax.devices()[0].device_kind,
-        "nvidia-smi": smi.stdout.strip(),
+    device = resolve_device("auto")
+    installed = {found.metadata["Name"].lower(): found.version for found in importlib.metadata.distributions()}
+    report.found |= {
+        "device": device.name,
+        "reason": device.reason,
+        "nvidia-smi": output("nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"),
         "machine": machine() | {"cores": os.cpu_count()},
-        "versions": versions() | extra,
-        "commit": os.environ.get("NANOCENSUS_COMMIT") or commit.stdout.strip() or "unknown",
+        "versions": versions() | {name: installed.get(name, "not installed") for name in LIBRARIES},
+        "commit": os.environ.get("NANOCENSUS_COMMIT") or output("git", "rev-parse", "--short", "HEAD"),
     }
+    print(*(report.found[name] for name in ("device", "reason", "nvidia-smi", "commit")), sep=", ")
 
 
-def time_stages(pixels):
+def output(*command):
+    """Give what a command prints, or why it prints nothing."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, cwd=HERE, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        return f"unknown ({error})"
+    return done.stdout.strip()
+
+
+def predict(pixels):
+    """Give the map of a micrograph, on the GPU if there is one."""
+    from nanocensus.segment.prediction.weights import load_model
+
+    return load_model("default").probability(pixels)
+
+
+def time_stages(report, pixels, probability):
     """Time each stage of one micrograph alone, and say what bounds it."""
     import cupy as cp
     import jax
@@ -116,17 +84,15 @@ def time_stages(pixels):
         write_probability,
     )
 
-    model = load_model("default")
-    rows = []
+    model, rows = load_model("default"), report.rows("stages")
 
-    def stage(name, function, limit="", floor=None):
-        spent = milliseconds(function)
-        rows.append({"stage": name, "ms": spent, "floor_ms": "" if floor is None else round(floor, 2), "bound": limit})
-        return spent
+    def stage(name, function, bound="", floor=None):
+        rows.time({"stage": name}, function, floor_ms="" if floor is None else round(floor, 2), bound=bound)
 
     # What the machine can do, measured in the same run.
     pinned = cp.cuda.alloc_pinned_memory(pixels.nbytes)
     locked = np.frombuffer(pinned, pixels.dtype, pixels.size).reshape(pixels.shape)
+    np.copyto(locked, pixels)
     on_gpu = cp.empty(pixels.shape, pixels.dtype)
 
     def h2d():
@@ -155,8 +121,16 @@ def time_stages(pixels):
     again = jax.jit(lambda a: a + jnp.uint8(0))
     space = np.frombuffer(cp.cuda.alloc_pinned_memory(pixels.size), np.uint8, pixels.size).reshape(pixels.shape)
     device_map = gpu.probability_map(model, image)
-    probability = np.array(device_map)
     labels, count = label_particles(probability > 127)
+    report.found["particles"] = count
+    report.found["limits"] = {
+        "host to device, GB/s": round(pixels.nbytes / link / 1e6, 1),
+        "device memory, GB/s": round(bytes_per_ms / 1e6, 0),
+        "TF32 matrix product, TFLOP/s": round(flops_per_ms / 1e9, 0),
+        "network, GFLOP a micrograph": round(flops / 1e9, 1),
+        "network, GB of convolutions' inputs and outputs": round(traffic / 1e9, 2),
+    }
+    print(report.found["limits"], f"particles: {count}")
 
     host = "host: one core"
     stage("host to device, page-locked", lambda: to_gpu(locked).block_until_ready(), "link", link)
@@ -179,20 +153,10 @@ def time_stages(pixels):
         stage("write labels", lambda: write_labels(store, digest, labels, measure_digest="x"), host)
     for estimator in ("outline", "paper"):
         name = f"label and measure, {estimator}"
-        stage(name, lambda e=estimator: measure(probability, pixel_size_nm=0.086, estimator=e), host)
-    show(rows, ["stage", "ms", "floor_ms", "bound"])
-    limits = {
-        "host to device, GB/s": round(pixels.nbytes / link / 1e6, 1),
-        "device memory, GB/s": round(bytes_per_ms / 1e6, 0),
-        "TF32 matrix product, TFLOP/s": round(flops_per_ms / 1e9, 0),
-        "network, GFLOP a micrograph": round(flops / 1e9, 1),
-        "network, GB of convolutions' inputs and outputs": round(traffic / 1e9, 2),
-    }
-    print(limits, f"particles: {count}")
-    return {"stages": rows, "limits": limits, "particles": count}, probability
+        stage(name, lambda e=estimator: measure(probability, pixel_size_nm=PIXEL_SIZE_NM, estimator=e), host)
 
 
-def time_paper_network(pixels):
+def time_paper_network(report, pixels):
     """Time the paper's network on one micrograph; random weights take as long as trained ones."""
     import jax
 
@@ -206,13 +170,10 @@ def time_paper_network(pixels):
     config = ResNetUNetConfig()
     weights = fold(named_arrays(initial_network(config, np.random.default_rng(0))))
     model = Model("paper", "random weights", config, weights)
-    image = jax.device_put(as_transported(pixels))
-    rows = []
+    image, rows = jax.device_put(as_transported(pixels)), report.rows("paper_network")
     for precision in ("float32", "bfloat16"):
         run = partial(gpu.probability_map, model, image, Preparation(flat_field=False), precision)
-        rows.append({"precision": precision, "ms": milliseconds(run)})
-    show(rows, ["precision", "ms"])
-    return rows
+        rows.time({"precision": precision}, run)
 
 
 def convolution_work(function, parameters, shape):
@@ -241,22 +202,23 @@ def _rewrite(store, digest, pixels):
     from nanocensus.store.images.micrographs import write_micrograph
 
     shutil.rmtree(store / digest, ignore_errors=True)
-    write_micrograph(store, digest, pixels, name="m", pixel_size_nm=0.086)
+    write_micrograph(store, digest, pixels, name="m", pixel_size_nm=PIXEL_SIZE_NM)
 
 
-def compare_regions(probability):
+def compare_regions(report, probability):
     """Labels and region properties of one map: cuCIM, our kernels, scikit-image, in one table."""
     import cupy as cp
     import scipy.ndimage
     import skimage.measure
     from cucim.skimage import measure as cucim_measure
 
+    from nanocensus.measure.descriptors import measure
     from nanocensus.measure.label import label_particles
 
-    rows = []
+    rows = report.rows("regions")
 
-    def row(task, peer, function, repeats=REPEATS):
-        rows.append({"task": task, "by": peer, "ms": milliseconds(function, repeats)})
+    def row(task, peer, function, **more):
+        rows.time({"task": task, "by": peer}, function, **more)
 
     mask = probability > 127
     on_gpu, gpu_mask = cp.asarray(probability), cp.asarray(mask)
@@ -265,33 +227,28 @@ def compare_regions(probability):
     wait = cp.cuda.get_current_stream().synchronize
     row("label", "cuCIM", lambda: (cucim_measure.label(gpu_mask, connectivity=2), wait()))
     row("label", "nanocensus (host, one core)", lambda: label_particles(mask))
-    row("label", "scipy", lambda: scipy.ndimage.label(mask, np.ones((3, 3))), 3)
-    row("label", "scikit-image", lambda: skimage.measure.label(mask, connectivity=2), 3)
+    row("label", "scipy", lambda: scipy.ndimage.label(mask, np.ones((3, 3))), repeats=3)
+    row("label", "scikit-image", lambda: skimage.measure.label(mask, connectivity=2), repeats=3)
     cheap = ("label", "num_pixels", "bbox", "centroid", "inertia_tensor_eigvals", "orientation", "eccentricity")
     table = cucim_measure.regionprops_table
     row("extents, moments", "cuCIM", lambda: (table(gpu_labels, on_gpu, properties=cheap), wait()))
     row("perimeter", "cuCIM", lambda: (table(gpu_labels, properties=("perimeter",)), wait()))
-    row("convex area", "cuCIM", lambda: (table(gpu_labels, properties=("area_convex",)), wait()), 1)
+    row("convex area", "cuCIM", lambda: (table(gpu_labels, properties=("area_convex",)), wait()), repeats=1)
     full = ("label", "area", "bbox", "centroid", "eccentricity", "perimeter", "area_convex", "solidity")
-    row("all of the paper's", "cuCIM", lambda: (table(gpu_labels, properties=full), wait()), 1)
-    row("all of the paper's", "scikit-image", lambda: skimage.measure.regionprops_table(labels, properties=full), 1)
-    from nanocensus.measure.descriptors import measure
-
+    theirs = skimage.measure.regionprops_table
+    row("all of the paper's", "cuCIM", lambda: (table(gpu_labels, properties=full), wait()), repeats=1)
+    row("all of the paper's", "scikit-image", lambda: theirs(labels, properties=full), repeats=1)
     for estimator in ("paper", "outline"):
-        row(f"all columns, {estimator}", "nanocensus (host, one core)",
-            lambda estimator=estimator: measure(probability, labels, pixel_size_nm=0.086, estimator=estimator))  # fmt: skip
-    show(rows, ["task", "by", "ms"])
-    return rows
+        ours = partial(measure, probability, labels, pixel_size_nm=PIXEL_SIZE_NM, estimator=estimator)
+        row(f"all columns, {estimator}", "nanocensus (host, one core)", ours)
 
 
-def predict_many(pixels):
+def predict_many(report, pixels):
     """Micrographs a second through the worker that owns a GPU: page-locked pixels in, page-locked maps out, two at once."""
-    from concurrent.futures import ThreadPoolExecutor
-
     from nanocensus.pipeline.workers.gpu_service import AT_ONCE, _Memory, predict_shared
     from nanocensus.segment.preparation.preparation import AS_USUAL
 
-    memory, rows = [], []
+    memory, rows = [], report.rows("predicted")
     for _ in range(16):  # as many as workers beside it hand over
         given, expected = _Memory(pixels.nbytes), _Memory(pixels.size)
         array, sent = given.array(pixels.shape, pixels.dtype)
@@ -304,48 +261,50 @@ def predict_many(pixels):
             list(threads.map(lambda n: predict_shared(*memory[n % 16][2:], "default", AS_USUAL), range(number)))
             seconds = time.perf_counter() - start
             each = round(1e3 * seconds / number, 2)
-            rows.append({"micrographs": number, "ms_each": each, "per_second": round(number / seconds, 1)})
-    show(rows, ["micrographs", "ms_each", "per_second"])
-    return rows
+            rows.add({"micrographs": number, "ms_each": each, "per_second": round(number / seconds, 1)})
 
 
-def stream(files, out, labelling="host", caches=""):
+def stream(rows, files, out, labelling="host", caches=""):
     """File to particle table of a folder of micrographs, as `nanocensus run` does it."""
     from nanocensus.pipeline.job.spec import parse_job
     from nanocensus.pipeline.run.runner import census
+    from nanocensus.store.manifest import OutputLock
 
     shutil.rmtree(out, ignore_errors=True)
     job = parse_job(
         {
             "out": str(out),
             "device": "gpu",
-            "input": {"folder": str(files), "pixel_size_nm": 0.086},
+            "input": {"folder": str(files), "pixel_size_nm": PIXEL_SIZE_NM},
             "measure": {"labelling": labelling},
             "blocks": {"micrographs": 4},
+            "store": {"pyramid": False},
         }
     )
     start = time.perf_counter()
-    summary = census(job)
+    with OutputLock(out):
+        summary = census(job)
     total = time.perf_counter() - start
     shutil.rmtree(out, ignore_errors=True)
     laps = {stage: round(spent, 2) for stage, spent in summary.seconds.items()}
     working = laps["ingest"] + laps["process"]
-    found = {
-        "micrographs": summary.n_micrographs,
-        "failed": summary.n_failed,
-        "particles": summary.n_detected,
-        "labelling": labelling,
-        "caches": caches,
-        "seconds": round(total, 2),
-        "ingest_and_process_s": round(working, 2),
-        "per_second": round(summary.n_micrographs / working, 1),
-        "laps_s": laps,
-    }
-    print(found, flush=True)
-    return found
+    rows.add(
+        {
+            "micrographs": summary.n_micrographs,
+            "failed": summary.n_failed,
+            "particles": summary.n_detected,
+            "device": summary.device.name,
+            "labelling": labelling,
+            "caches": caches,
+            "seconds": round(total, 2),
+            "ingest_and_process_s": round(working, 2),
+            "per_second": round(summary.n_micrographs / working, 1),
+            "laps_s": laps,
+        }
+    )
 
 
-def agreement(pixels, probability):
+def agreement(report, pixels, probability):
     """Hold the GPU's map against that of the CPU in full float32: one micrograph of the stream's size."""
     program = (
         "import sys, io, numpy as np; from nanocensus.segment.prediction.weights import load_model;"
@@ -360,14 +319,13 @@ def agreement(pixels, probability):
     on_cpu = np.load(io.BytesIO(done.stdout))
     steps = np.abs(on_cpu.astype(int) - probability)
     one, other = on_cpu > 127, probability > 127
-    found = {
+    found = report.found["agreement"] = {
         "largest difference, steps of 1/255": int(steps.max()),
         "share of pixels that differ by more than one step": float((steps > 1).mean()),
         "share of pixels on the other side of 0.5": float((one != other).mean()),
         "Dice": float(2 * (one & other).sum() / (one.sum() + other.sum())),
     }
     print(found, flush=True)
-    return found
 
 
 def drop_page_cache():
@@ -379,52 +337,50 @@ def drop_page_cache():
     return "page cache dropped"
 
 
+def write_micrographs(files, number, side):
+    """Write the streams' files in a process that leaves the GPU alone."""
+    command = [sys.executable, str(HERE / "micrographs.py"), str(files), str(number), str(side)]
+    subprocess.run(command, env=os.environ | {"JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": ""}, check=True)
+
+
 def main():
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--folder", type=Path, required=True)
     arguments.add_argument("--number", type=int, default=PAPER)
+    arguments.add_argument("--side", type=int, default=4096, help="of a micrograph, pixels")
+    arguments.add_argument("--seconds", type=float, default=480, help="after which nothing more is begun")
     arguments.add_argument("--out", type=Path, default=HERE.parent / "results")
     given = arguments.parse_args()
     logging.basicConfig(level=logging.ERROR)
     files, out = given.folder / "raw", given.folder / "out"
-    os.environ["XDG_CACHE_HOME"] = str(given.folder / "cache")  # an empty compile cache: the first stream is cold
-    writing = subprocess.Popen([sys.executable, str(HERE / "micrographs.py"), str(files), str(given.number)],
-                               env=os.environ | {"JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": ""})  # fmt: skip
-    found = {"seconds": {}}
-    with survived(found, "device", given.out):
-        found |= device_facts()
-        print(found["nvidia-smi"], found["commit"])
-    writing.wait()  # nothing is timed beside it
-    from micrographs import simulated
+    report = Report(given.out, given.seconds)
+    report.step("device", partial(device_facts, report))
+    report.step("write micrographs", partial(write_micrographs, files, given.number, given.side))
+    # What workers compile is kept in a folder of this run: for the first stream it is empty, later it serves this
+    # process too.
+    os.environ["XDG_CACHE_HOME"] = str(given.folder / "cache")
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(given.folder / "cache" / "nanocensus" / "xla")
+    streams, warm = report.rows("streams"), "files in the page cache, network compiled"
 
-    pixels = simulated(0)
-    probability = None
-    # The streams come first: a client that has a CUDA context would share the GPU with the workers.
-    found["streams"] = []
-    warm = "files in the page cache, network compiled"
-    for title, folder, labelling in (
-        ("one sample, cold", files / "s0", "host"),
-        (f"all {given.number}, warm", files, "host"),
-        ("one sample, warm", files / "s0", "host"),
-        ("one sample, warm, labelled by cuCIM", files / "s0", "cucim"),
-    ):
-        with survived(found, f"stream: {title}", given.out):
-            caches = warm if "warm" in title else f"{drop_page_cache()}, nothing compiled"
-            found["streams"].append(stream(folder, out, labelling, caches))
-    with survived(found, "stages", given.out):
-        stages, probability = time_stages(pixels)
-        found |= stages
+    def streamed(title, folder, labelling="host"):
+        caches = warm if "warm" in title else f"{drop_page_cache()}, nothing compiled"
+        report.step(f"stream: {title}", lambda: stream(streams, folder, out, labelling, caches))
+
+    # These two come first: a client that has a CUDA context would share the GPU with their workers.
+    streamed("one sample, cold", files / "s0")
+    streamed(f"all {given.number}, warm", files)
+    pixels = simulated(0, given.side)
+    probability = report.step("map", partial(predict, pixels))
     if probability is not None:
-        with survived(found, "agreement with the CPU", given.out):
-            found["agreement"] = agreement(pixels, probability)
-        with survived(found, "labels and regions", given.out):
-            found["regions"] = compare_regions(probability)
-    with survived(found, "prediction, many", given.out):
-        found["predicted"] = predict_many(pixels)
-    with survived(found, "the paper's network", given.out):  # last: it takes long to compile
-        found["paper_network"] = time_paper_network(pixels)
-    print(f"failed: {list(found.get('failed', {})) or 'nothing'}")
-    return 1 if found.get("failed") else 0
+        report.step("stages", partial(time_stages, report, pixels, probability))
+        report.step("agreement with the CPU", partial(agreement, report, pixels, probability))
+        report.step("labels and regions", partial(compare_regions, report, probability))
+    report.step("prediction, many", partial(predict_many, report, pixels))
+    streamed("one sample, warm", files / "s0")
+    streamed("one sample, warm, labelled by cuCIM", files / "s0", "cucim")
+    report.step("the paper's network", partial(time_paper_network, report, pixels))  # last: it takes long to compile
+    print(f"failed: {', '.join(report.found['failed']) or 'nothing'}")
+    return 1 if report.found["failed"] else 0
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import importlib.util
 import mmap
 import os
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -65,12 +66,11 @@ def resolve_device(choice: DeviceChoice) -> Device:
 
 
 def _find_gpu() -> tuple[str | None, str]:
-    """Name the first GPU, or say what is missing; touches no CUDA context, so workers may still start."""
-    if os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0].strip() in ("", "-1"):
-        return (
-            None,
-            "CUDA_VISIBLE_DEVICES hides every GPU",
-        )  # from CUDA, not from its driver, which names them all below
+    """Name the GPUs that CUDA shows, or say what is missing; touches no CUDA context, so workers may still start."""
+    shown = os.environ.get("CUDA_VISIBLE_DEVICES")
+    chosen = None if shown is None else shown.split(",")
+    if chosen is not None and chosen[0].strip() in ("", "-1"):
+        return None, "CUDA_VISIBLE_DEVICES hides every GPU"  # from CUDA, not from its driver
     missing = [library for library in ("pynvml", "cupy", "cucim", "dask_cuda") if not importlib.util.find_spec(library)]
     if missing:
         return None, "no " + ", ".join(missing)
@@ -81,12 +81,23 @@ def _find_gpu() -> tuple[str | None, str]:
     except pynvml.NVMLError as error:
         return None, f"no NVIDIA driver ({error})"
     try:
-        if pynvml.nvmlDeviceGetCount() == 0:
-            return None, "no CUDA device"
-        name = pynvml.nvmlDeviceGetName(pynvml.nvmlDeviceGetHandleByIndex(0))
-        return name.decode() if isinstance(name, bytes) else str(name), ""
+        names = [_name_of_gpu(place) for place in chosen or map(str, range(pynvml.nvmlDeviceGetCount()))]
+    except pynvml.NVMLError as error:
+        return None, f"no CUDA device {shown or ''}: {error}"
     finally:
         pynvml.nvmlShutdown()
+    return (", ".join(dict.fromkeys(names)), "") if names else (None, "no CUDA device")
+
+
+def _name_of_gpu(place: str) -> str:
+    """Name the GPU that has a number or a UUID, as CUDA_VISIBLE_DEVICES gives them."""
+    import pynvml
+
+    try:
+        handle = pynvml.nvmlDeviceGetHandleByIndex(int(place))
+    except ValueError:
+        handle = pynvml.nvmlDeviceGetHandleByUUID(place)  # a part of a GPU (MIG) has one too
+    return str(pynvml.nvmlDeviceGetName(handle))
 
 
 def gpu_of_this_process() -> str:
@@ -109,6 +120,14 @@ def gpu_of_this_process() -> str:
     return str(jax.devices()[0].device_kind)
 
 
+def on_cpu() -> AbstractContextManager[None]:
+    """Have JAX compute on the CPU meanwhile, where it would take a GPU that it sees."""
+    import jax
+
+    cpu: AbstractContextManager[None] = jax.default_device(jax.local_devices(backend="cpu")[0])
+    return cpu
+
+
 def to_gpu(host: np.ndarray) -> "jax.Array":
     """Copy an array to the device on which JAX computes; fastest from page-locked memory.
 
@@ -119,7 +138,7 @@ def to_gpu(host: np.ndarray) -> "jax.Array":
     """
     import jax
 
-    if jax.default_backend() != "gpu":
+    if not _computes_on_gpu():
         return jax.numpy.array(host)
     import cupy
 
@@ -150,7 +169,7 @@ def to_host(array: "jax.Array", out: np.ndarray) -> None:
 
 def lock_pages(memory: mmap.mmap) -> None:
     """Lock memory into place, so that a GPU can copy from and to it at the speed of the link; nothing without a GPU."""
-    if importlib.util.find_spec("cupy"):
+    if _computes_on_gpu():
         import cupy
 
         cupy.cuda.runtime.hostRegister(np.frombuffer(memory, np.uint8).ctypes.data, len(memory), 0)
@@ -158,7 +177,13 @@ def lock_pages(memory: mmap.mmap) -> None:
 
 def unlock_pages(memory: mmap.mmap) -> None:
     """Undo `lock_pages`."""
-    if importlib.util.find_spec("cupy"):
+    if _computes_on_gpu():
         import cupy
 
         cupy.cuda.runtime.hostUnregister(np.frombuffer(memory, np.uint8).ctypes.data)
+
+
+def _computes_on_gpu() -> bool:
+    import jax
+
+    return jax.default_backend() == "gpu"

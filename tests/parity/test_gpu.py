@@ -17,6 +17,7 @@ from nanocensus.pipeline.run.runner import census
 from nanocensus.segment.prediction.weights import load_model
 from nanocensus.simulate.rendering import simulate_micrograph, write_simulated
 from nanocensus.simulate.spec import SimulationSpec
+from nanocensus.store.manifest import OutputLock
 from nanocensus.store.particles.tables import read_particles
 
 pytestmark = pytest.mark.gpu
@@ -84,7 +85,8 @@ def runs(tmp_path_factory):
             "cluster": {"workers": 5},
             "input": {"folder": str(root / "raw"), "table": str(root / "raw" / "micrographs.csv")},
         }
-        summary = census(parse_job(job))
+        with OutputLock(root / device):
+            summary = census(parse_job(job))
         done[device] = summary, read_particles(root / device).compute()
     return done
 

@@ -2,23 +2,28 @@
 
 import dataclasses
 import os
+from pathlib import Path
 from types import SimpleNamespace
 
+import jax
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from nanocensus.device import Device
+from nanocensus.device import Device, resolve_device
 from nanocensus.errors import DeviceError
 from nanocensus.pipeline.job.plan import Block, Network, make_task
 from nanocensus.pipeline.job.sections import MeasureSection
 from nanocensus.pipeline.job.work_sections import ClusterSection
+from nanocensus.pipeline.run import runner
 from nanocensus.pipeline.run.block import process_block
 from nanocensus.pipeline.workers import gpu_service
 from nanocensus.pipeline.workers.clusters import describe, device_of, open_client, where_blocks_go
 from nanocensus.segment.prediction.inference import Inference
 from nanocensus.segment.prediction.weights import load_model
 from nanocensus.segment.preparation.preparation import Preparation
+from nanocensus.simulate.rendering import write_simulated
+from nanocensus.simulate.spec import SimulationSpec
 from nanocensus.store.images.ingest import STORE_FOLDER
 from nanocensus.store.images.micrographs import content_digest, create_store, read_probability, write_micrograph
 from nanocensus.store.particles.tables import PARTICLES_FOLDER
@@ -73,7 +78,7 @@ def test_a_gpu_has_a_worker_and_blocks_go_to_those_beside_it(pretended):
     assert where_blocks_go(pretended, cpu, SETTINGS) == {"HOST": 1}  # JAX would take the GPU where there is one
 
 
-def test_the_worker_beside_sees_no_gpu_and_the_other_leaves_memory_to_cupy(pretended):
+def test_the_worker_beside_sees_no_gpu_and_the_other_its_own_and_leaves_memory_to_cupy(pretended):
     def environment(*names):
         import os
 
@@ -81,8 +86,17 @@ def test_the_worker_beside_sees_no_gpu_and_the_other_leaves_memory_to_cupy(prete
 
     beside = pretended.submit(environment, "JAX_PLATFORMS", "CUDA_VISIBLE_DEVICES", resources={"HOST": 1}).result()
     assert beside == ["cpu", ""]
-    names = ("JAX_PLATFORMS", "XLA_PYTHON_CLIENT_PREALLOCATE")
-    assert pretended.submit(environment, *names, resources={"GPU": 1}).result() == [None, "false"]
+    names = ("JAX_PLATFORMS", "JAX_CUDA_VISIBLE_DEVICES", "XLA_PYTHON_CLIENT_PREALLOCATE")
+    assert pretended.submit(environment, *names, resources={"GPU": 1}).result() == [None, "0", "false"]
+
+
+def test_ctrl_c_is_left_to_the_run_by_every_worker(pretended):
+    def ignores_it():
+        import signal
+
+        return signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+    assert set(pretended.run(ignores_it).values()) == {True}
 
 
 def test_a_cluster_leaves_the_environment_of_the_program_as_it_was():
@@ -92,6 +106,7 @@ def test_a_cluster_leaves_the_environment_of_the_program_as_it_was():
     assert dict(os.environ) == before
 
 
+@pytest.mark.skipif(resolve_device("auto").kind == "gpu", reason="JAX sees the GPU of this machine")
 def test_a_gpu_that_jax_does_not_see_is_an_error(pretended):
     with pytest.raises(DeviceError, match="JAX to see it"):
         device_of(pretended, "gpu")
@@ -131,11 +146,40 @@ def test_blocks_go_to_the_gpus_own_worker_where_there_is_no_other(pretended, blo
     assert [row["status"] for row in rows] == ["done"] * len(KINDS)
 
 
+def test_the_benchmark_brings_micrographs_through_the_gpus_worker_to_their_particles(tmp_path, monkeypatch):
+    monkeypatch.setenv("DASK_CUDA_TEST_DISABLE_DEVICE_SPECIFIC", "1")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "benchmarks" / "gpu")
+    gpu, rows = Device("gpu", "pretended", "asked for"), []
+    monkeypatch.setattr(runner, "resolve_device", lambda choice: gpu)
+    monkeypatch.setattr(runner, "device_of", lambda client, choice: gpu)
+    import bench
+
+    spec = SimulationSpec(shape=(128, 128), pixel_size_nm=0.1, mean_particles=5.0, mean_edge_length_nm=2.0)
+    write_simulated(tmp_path / "raw", spec, n=2, seed=1, sample="s")
+    bench.stream(SimpleNamespace(add=rows.append), tmp_path / "raw" / "s", tmp_path / "out")
+    assert [(row["micrographs"], row["failed"], row["device"]) for row in rows] == [(2, 0, "pretended")]
+    assert rows[0]["particles"] > 0
+
+
 def test_without_a_gpu_beside_it_a_worker_says_so_and_does_not_take_the_cpu(client, block, tmp_path):
     rows = client.submit(process_block, block, tmp_path, Inference(512), SETTINGS, True).result().rows
     assert {row["status"] for row in rows} == {"failed"}
     assert "offers the resource GPU" in rows[0]["reason"]
     assert rows[0]["measure_digest"] is None  # so that the next run tries again
+
+
+def test_a_run_on_the_cpu_computes_there_where_jax_would_take_a_gpu(block, tmp_path, monkeypatch):
+    computed_on = []
+
+    class Watched:
+        def probability(self, pixels, **_):
+            computed_on.append(jax.config.jax_default_device)
+            return np.zeros(pixels.shape, np.uint8)
+
+    monkeypatch.setattr("nanocensus.pipeline.run.block.load_model", lambda place: Watched())
+    process_block(block, tmp_path, Inference(512), SETTINGS)
+    assert computed_on == [jax.local_devices(backend="cpu")[0]] * len(KINDS)
 
 
 def test_blocks_of_a_cpu_run_go_anywhere_where_no_worker_owns_a_gpu(client):

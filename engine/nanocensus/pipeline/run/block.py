@@ -14,6 +14,7 @@ import psutil
 import pyarrow as pa
 from jaxtyping import Float64, Shaped, UInt8
 
+from nanocensus.device import on_cpu
 from nanocensus.errors import DamageError, ImageError, NanocensusError
 from nanocensus.measure.descriptors import Measured, measure
 from nanocensus.measure.detail import detail
@@ -251,14 +252,15 @@ def _probability(
             probability = predict_on_gpu(pixels, planned.network.place, task.preparation)
         else:
             pixel_size_nm = float(task.row["pixel_size_nm"])
-            probability = load_model(planned.network.place).probability(
-                pixels,
-                pixel_size_nm=pixel_size_nm,
-                tile=inference.tile_px,
-                engine=inference.engine,
-                precision=inference.precision,
-                **dataclasses.asdict(task.preparation),
-            )
+            with on_cpu():  # this process, or a worker that others started, may see a GPU
+                probability = load_model(planned.network.place).probability(
+                    pixels,
+                    pixel_size_nm=pixel_size_nm,
+                    tile=inference.tile_px,
+                    engine=inference.engine,
+                    precision=inference.precision,
+                    **dataclasses.asdict(task.preparation),
+                )
     with _timed(seconds, "write"):
         write_probability(store, micrograph, probability, segment_digest=planned.digest, sibling=sibling)
     return probability

@@ -1,6 +1,7 @@
 """A run: from files to a finished index, going on from whatever is already there."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 
@@ -121,11 +122,11 @@ def census(
 
 
 def _confirmed(settled: Device | None, client: distributed.Client, choice: DeviceChoice) -> Device:
-    """Give the device that was settled on, once a worker's JAX has seen it, or the one that the workers have."""
+    """Give the device that was settled on, by the name under which its workers' JAX sees it, or the one that the workers have."""
     if settled is None:
         return device_of(client, choice)
     if settled.kind == "gpu":
-        device_of(client, "gpu")
+        return replace(settled, name=device_of(client, "gpu").name)
     return settled
 
 

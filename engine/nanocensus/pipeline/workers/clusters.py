@@ -115,7 +115,7 @@ def device_of(client: distributed.Client, choice: DeviceChoice) -> Device:
     Raises
     ------
     DeviceError
-        If GPUs were asked for and no worker offers one, or JAX does not see the one that is offered.
+        If GPUs were asked for and no worker offers one, or JAX does not see one that is offered.
     """
     if choice == "cpu":
         if offers(client, GPU) and not offers(client, HOST):
@@ -126,7 +126,8 @@ def device_of(client: distributed.Client, choice: DeviceChoice) -> Device:
                 remedy='Say device = "gpu", or start workers with JAX_PLATFORMS=cpu that offer the resource HOST.',
             )
         return Device("cpu", "CPU", "asked for")
-    if not offers(client, GPU):
+    owners = _who_offers(client, GPU)
+    if not owners:
         if choice == "auto":
             return Device("cpu", "CPU", "auto: no worker offers the resource GPU")
         raise DeviceError(
@@ -136,8 +137,8 @@ def device_of(client: distributed.Client, choice: DeviceChoice) -> Device:
             remedy=f'Start them with `dask cuda worker SCHEDULER --nthreads {AT_ONCE} --resources "GPU='
             f'{AT_ONCE}"`, or say device = "cpu".',
         )
-    name: str = client.submit(gpu_of_this_process, resources={GPU: 1}, pure=False).result()
-    return Device("gpu", name, "asked for" if choice == "gpu" else "found by auto")
+    names = client.run(gpu_of_this_process, workers=owners).values()
+    return Device("gpu", ", ".join(dict.fromkeys(names)), "asked for" if choice == "gpu" else "found by auto")
 
 
 def where_blocks_go(client: distributed.Client, device: Device, measure: MeasureSection) -> Mapping[str, int]:
@@ -152,8 +153,12 @@ def where_blocks_go(client: distributed.Client, device: Device, measure: Measure
 
 def offers(client: distributed.Client, resource: str) -> bool:
     """Say whether any worker offers a resource."""
-    workers = client.scheduler_info(n_workers=-1)["workers"].values()
-    return any(worker["resources"].get(resource) for worker in workers)
+    return bool(_who_offers(client, resource))
+
+
+def _who_offers(client: distributed.Client, resource: str) -> list[str]:
+    workers = client.scheduler_info(n_workers=-1)["workers"]
+    return [address for address, worker in workers.items() if worker["resources"].get(resource)]
 
 
 def describe(client: distributed.Client) -> Mapping[str, object]:

@@ -31,8 +31,9 @@ AT_ONCE = 2
 
 _PATIENCE = 300.0
 """How long an answer may take, s: the network's compilation and a worker's restart included."""
-_KEPT_MAPPED = 64
-"""Pieces of other processes' memory that the worker of a GPU keeps mapped, and page-locked for fast copies."""
+_KEPT_MAPPED = 512
+"""Pieces of other processes' memory that the worker of a GPU keeps mapped, and page-locked for fast copies: two of each
+worker that may ask it. With fewer, the one that is wanted next would always have been let go."""
 
 
 @dataclass(frozen=True)
@@ -160,8 +161,8 @@ def predict_shared(sent: Shared, expected: Shared, model: str, preparation: Prep
     from nanocensus.segment.prediction.gpu import probability_map
     from nanocensus.segment.prediction.weights import load_model
 
-    found = probability_map(load_model(model), to_gpu(_view(sent)), preparation)
-    to_host(found, out=_view(expected))
+    image = to_gpu(_view(sent))  # held to the end: CuPy would lend its memory to the next while JAX still reads it
+    to_host(probability_map(load_model(model), image, preparation), out=_view(expected))
 
 
 def _view(shared: Shared) -> np.ndarray:

@@ -40,11 +40,13 @@ def worker_environment(cores: int) -> Mapping[str, str]:
 def gpu_environment() -> Mapping[str, str]:
     """Give the environment of a worker that owns a GPU; it has to be there before the process starts.
 
-    By default XLA takes three quarters of the GPU's memory at once, which leaves too little to CuPy. What it compiled is
-    kept for the next run, since that takes seconds for each shape of micrograph.
+    Dask-CUDA shows every worker all GPUs, its own first, and JAX would take a part of each. By default XLA takes three
+    quarters of the GPU's memory at once, which leaves too little to CuPy. What it compiled is kept for the next run,
+    since that takes seconds for each shape of micrograph.
     """
     cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "nanocensus" / "xla"
     return {
+        "JAX_CUDA_VISIBLE_DEVICES": "0",
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
         "JAX_COMPILATION_CACHE_DIR": str(cache),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.5",
@@ -131,6 +133,7 @@ def _start_with_gpus(section: ClusterSection, affordable: int) -> distributed.Sp
             resources={GPU: AT_ONCE},
             device_memory_limit=None,
             memory_limit=None,
+            preload=dask.config.get("distributed.worker.preload"),  # its own preload goes before that of the settings
             **_LOCAL,
         )
     left = max(1, affordable - len(cluster.worker_spec))
