@@ -23,7 +23,12 @@ os.environ.setdefault(
 )
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
+import hypothesis
 import pytest
+
+# What compiles at its first call takes long once; no test has a time limit.
+hypothesis.settings.register_profile("without time limit", deadline=None)
+hypothesis.settings.load_profile("without time limit")
 
 FIRST = (
     "test_docs.py", "pipeline/training/test_finished.py", "e2e/test_onsets.py", "pipeline/training/test_learning.py",

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from nanocensus.errors import InputError
 from nanocensus.measure.alignment import align, mean_outline_sequential, parse_outlines
 
-DRAWN = settings(deadline=None, max_examples=30)
+DRAWN = settings(max_examples=30)
 
 
 def pose(outline, shift, mirrored):
@@ -97,7 +97,7 @@ def sequential_reference(radii):
     return mean, distances
 
 
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 @given(drawn_outlines())
 def test_the_sequential_mean_is_that_of_a_loop_over_all_poses(drawn):
     radii, _ = drawn

@@ -298,7 +298,7 @@ CRITERIA = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(rows=st.lists(ROWS, min_size=1, max_size=12), criteria=CRITERIA, cuts=st.integers(1, 4))
 def test_criteria_are_applied_as_one_particle_at_a_time_however_the_table_is_cut(rows, criteria, cuts):
     frame = pd.DataFrame(rows)

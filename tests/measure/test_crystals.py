@@ -201,7 +201,7 @@ def test_atoms_without_a_place_in_the_cell_are_refused_in_words(sites):
         crystal_of_cif(text, "x.cif")
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.data())
 def test_damaged_files_are_read_or_refused(data):
     text = list(CARDS["ZrO2"][0])

@@ -77,7 +77,7 @@ def test_particles_of_few_pixels_keep_to_types_and_ranges_of_the_schema(estimato
     assert_as_declared(table)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(
     arrays(np.uint8, (7, 9), elements=st.sampled_from([0, 1, 90, 102, 127, 128, 129, 153, 254, 255])),
     arrays(np.int32, (7, 9), elements=st.integers(0, 3)),

@@ -54,7 +54,7 @@ def brute_force(outline, reference):
     return min(int(((pose - reference) ** 2).sum()) for pose in poses)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 2**32), size=st.sampled_from([4, 8, 32]), noise=st.sampled_from([0.0, 0.01, 0.3]))
 def test_no_rotation_or_mirror_image_of_the_whole_outline_lies_nearer(seed, size, noise):
     """Exactly: in whole quanta, over symmetric references of all kinds."""
@@ -85,7 +85,7 @@ def test_the_pose_is_one_that_the_search_through_all_poses_finds_as_near():
     np.testing.assert_allclose(distance, align(shapes, reference).distance, atol=3e-5)
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 2**32), of=st.sampled_from([0.002, 0.02]), cut=st.sampled_from([0.3, 0.55]))
 def test_the_fixed_point_is_the_same_to_the_bit_in_any_order_and_is_one(seed, of, cut):
     rng = np.random.default_rng(seed)

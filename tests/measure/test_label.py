@@ -12,7 +12,7 @@ from nanocensus.measure.label import label_particles
 
 @pytest.mark.parametrize("connectivity", [4, 8])
 @hypothesis.given(mask=arrays.arrays(bool, arrays.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=12)))
-@hypothesis.settings(deadline=None, max_examples=60)
+@hypothesis.settings(max_examples=60)
 def test_labels_are_those_of_scikit_image_in_raster_order_of_first_pixels(mask, connectivity):
     labels, n = label_particles(mask, connectivity)
 

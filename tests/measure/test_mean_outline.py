@@ -13,7 +13,7 @@ def rms(outline, truth):
     return float(align(outline[None], truth).distance[0])
 
 
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 @given(seed=st.integers(0, 2**32), fold=st.sampled_from([2, 3, 4, 6]), amplitude=st.sampled_from([0.06, 0.01, 0.0]))
 def test_order_rotation_and_mirroring_of_the_particles_change_nothing(seed, fold, amplitude, outline_population):
     rng = np.random.default_rng(seed)

@@ -38,7 +38,7 @@ def joined_one_by_one(parts, distance, largest_neck):
         joined[joined == first[4]] = first[3]
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(seed=st.integers(0, 2**32), largest_neck=st.sampled_from([0.3, 0.6, 0.85]), seeds=st.integers(1, 9))
 @example(seed=845, largest_neck=0.6, seeds=6)  # joins other parts if equally wide cuts are taken in another order
 def test_joining_on_the_graph_is_joining_pixels_and_measuring_anew(seed, largest_neck, seeds):

@@ -33,7 +33,7 @@ def brute_force(radii, half_width, bins):
     return counts
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     seed=st.integers(0, 2**32), bins=st.integers(1, 12), angles=st.sampled_from([4, 10, 32]), width=st.floats(0.3, 3.0)
 )
@@ -43,7 +43,7 @@ def test_an_outline_counts_once_in_each_square_that_it_crosses(seed, bins, angle
     np.testing.assert_array_equal(found, brute_force(radii, width, bins))
 
 
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 @given(seed=st.integers(0, 2**32), parts=st.integers(1, 5))
 def test_densities_of_parts_add_up_to_that_of_the_whole(seed, parts):
     radii = np.random.default_rng(seed).uniform(3.0, 5.0, (23, 64))

@@ -76,7 +76,7 @@ def same(found, expected):
 
 @pytest.mark.parametrize("estimator", ["paper", "crofton"])
 @hypothesis.given(labels=label_images())
-@hypothesis.settings(deadline=None, max_examples=80)
+@hypothesis.settings(max_examples=80)
 def test_areas_are_scikit_images_and_lengths_too_but_for_rounding(labels, estimator):
     found = pixel_regions(runs_of_labels(labels), estimator)
     expected = skimage.measure.regionprops(labels)
@@ -97,7 +97,7 @@ def test_areas_are_scikit_images_and_lengths_too_but_for_rounding(labels, estima
 
 
 @hypothesis.given(labels=label_images())
-@hypothesis.settings(deadline=None, max_examples=100)
+@hypothesis.settings(max_examples=100)
 def test_holes_are_pieces_less_the_euler_number(labels):
     found = pixel_regions(runs_of_labels(labels), "paper")
 
@@ -107,7 +107,7 @@ def test_holes_are_pieces_less_the_euler_number(labels):
 
 
 @hypothesis.given(labels=label_images())
-@hypothesis.settings(deadline=None, max_examples=100)
+@hypothesis.settings(max_examples=100)
 def test_feret_diameters_are_those_of_the_contour_of_the_hull_image(labels):
     found = pixel_regions(runs_of_labels(labels), "paper")
 

@@ -19,7 +19,7 @@ def random_values(seed, shape, largest):
 
 @pytest.mark.parametrize("connectivity", [4, 8])
 @hypothesis.given(shape=SHAPES, seed=st.integers(0, 2**32), level=st.integers(0, 254))
-@hypothesis.settings(deadline=None, max_examples=80)
+@hypothesis.settings(max_examples=80)
 def test_painted_runs_of_a_map_are_scipys_labels_of_the_pixels_above_the_level(connectivity, shape, seed, level):
     probability = random_values(seed, shape, 255).astype(np.uint8)
 
@@ -58,7 +58,7 @@ def test_two_particles_that_meet_far_below_their_tops_are_one():
 @hypothesis.given(
     labels=SHAPES.flatmap(lambda shape: arrays.arrays(np.int32, shape, elements=st.sampled_from([0, 0, 1, 2, 5, 90])))
 )
-@hypothesis.settings(deadline=None, max_examples=80)
+@hypothesis.settings(max_examples=80)
 def test_labels_painted_from_their_runs_are_the_labels(labels):
     runs = runs_of_labels(labels)
 
@@ -80,7 +80,7 @@ def test_labels_of_any_order_of_memory_have_the_same_runs():
 @hypothesis.given(
     shape=st.tuples(st.integers(1, 20), st.integers(1, 150)), seed=st.integers(0, 2**32), labels=st.integers(0, 6)
 )
-@hypothesis.settings(deadline=None, max_examples=60)
+@hypothesis.settings(max_examples=60)
 def test_extents_are_those_of_each_labels_own_pixels(shape, seed, labels):
     image = 3 * random_values(seed, shape, labels).astype(np.int32)
     probability = random_values(seed + 1, shape, 255).astype(np.uint8)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
@@ -30,7 +30,6 @@ def _reference(labels, maps):
     return deviations, shares
 
 
-@settings(deadline=None)
 @given(st.integers(0, 10_000), st.integers(1, 4))
 def test_it_is_what_the_reference_gives(seed, count):
     rng = np.random.default_rng(seed)

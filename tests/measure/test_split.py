@@ -10,7 +10,7 @@ from nanocensus.measure.label import label_particles
 from nanocensus.measure.regions._summits import filled, markers_of_summits, squared_distances
 from nanocensus.measure.split import split_touching
 
-DRAWN = settings(deadline=None, max_examples=30)
+DRAWN = settings(max_examples=30)
 SINGLES = {
     "disc": lambda t: np.ones_like(t),
     "square": lambda t: 0.886 / np.maximum(abs(np.cos(t)), abs(np.sin(t))),
@@ -83,7 +83,7 @@ def assert_single_stays_whole(kind, method, seed, diameter, noise):
 
 @pytest.mark.parametrize("method", ["distance", "probability"])
 @pytest.mark.parametrize("kind", SINGLES)
-@settings(deadline=None, max_examples=12)
+@settings(max_examples=12)
 @given(seed=st.integers(0, 2**32), diameter=st.sampled_from([12, 25, 50]), noise=st.sampled_from([0.0, 0.04, 0.1]))
 def test_single_particles_are_never_cut(kind, method, seed, diameter, noise):
     assert_single_stays_whole(kind, method, seed, diameter, noise)

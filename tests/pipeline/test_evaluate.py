@@ -150,7 +150,7 @@ def test_a_map_of_another_size_is_refused():
         judge(case(as_map(discs())[1:]), MeasureSection())
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     hnp.array_shapes(min_dims=2, max_dims=2, max_side=6).flatmap(
         lambda shape: st.tuples(
@@ -167,7 +167,7 @@ def test_the_surest_pixel_of_a_label_is_its_first_of_the_highest_value(images):
         assert place == max(own, key=lambda at: (probability.ravel()[at], -at))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     st.lists(st.tuples(st.floats(0.5, 9.0), st.integers(0, 6)), min_size=1, max_size=150), st.sampled_from([0.2, None])
 )

@@ -21,7 +21,7 @@ from nanocensus.store.images.micrographs import (
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     rows=st.lists(
         st.tuples(st.booleans(), st.sampled_from([0.1, 0.2, 0.5, np.nan, -1.0]), st.integers(0, 2)), max_size=12

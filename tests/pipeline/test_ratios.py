@@ -37,7 +37,7 @@ def _cr2_of_slope(cluster, x, y, level):
     return b, b - reach, b + reach
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.integers(0, 10**6))
 def test_a_slope_and_its_interval_are_those_of_the_regression(seed):
     cluster, x, y = _data(seed)

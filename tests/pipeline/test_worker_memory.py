@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 from distributed.system import memory_limit
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nanocensus.errors import InputError
@@ -31,7 +31,6 @@ def task(height, width):
     return Task({"name": "s/1.tif", "height_px": height, "width_px": width}, planned, "p")
 
 
-@settings(deadline=None)  # the first loads the network
 @given(
     st.lists(st.tuples(st.integers(1, 9000), st.integers(1, 9000)), min_size=1, max_size=4), st.integers(100, 20_000)
 )

@@ -70,7 +70,7 @@ def dense(image, loss):
     return means.mean() * (basis(*places) @ found).reshape(image.shape)
 
 
-@settings(deadline=None, max_examples=6)
+@settings(max_examples=6)
 @given(st.integers(48, 120), st.integers(48, 120), st.integers(0, 999), st.sampled_from(["paper", "one-sided"]))
 def test_it_is_the_dense_least_squares_fit(height, width, seed, loss):
     image, _ = film((height, width), seed=seed)

@@ -28,7 +28,7 @@ def _signed_distances(points, outline, inside):
     return np.where(inside, -distance, distance)
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(st.floats(10, 40), st.floats(0.6, 1.0), st.floats(-1.5, 1.5), st.floats(-0.5, 0.5), st.integers(2, 5))
 def test_it_is_the_mean_distance_of_the_points(a, ratio, shift, ripple, waves):
     true = _ellipse(a, a * ratio, 400)

@@ -17,7 +17,7 @@ def discs(shape=(256, 256), radius=12.0, sigma=1.0, noise=0.3, seed=0):
     return image.astype(np.float32), probability
 
 
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 @given(radius=st.floats(5, 28), sigma=st.floats(0.7, 2.0), noise=st.floats(0.01, 1.0))
 def test_a_description_says_what_was_planted(radius, sigma, noise):
     image, probability = discs(radius=radius, sigma=sigma, noise=noise)

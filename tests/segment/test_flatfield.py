@@ -15,7 +15,7 @@ from nanocensus.segment.preparation.flatfield import as_transported, flatten, st
 SHAPES = hnp.array_shapes(min_dims=2, max_dims=2, max_side=20)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.sampled_from([np.uint8, np.int16, np.uint16, np.int32]).flatmap(lambda dtype: hnp.arrays(dtype, SHAPES)))
 def test_it_is_the_textbook_formula_in_float64(image):
     wide = image.astype(float)

@@ -28,7 +28,7 @@ def slowly(image):
     return changed
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     st.integers(0, 10**6), st.sampled_from([np.uint8, np.int16, np.uint16, np.float32]), st.integers(0, 4),
     st.sampled_from([(48, 60), (3, 900), (2000, 2), (1, 1500), (60, 48)]), st.integers(0, 255),

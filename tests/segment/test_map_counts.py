@@ -12,7 +12,7 @@ SHAPES = hnp.array_shapes(min_dims=2, max_dims=2, max_side=7)
 MAPS = SHAPES.flatmap(lambda shape: st.tuples(hnp.arrays(np.uint8, shape), hnp.arrays(bool, shape)))
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(MAPS, st.floats(0, 254.9))
 def test_dice_and_iou_at_any_level_are_those_of_the_masks(maps, level):
     probability, truth = maps
@@ -24,7 +24,7 @@ def test_dice_and_iou_at_any_level_are_those_of_the_masks(maps, level):
     assert counts.dice(level) == pytest.approx(2 * both / (truth.sum() + found.sum()) if either else 1.0)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(MAPS)
 def test_soft_dice_is_the_sum_over_pixels(maps):
     probability, truth = maps
@@ -37,7 +37,7 @@ def test_soft_dice_is_the_sum_over_pixels(maps):
             assert found[i, j] == pytest.approx(expected, nan_ok=True)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(MAPS)
 def test_counts_of_two_halves_add_up(maps):
     probability, truth = maps

@@ -24,13 +24,13 @@ def _matches_one_by_one(truth, predicted, iou):
     return Matches(found, len(names[1]) - found, len(names[0]) - found)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(LABELS, st.sampled_from([0.5, 0.6, 0.75]))
 def test_matches_are_those_found_by_comparing_every_pair(labels, iou):
     assert match_particles(*labels, iou=iou) == _matches_one_by_one(*labels, iou)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(LABELS)
 def test_dice_is_the_ratio_of_counts(labels):
     a, b = (part > 1 for part in labels)
@@ -61,7 +61,7 @@ def test_an_overlap_that_leaves_matches_ambiguous_is_refused(iou):
         match_particles(np.array([[1]]), np.array([[1]]), iou=iou)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(LABELS)
 def test_overlaps_are_those_of_every_pair(labels):
     truth, predicted = labels

@@ -40,7 +40,7 @@ def _probability(model, image, tile):
     return probability
 
 
-@settings(deadline=None, max_examples=3)
+@settings(max_examples=3)
 @given(SIDES, SIDES, st.integers(52, 90))
 @example(1, 1, 52)
 @example(150, 37, 52)

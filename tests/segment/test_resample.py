@@ -32,7 +32,7 @@ def disc(radius, side=120):
     return np.where(np.hypot(y, x) < radius, 40, 160).astype(np.uint8)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.integers(1, 12), st.integers(1, 12), st.integers(0, 2**32 - 1))
 def test_fewer_pixels_are_means_over_areas(side, count, seed):
     line = np.random.default_rng(seed).random((side, 3)).astype(np.float32)

@@ -35,7 +35,7 @@ def test_paths_start_from_the_job_file():
         ({"learning_rate": 1}, "between 0 and 1"),
         ({"name": "a/b"}, "a file name"),
         ({"simulated": 1.5}, "0 to 1"),
-        ({"simulated": float("nan")}, "0 to 1"),
+        ({"simulated": float("nan")}, "a finite number"),
         ({"simulated": 0.05, "batch": 8}, "some patches of either kind, got 0.05"),  # none of eight
         ({"simulated": 0.95, "batch": 8}, "some patches of either kind"),  # all eight
         ({"schedule": "stairs"}, "one of 'cosine', 'halved'"),

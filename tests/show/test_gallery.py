@@ -25,7 +25,7 @@ def bars(figure, label):
     return [tuple(float(row[i]) for i in (0, 1, 2, 3)) for row in drawn.array()]
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     values=st.lists(st.floats(0.0, 1.0) | st.just(np.nan), min_size=1, max_size=60),
     bound=st.floats(0.05, 0.95),
@@ -44,7 +44,7 @@ def test_every_particle_stands_on_its_side_of_the_bound(values, bound):
     assert all(right <= bound or at_bound for _, _, right, _ in bad)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     values=st.lists(st.floats(1e-3, 1e4), max_size=40),
     bound=st.floats(1e-2, 1e3) | st.none(),

@@ -72,7 +72,7 @@ def test_a_growth_is_round_then_faceted_then_concave():
 
 @given(exponent=st.floats(3.0, 30.0), depth=st.floats(0.0, 0.2))
 @example(exponent=3.0, depth=0.001953125)  # a dent of 1e-8
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_a_shape_is_found_back_from_its_circularity_and_solidity(exponent, depth):
     outline = dented_superellipse(exponent, depth)
     growth = Growth(0.0, 0.0, circularity=outline.circularity, solidity=min(outline.solidity, 1.0))

@@ -57,7 +57,7 @@ def lengths(polygon):
 
 
 @given(star_shapes)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_moments_are_those_of_the_triangles(outline):
     area, y, x, yy, xx, xy = fan_moments(outline.vertices)
     cy, cx = y / area, x / area
@@ -75,7 +75,7 @@ def test_moments_are_those_of_the_triangles(outline):
 
 
 @given(star_shapes)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_the_hull_is_the_string_round_the_points(outline):
     hull = wrapped(outline.vertices)
     assert outline.hull_perimeter == pytest.approx(lengths(hull).sum(), rel=1e-9)
@@ -87,7 +87,7 @@ def test_the_hull_is_the_string_round_the_points(outline):
 
 
 @given(star_shapes)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_calipers_are_the_extreme_widths_over_all_directions(outline):
     angles = np.linspace(0, math.pi, 4001)
     along = outline.vertices @ np.stack([np.sin(angles), np.cos(angles)])

@@ -69,7 +69,7 @@ def test_scaling_sets_the_edge_length_and_keeps_the_shape():
 
 @pytest.mark.parametrize("family", FAMILIES)
 @given(seed=st.integers(0, 2**32 - 1), **poses)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_area_fractions_add_up_to_the_outline(family, seed, edge_length, offset, angle):
     outline = FAMILIES[family](np.random.default_rng(seed)).scaled(edge_length)
     fraction, _ = render_area_fraction(outline, (128, 128), (64 + offset[0], 64 + offset[1]), angle)
@@ -80,7 +80,7 @@ def test_area_fractions_add_up_to_the_outline(family, seed, edge_length, offset,
 
 @pytest.mark.parametrize("family", FAMILIES)
 @given(seed=st.integers(0, 2**32 - 1), **poses)
-@settings(max_examples=3, deadline=None)
+@settings(max_examples=3)
 def test_area_fractions_equal_counted_points(family, seed, edge_length, offset, angle):
     """The reference asks 32 x 32 points of every pixel whether they lie inside."""
     outline = FAMILIES[family](np.random.default_rng(seed)).scaled(edge_length)
@@ -97,7 +97,7 @@ def test_area_fractions_equal_counted_points(family, seed, edge_length, offset, 
 
 
 @given(centre=st.tuples(st.floats(-20, 60), st.floats(-20, 70)), angle=st.floats(0, 7))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_the_image_border_only_cuts(centre, angle):
     """A window in a small image is the same window of a large one, cropped."""
     outline = superellipse(4.0).scaled(15.0)

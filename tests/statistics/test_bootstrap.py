@@ -40,7 +40,7 @@ def draw_particles(seed, micrographs=24, per_micrograph=30, samples=("A", "B")):
     return pd.concat(tables, ignore_index=True)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(0, 100), st.lists(st.lists(st.integers(-(2**90), 2**90), min_size=3, max_size=3), min_size=2))
 def test_sums_of_replicates_are_the_floats_nearest_to_exact_integers(seed, rows):
     sums = np.array(rows, object)

@@ -52,7 +52,7 @@ def in_python(table):
 
 
 @pytest.mark.parametrize("weight", ["weight", None])
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 2**32 - 1), n=st.integers(1, 400), names=st.integers(1, 9), parts=st.integers(1, 6),
        largest=st.sampled_from([3.0, 2.0**18, WIDE]))  # fmt: skip
 def test_sums_are_those_of_unbounded_integers(weight, seed, n, names, parts, largest):

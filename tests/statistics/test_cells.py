@@ -69,7 +69,7 @@ def test_cells_are_the_sums_of_a_slow_loop(weight):
 WHOLE = cells(draw_particles(1), by=BY, of=OF)
 
 
-@settings(deadline=None, max_examples=12)
+@settings(max_examples=12)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 40))
 def test_bytes_do_not_depend_on_order_or_partitions(seed, partitions):
     rows = draw_particles(1).sample(frac=1, random_state=seed, ignore_index=True)
@@ -80,7 +80,7 @@ def test_bytes_do_not_depend_on_order_or_partitions(seed, partitions):
     }
 
 
-@settings(deadline=None, max_examples=12)
+@settings(max_examples=12)
 @given(st.lists(st.integers(0, 4), min_size=400, max_size=400))
 def test_cells_of_any_split_add_up_to_the_cells_of_the_whole(parts):
     rows, parts = draw_particles(1), np.array(parts)

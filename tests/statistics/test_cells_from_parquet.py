@@ -56,7 +56,7 @@ def write(folder, rows, files=3, **options):
 
 
 @pytest.mark.parametrize("weight", ["border_weight", None])
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 @given(seed=st.none() | st.integers(0, 2**32 - 1), files=st.integers(1, 5), group=st.integers(1, 3500),
        batch=st.sampled_from([64, 700, 2**17]), text=st.sampled_from(["str", "category"]))  # fmt: skip
 def test_bytes_do_not_depend_on_order_files_row_groups_or_batches(

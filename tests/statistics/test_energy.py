@@ -35,7 +35,7 @@ def slow_distance(one, other):
     return 2 * cdist(one, other).mean() - cdist(one, one).mean() - cdist(other, other).mean()
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.integers(0, 2**32 - 1), st.integers(2, 6), st.integers(5, 40))
 def test_sums_of_distances_are_those_over_all_pairs(seed, clusters, side):
     rng = np.random.default_rng(seed)

@@ -81,7 +81,7 @@ def test_estimates_are_those_of_a_plain_loop_over_samples_and_bins(weight):
     assert compared > 15
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=30), st.sampled_from([0.05, 0.25, 0.5, 0.9]))
 def test_quantiles_are_within_a_step_of_numpy(values, p):
     rows = pd.DataFrame({"sample": "A", "micrograph": "x", "circularity": values})

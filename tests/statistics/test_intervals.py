@@ -48,7 +48,7 @@ def cr2_by_matrices(cluster, values):
     return np.sqrt(meat) / total
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.integers(0, 2**32 - 1), st.lists(st.integers(5, 15), min_size=4, max_size=12))
 def test_the_standard_error_of_the_mean_is_cr2_by_its_definition(seed, sizes):
     cluster, values, weights = draw(seed, sizes)

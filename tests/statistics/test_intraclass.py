@@ -38,7 +38,7 @@ def draw_groups(seed, micrographs=12, mean=8.0):
     ]
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(0, 2**32 - 1), st.integers(3, 15), st.sampled_from([1.5, 8.0]))
 def test_components_are_those_of_the_textbook(seed, micrographs, mean):
     groups = draw_groups(seed, micrographs, mean)
@@ -71,7 +71,7 @@ def test_the_interval_is_the_jackknife_of_the_logarithm_of_f(run):
     assert [lower.item(), upper.item()] == pytest.approx(expected, rel=1e-9)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.integers(1, 700), st.integers(1, 120), st.lists(st.floats(0, 1), min_size=1, max_size=4), st.floats(0.1, 5))
 def test_the_variance_of_a_sequence_is_the_mean_over_where_it_begins(n, size, gamma, within):
     gamma = np.array(gamma)

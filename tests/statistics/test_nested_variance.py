@@ -54,7 +54,7 @@ def test_balanced_levels_have_the_mean_squares_of_a_textbook():
     assert found["share"].sum() == pytest.approx(1)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 2**32 - 1))
 def test_one_level_of_unequal_micrographs_is_the_one_way_analysis(seed):
     rng = np.random.default_rng(seed)
@@ -68,7 +68,7 @@ def test_one_level_of_unequal_micrographs_is_the_one_way_analysis(seed):
     assert found[0] == pytest.approx(known.ratio[0] * known.within[0])
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 2**32 - 1))
 def test_what_is_expected_of_sums_of_squares_is_what_indicator_matrices_give(seed):
     rng = np.random.default_rng(seed)

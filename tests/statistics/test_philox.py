@@ -7,7 +7,7 @@ from nanocensus.statistics.estimation.philox import Purpose, random_words
 WORD = st.integers(0, 2**64 - 1)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(WORD, st.sampled_from(Purpose), st.tuples(WORD, WORD, WORD, WORD))
 def test_words_are_those_of_numpys_philox(seed, purpose, counter):
     before = (sum(word << 64 * place for place, word in enumerate(counter)) - 1) % 2**256

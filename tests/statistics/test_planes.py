@@ -78,7 +78,7 @@ def test_intervals_in_a_plane_are_those_of_each_slice_by_itself():
             np.testing.assert_array_equal(here[name], alone[name], err_msg=name)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 1000), parts=st.integers(1, 5))
 def test_a_plane_has_the_same_bytes_in_any_order_and_in_any_parts(seed, parts):
     import dask.dataframe as dd

@@ -39,7 +39,7 @@ def slowly(rows, scale):
     )
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 2**32 - 1))
 def test_the_nearest_to_the_median_are_chosen_first_by_name_among_equals(seed):
     rows = table(seed)

@@ -94,7 +94,7 @@ def as_bytes(made):
 WHOLE = as_bytes(block_sums(ROWS, INDEX, of=[*OF, "circularity"], block=25, seed=3))
 
 
-@settings(deadline=None, max_examples=8)
+@settings(max_examples=8)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.sampled_from([("synchronous", 1), ("threads", 4)]))
 def test_bytes_do_not_depend_on_order_partitions_or_workers(seed, partitions, scheduler):
     rows = ROWS.sample(frac=1, random_state=seed, ignore_index=True)

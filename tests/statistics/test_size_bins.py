@@ -36,7 +36,7 @@ def test_the_five_sizes_of_the_study_are_centres_of_bins():
     assert bins.bounds(np.array([21])).right.tolist() == [4.4]
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(1, 500), st.lists(st.floats(0, 2048), min_size=1, max_size=50))
 def test_bins_of_a_width_are_those_of_exact_arithmetic_on_quanta(hundredths, values):
     width = hundredths / 20
@@ -50,7 +50,7 @@ def test_bins_of_a_width_are_those_of_exact_arithmetic_on_quanta(hundredths, val
     assert place(values, size_bins(width)).tolist() == expected
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     st.lists(st.integers(0, 400), min_size=2, max_size=12, unique=True),
     st.lists(st.integers(-10, 500), min_size=1, max_size=50),

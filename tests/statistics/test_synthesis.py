@@ -48,7 +48,7 @@ def clustered_means(rng, truth, *, between=0.0, clusters=30, shift=0.3, replicat
     return means, (counts * drawn).sum(-1) / (clusters - 1) - means
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 2), st.integers(6, 10))
 def test_the_search_is_that_of_a_loop_over_least_squares(seed, conditions, samples):
     rng = np.random.default_rng(seed)

@@ -318,7 +318,7 @@ def test_masks_and_labels_of_any_type_and_byte_order_are_read(tmp_path, kept, to
     np.testing.assert_array_equal(read_truth(tmp_path / "mask.npy", (3, 3)), [[0, 1, 0], [0, 0, 0], [0, 2, 0]])
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(mask=hnp.arrays(bool, st.tuples(st.integers(1, 9), st.integers(1, 9))))
 def test_binary_masks_are_labelled_in_raster_order(mask, tmp_path_factory):
     path = tmp_path_factory.mktemp("mask") / "mask.npy"
@@ -331,7 +331,7 @@ def test_binary_masks_are_labelled_in_raster_order(mask, tmp_path_factory):
 
 
 @given(labels=hnp.arrays(np.int64, st.tuples(st.integers(1, 6), st.integers(1, 6)), elements=st.integers(0, 5)))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @pytest.mark.parametrize("stride", [1, 2**40])
 def test_labels_are_renumbered_by_their_first_pixels(stride, labels):
     labels = labels * stride

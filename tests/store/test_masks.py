@@ -85,7 +85,7 @@ def covered(path, vertices_yx):
     return bool((found == (inside > 0.5))[clear].all()) and found.any()
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(st.integers(3, 9), st.integers(0, 2**32 - 1))
 def test_coverage_is_the_share_of_points_inside(corners, seed):
     rng = np.random.default_rng(seed)

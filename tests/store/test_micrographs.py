@@ -48,7 +48,7 @@ def all_three(store):
     return probability, labels
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_drawn_types_and_shapes_come_back_bit_by_bit(data, tmp_path_factory):
     dtype = data.draw(st.sampled_from(RECORDED_DTYPES))
@@ -380,7 +380,7 @@ def test_writing_and_reading_take_a_few_times_the_image_at_most(tmp_path):
     shutil.rmtree(path)
 
 
-@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(top=st.integers(0, 69), left=st.integers(0, 1099), height=st.integers(1, 90), width=st.integers(1, 1200))
 def test_a_window_is_what_the_whole_image_holds_there(store, top, left, height, width):
     if not (store / NAME / "probability").exists():

@@ -66,7 +66,7 @@ BLOCKS = {
 }
 
 
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 @given(counts=st.lists(st.integers(0, 9), min_size=1, max_size=5))
 def test_a_part_holds_one_row_group_a_micrograph_in_order(counts, tmp_path_factory):
     path = tmp_path_factory.mktemp("part") / "outlines" / "part-0.parquet"

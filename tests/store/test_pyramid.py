@@ -16,7 +16,7 @@ def mean_of_four(image, y, x):
     return sum(value / 4 for value in four) if image.dtype.kind == "f" else (sum(four) + 2) // 4
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_copies_are_means_of_four_whatever_the_type(data):
     dtype = np.dtype(data.draw(st.sampled_from([*RECORDED_DTYPES, "int64"])))

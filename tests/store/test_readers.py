@@ -43,7 +43,7 @@ def test_pixels_are_as_recorded_in_every_format(tmp_path, suffix, dtype):
 
 @pytest.mark.parametrize("suffix", [".tif", ".npy"])
 @pytest.mark.parametrize("byteorder", ["<", ">"])
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(data=st.data())
 def test_every_recorded_type_survives_in_either_byte_order(suffix, byteorder, data, tmp_path_factory):
     dtype = np.dtype(data.draw(st.sampled_from([d for d in RECORDED_DTYPES if d != "float64"])))
@@ -194,7 +194,7 @@ def test_a_file_cut_short_anywhere_is_refused_or_whole(tmp_path, suffix, compres
 
 
 @pytest.mark.parametrize("suffix", [".tif", ".png", ".npy"])
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(where=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
 def test_a_flipped_bit_never_surfaces_as_a_foreign_error(suffix, where, bit, tmp_path_factory):
     folder = tmp_path_factory.mktemp("flip")

@@ -68,7 +68,7 @@ def assert_equal(frame: pd.DataFrame, table: pa.Table) -> None:
     pd.testing.assert_frame_equal(frame.reset_index(drop=True), expected, check_dtype=False)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(counts=st.lists(st.integers(0, 9), min_size=1, max_size=5))
 def test_a_part_holds_one_row_group_a_micrograph_in_order(counts, tmp_path_factory):
     path = tmp_path_factory.mktemp("part") / "particles" / "part-0.parquet"

@@ -25,7 +25,7 @@ from nanocensus.store.particles.tables import PARTICLES_FOLDER, read_part_rows
 
 SEGMENT_VERSION = 2
 """Raise it when the same micrograph and network would give another probability map."""
-MEASURE_VERSION = 4
+MEASURE_VERSION = 5
 """Raise it when the same probability map would give another particle table, or other scores."""
 
 RESULT_COLUMNS = (
