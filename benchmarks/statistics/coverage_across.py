@@ -4,7 +4,7 @@
 
 Simulated means of one size bin: 24 particles a micrograph on average (numbers from Poisson and gamma, shape 3), a shift of
 0.008 that the particles of a micrograph share, a scatter of 0.03, a mean of 0.9. Standard errors and their degrees of
-freedom are estimated from these by `statistics.intervals`, as in a run.
+freedom are estimated from these by `statistics.estimation.intervals`, as in a run.
 """
 
 import sys

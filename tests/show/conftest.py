@@ -1,10 +1,11 @@
-"""A browser that can reach nothing, to see what it makes of a page."""
+"""Particles of several samples, and a browser that can reach nothing, to see what it makes of a page."""
 
 import re
 import shutil
 import subprocess
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -38,3 +39,22 @@ def browse(tmp_path_factory):
             return dumped.stdout, complaints, np.asarray(seen.convert("RGB"))
 
     return opened
+
+
+@pytest.fixture(scope="session")
+def sized():
+    """Draw particles whose size and shape differ a little from sample to sample."""
+
+    def particles(seed=3, samples=4):
+        rng = np.random.default_rng(seed)
+        n = 4000
+        rows = pd.DataFrame(
+            {"sample": rng.choice([f"S{i}" for i in range(samples)], n), "micrograph": rng.choice(list("abcdefgh"), n)}
+        )
+        place = rows["sample"].str[1:].astype(int).to_numpy()
+        rows["edge_length_nm"] = rng.lognormal(np.log(5.0 + 0.2 * place), 0.15, n)
+        rows["circularity"] = 0.9 - 0.01 * place + 0.02 * rng.standard_normal(n)
+        rows["solidity"] = 0.97 + 0.01 * rng.standard_normal(n)
+        return rows
+
+    return particles

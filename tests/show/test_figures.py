@@ -1,21 +1,16 @@
 """Figures hold the data they are given, and say what they show."""
 
-import base64
-import io
-
 import holoviews as hv
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from PIL import Image
 
 import nanocensus as nc
-from nanocensus.errors import InputError, TableError
+from nanocensus.errors import TableError
 from nanocensus.schema import PARTICLES
 from nanocensus.show.figures import figures
 from nanocensus.show.figures.evaluation import error_by_size
-from nanocensus.show.figures.micrographs import LARGEST_SIDE_PX, embedded_picture
 from nanocensus.show.figures.sizes import interval_rows
 from nanocensus.show.figures.theme import (
     MARKERS,
@@ -30,7 +25,6 @@ from nanocensus.show.report.content import ReportContent
 from nanocensus.show.report.report import render_report
 from nanocensus.show.report.tables import tables
 from nanocensus.statistics.distributions.density import densities
-from nanocensus.statistics.distributions.modes import mode_intervals
 from nanocensus.statistics.distributions.size_distribution import size_distribution
 from nanocensus.statistics.estimation.across import cv_across_samples
 from nanocensus.statistics.estimation.binning import size_statistics
@@ -43,11 +37,6 @@ def drawn(figure):
 
 def elements(figure, kind):
     return [element for element in figure if type(element) is kind]
-
-
-def circle(y, x, radius, points=200):
-    angle = np.linspace(0, 2 * np.pi, points, endpoint=False)
-    return np.column_stack([y + radius * np.sin(angle), x + radius * np.cos(angle)])
 
 
 def by_size(samples=("Co0.2", "Co0.4"), n_bins=6, seed=1):
@@ -84,89 +73,7 @@ def by_size(samples=("Co0.2", "Co0.4"), n_bins=6, seed=1):
     )
 
 
-@pytest.fixture(scope="module")
-def density():
-    rng = np.random.default_rng(2)
-    parts = [
-        pd.DataFrame({"sample": name, "micrograph": name, "circularity": rng.normal(centre, 0.02, n)})
-        for name, centre, n in (("Co0.4", 0.85, 900), ("Co0.2", 0.9, 300))
-    ]
-    return densities(pd.concat(parts), "circularity", weight=None)
-
-
 # --- micrographs ---
-
-
-def test_outlines_are_drawn_in_nm_from_the_upper_left_corner():
-    square = np.array([[0.0, 0.0], [0.0, 9.0], [9.0, 9.0], [9.0, 0.0]])
-    figure = figures.micrograph(np.zeros((16, 16)), pixel_size_nm=0.5, accepted=[square])
-    line = elements(figure, hv.Curve)[0]
-    x, y = line.dimension_values(0), line.dimension_values(1)
-    assert np.nanmin(x) == np.nanmin(y) == 0.25
-    assert np.nanmax(x) == np.nanmax(y) == 4.75
-
-
-def test_a_thinned_outline_stays_within_a_quarter_of_a_shown_pixel():
-    outline = circle(2000.0, 1500.0, 60.0, 500)
-    figure = figures.micrograph(np.zeros((4096, 4096), np.uint8), pixel_size_nm=0.086, accepted=[outline])
-    line = elements(figure, hv.Curve)[0]
-    x, y = (line.dimension_values(i) / 0.086 - 0.5 for i in (0, 1))
-    seen = np.isfinite(x)
-    x, y = x[seen], y[seen]
-    assert len(x) < 100
-    middle = np.hypot((x[1:] + x[:-1]) / 2 - 1500, (y[1:] + y[:-1]) / 2 - 2000)
-    assert np.abs(np.concatenate([np.hypot(x - 1500, y - 2000), middle]) - 60).max() < 0.25 * 4096 / LARGEST_SIDE_PX
-    assert (x[0], y[0]) == (x[-1], y[-1])
-
-
-def test_every_rejected_outline_carries_its_reason_for_the_pointer():
-    rejected = [circle(10, 10, 5), circle(30, 30, 5)]
-    figure = figures.micrograph(
-        np.zeros((50, 50)), pixel_size_nm=1.0, rejected=rejected, reasons=["too small", "touches border"]
-    )
-    (polygons,) = elements(figure, hv.Polygons)
-    assert [shape["reason"] for shape in polygons.data] == ["too small", "touches border"]
-    assert polygons.opts.get("plot", backend="bokeh").kwargs["hover_tooltips"] == [("rejected", "@reason")]
-
-
-def test_the_legend_counts_accepted_rejected_and_true_outlines():
-    some = [circle(20, 20, 5)] * 3
-    figure = figures.micrograph(
-        np.zeros((50, 50)), pixel_size_nm=1.0, accepted=some, rejected=some[:1], reasons=["x"], truth=some[:2]
-    )
-    labels = [item.label.value for item in drawn(figure).legend[0].items]
-    assert labels == ["accepted (3)", "rejected (1)", "truth (2)"]
-
-
-def test_a_missing_reason_is_an_error_of_the_caller():
-    with pytest.raises(InputError, match="one reason a rejected outline"):
-        figures.micrograph(np.zeros((9, 9)), pixel_size_nm=1.0, rejected=[circle(4, 4, 2)])
-
-
-@pytest.mark.parametrize(("assumed", "printed"), [(True, "(assumed scale)"), (False, "")])
-def test_the_scale_bar_says_when_the_scale_is_assumed(assumed, printed):
-    figure = drawn(figures.micrograph(np.zeros((9, 9)), pixel_size_nm=1.0, assumed=assumed))
-    (bar,) = figure.select(type=__import__("bokeh.models", fromlist=["ScaleBar"]).ScaleBar)
-    assert bar.unit == "nm"
-    assert bar.label.replace("@{value} @{unit}", "").strip() == printed
-
-
-def test_the_picture_shows_the_whole_micrograph_small_and_stretched():
-    rng = np.random.default_rng(0)
-    pixels = rng.normal(20_000, 10, (2000, 1000)).clip(0).astype(np.uint16)
-    pixels[:1000] += 100
-    uri = embedded_picture(pixels)
-    picture = Image.open(io.BytesIO(base64.b64decode(uri.split(",")[1])))
-    assert picture.size == (384, 768)
-    grey = np.asarray(picture)
-    assert grey[:380].mean() > 180
-    assert grey[388:].mean() < 80
-    assert len(uri) < 120_000
-
-
-@pytest.mark.parametrize("pixels", [np.zeros((4, 7), np.uint8), np.full((5, 5), np.nan), np.ones((1, 1), np.float32)])
-def test_a_micrograph_without_contrast_is_still_a_picture(pixels):
-    assert embedded_picture(pixels).startswith("data:image/jpeg;base64,")
 
 
 # --- by size ---
@@ -237,29 +144,7 @@ def test_a_dataset_without_one_estimate_makes_an_empty_figure():
 # --- distributions, from the statistics' own densities ---
 
 
-def test_a_histogram_holds_each_particle_once(density):
-    figure = figures.histogram(density, "circularity")
-    for line in elements(figure, hv.Curve):
-        x, y = line.dimension_values(0), line.dimension_values(1)
-        area = np.trapezoid(y, x)
-        bar = np.diff(np.unique(np.round(x, 9))).min()
-        assert area == pytest.approx(bar, rel=1e-6)  # shares add up to 1
-
-
-def sized(seed=3, samples=4):
-    rng = np.random.default_rng(seed)
-    n = 4000
-    rows = pd.DataFrame(
-        {"sample": rng.choice([f"S{i}" for i in range(samples)], n), "micrograph": rng.choice(list("abcdefgh"), n)}
-    )
-    place = rows["sample"].str[1:].astype(int).to_numpy()
-    rows["edge_length_nm"] = rng.lognormal(np.log(5.0 + 0.2 * place), 0.15, n)
-    rows["circularity"] = 0.9 - 0.01 * place + 0.02 * rng.standard_normal(n)
-    rows["solidity"] = 0.97 + 0.01 * rng.standard_normal(n)
-    return rows
-
-
-def test_the_log_normal_fit_has_the_area_of_the_bars_and_their_middle():
+def test_the_log_normal_fit_has_the_area_of_the_bars_and_their_middle(sized):
     rows = sized()
     ds, fit = densities(rows, "edge_length_nm", weight=None), size_distribution(rows, weight=None)
     bars = figures.histogram(ds, "edge_length_nm")
@@ -277,7 +162,7 @@ def test_the_log_normal_fit_has_the_area_of_the_bars_and_their_middle():
     )
 
 
-def test_the_cv_across_samples_is_drawn_with_and_without_noise():
+def test_the_cv_across_samples_is_drawn_with_and_without_noise(sized):
     ds = cv_across_samples(size_statistics(sized(), weight=None))
     figure = figures.cv_across_samples(ds)
     hollow = {element.label: element for element in elements(figure, hv.Points) if element.label.endswith("naive")}
@@ -295,12 +180,12 @@ def test_the_cv_across_samples_is_drawn_with_and_without_noise():
     assert drawn(figure).yaxis[0].axis_label == "CV across samples (%)"
 
 
-def test_a_cv_that_nothing_can_be_said_of_makes_an_empty_figure():
+def test_a_cv_that_nothing_can_be_said_of_makes_an_empty_figure(sized):
     ds = cv_across_samples(size_statistics(sized(samples=1), weight=None))
     assert not any(len(points) for points in elements(figures.cv_across_samples(ds), hv.Points))
 
 
-def test_a_cv_without_intervals_has_no_entry_in_the_legend_for_them():
+def test_a_cv_without_intervals_has_no_entry_in_the_legend_for_them(sized):
     ds = cv_across_samples(size_statistics(sized(samples=2), weight=None))  # of two samples no noise can be taken out
     figure = figures.cv_across_samples(ds)
     page = render_report(ReportContent("t", ["Co0.2", "Co0.4"], across=ds))
@@ -308,54 +193,6 @@ def test_a_cv_without_intervals_has_no_entry_in_the_legend_for_them():
     assert "Filled:" not in page
     assert not elements(figure, hv.ErrorBars)
     assert [item.label["value"] for item in drawn(figure).legend[0].items] == ["circularity, naive", "solidity, naive"]
-
-
-def test_violins_mark_the_summaries_of_the_statistics(density):
-    figure = figures.violins(density, "circularity")
-    spread, middle, mode = elements(figure, hv.Segments)
-    np.testing.assert_array_equal(spread.dimension_values(1), density["range_lower"])
-    np.testing.assert_array_equal(spread.dimension_values(3), density["range_upper"])
-    np.testing.assert_array_equal(middle.dimension_values(1), density["lower_quartile"])
-    np.testing.assert_array_equal(mode.dimension_values(1), density["mode"])
-    median, mean = elements(figure, hv.Points)
-    np.testing.assert_array_equal(median.dimension_values(1), density["median"])
-    np.testing.assert_array_equal(mean.dimension_values(1), density["mean"])
-    assert spread.label == "2.5–97.5 % of particles"
-
-
-def test_a_violin_tells_the_interval_of_its_mode_or_why_it_has_none():
-    rows = sized(samples=2)
-    rows = rows[(rows["sample"] == "S0") | rows["micrograph"].isin(list("abc"))]
-    shape = mode_intervals(densities(rows, "circularity", weight=None), rows)
-    medians = next(element for element in figures.violins(shape, "circularity") if element.label == "median")
-    told, refused = medians.data["mode_interval"]
-    first = shape.sel(sample="S0")
-    assert told == f"[{first['mode_lower'].item():.4f}, {first['mode_upper'].item():.4f}]"
-    assert refused.startswith("(refused: ")
-    plain = next(
-        element
-        for element in figures.violins(densities(rows, "circularity", weight=None), "circularity")
-        if element.label == "median"
-    )
-    assert list(plain.data["mode_interval"]) == ["", ""]
-
-
-@pytest.mark.parametrize(("samples", "letters"), [(2, 28), (13, 14)])
-def test_long_names_below_violins_are_cut_to_what_stands_inside_the_figure(density, samples, letters):
-    styles = sample_styles([f"{i:02d} {'x' * 40}" for i in range(samples)])
-    labels = drawn(figures.violins(density, "circularity", styles=styles)).xaxis[0].major_label_overrides.values()
-    assert {len(label) for label in labels} == {letters}
-    assert all("…" in label for label in labels)
-
-
-def test_violins_stand_in_the_order_of_the_study_with_room_for_empty_samples(density):
-    styles = sample_styles(["Co0.4", "none found", "Co0.2"])
-    figure = figures.violins(density, "circularity", styles=styles)
-    labels = drawn(figure).xaxis[0].major_label_overrides
-    assert list(labels.values()) == ["Co0.4", "none found", "Co0.2"]
-    bodies = elements(figure, hv.Polygons)
-    assert [np.mean(body.data[0]["place"]) for body in bodies] == pytest.approx([0.0, 2.0])
-    assert [body.opts.get("style", backend="bokeh").kwargs["fill_color"] for body in bodies] == [PALETTE[0], PALETTE[2]]
 
 
 # --- tallies ---
@@ -467,7 +304,7 @@ def test_figures_carry_no_toolbar_at_rest():
     assert toolbar.logo is None
 
 
-def test_sizes_are_called_by_the_column_that_was_binned():
+def test_sizes_are_called_by_the_column_that_was_binned(sized):
     rows = sized().assign(feret_max_nm=lambda rows: 1.2 * rows["edge_length_nm"])
     made = nc.cells(rows, by=["sample", nc.size_bins(0.5, of="feret_max_nm")], of=["circularity"], weight=None)
     ds = nc.estimate(made, {"circularity": [nc.mean]})
@@ -494,16 +331,6 @@ def test_every_name_in_the_legend_of_an_evaluation_has_a_mark_that_is_drawn(sure
     entries = {item.label.value: item.renderers for item in figure.legend[0].items}
     assert set(entries) == {"A", "B"}
     assert all(any(len(one.data_source.data["x"]) for one in renderers) for renderers in entries.values())
-
-
-def test_samples_whose_names_differ_late_are_told_apart_in_a_legend(density):
-    names = [f"Nanoparticles of the second batch, no. {i:02d}" for i in range(13)]
-    rng = np.random.default_rng(5)
-    rows = pd.DataFrame({"sample": np.repeat(names, 20), "micrograph": "m", "circularity": rng.uniform(0.8, 1, 260)})
-    figure = drawn(figures.histogram(densities(rows, "circularity", weight=None), "circularity"))
-    labels = [item.label.value for item in figure.legend[0].items]
-    assert len(set(labels)) == len(labels) == 13
-    assert all(len(label) == 28 for label in labels)
 
 
 def test_marks_of_the_worst_and_of_perfect_agreement_lie_whole_inside_the_frame():

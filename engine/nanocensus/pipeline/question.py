@@ -31,7 +31,7 @@ class Question:
     seed: int = 0
     """Of everything random."""
     scale: Mapping[str, Number] = field(default_factory=dict)
-    """Steps of columns that the schema cannot count (see `statistics.quanta.quantum_of`)."""
+    """Steps of columns that the schema cannot count (see `statistics.cells.quanta.quantum_of`)."""
     criteria: Criteria | None = None
     """What the particles were judged by; None where those that count were chosen before."""
     onsets: OnsetsSection | None = None

@@ -24,7 +24,7 @@ class OnsetAnalysis:
     sensitivity: Sensitivity | None
     """None where the job does not ask for it."""
     rejected: pd.DataFrame | None
-    """See `onset_columns.REJECTED`; None where the particles were chosen before they came here."""
+    """See `columns.REJECTED`; None where the particles were chosen before they came here."""
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """Give the tables by the names of their files."""

@@ -20,9 +20,9 @@ class FoundOnsets:
     """The bends of all descriptors of a job."""
 
     table: pd.DataFrame
-    """See `onset_columns.ONSETS`."""
+    """See `columns.ONSETS`."""
     curves: pd.DataFrame
-    """See `onset_columns.CURVES`."""
+    """See `columns.CURVES`."""
     sentences: Sequence[str]
     """What may be said of each bend."""
     level: float

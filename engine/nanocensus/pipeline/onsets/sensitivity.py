@@ -63,9 +63,9 @@ class Sensitivity:
     """How sure one may be of onsets and bin means with all that could move them."""
 
     onsets: pd.DataFrame
-    """See `onset_columns.UNCERTAINTY`."""
+    """See `columns.UNCERTAINTY`."""
     bin_means: pd.DataFrame
-    """See `onset_columns.BIN_MEANS`."""
+    """See `columns.BIN_MEANS`."""
 
 
 def sensitivity(

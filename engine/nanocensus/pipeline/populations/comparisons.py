@@ -31,7 +31,7 @@ class Comparisons:
     """The samples of a census beside each other; of one sample there is the size distribution alone."""
 
     sizes: xr.Dataset | None
-    """`statistics.size_distribution` of what is binned, usually the edge length; None of a table without sizes in nm."""
+    """`statistics.distributions.size_distribution` of what is binned, usually the edge length; None of a table without sizes in nm."""
     differences: xr.Dataset | None
     """`statistics.compare` of all pairs of samples, all sizes together."""
     ratios: xr.Dataset | None

@@ -166,7 +166,7 @@ def cut_representatives(job: Job, micrographs: pd.DataFrame, chosen: pd.DataFram
     micrographs : DataFrame
         The index.
     chosen : DataFrame
-        Of `statistics.representatives`.
+        Of `statistics.distributions.representatives`.
     """
     shown = chosen[chosen["size_bin"].notna() & (chosen["rank"] == 1) & (chosen["n"] >= _FEWEST_BEHIND)]
     if shown.empty:

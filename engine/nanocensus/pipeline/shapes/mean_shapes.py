@@ -75,7 +75,7 @@ def mean_shapes(
     Returns
     -------
     xr.Dataset
-        As `statistics.meanshape.mean_shapes` gives it, and: `density` (sample, size_bin, y, x), in how many squares of a grid
+        As `statistics.outlines.meanshape.mean_shapes` gives it, and: `density` (sample, size_bin, y, x), in how many squares of a grid
         in mean radii how many outlines are; `running_mean` (sample, size_bin, ray), the paper's running-mean alignment, which
         depends on the order of the particles, and `index_running_mean` of its symmetric part; `n_not_star_shaped` and
         `converged` (sample, size_bin).

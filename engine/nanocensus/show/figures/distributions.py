@@ -51,12 +51,12 @@ def histogram(
     Parameters
     ----------
     density_ds : xr.Dataset
-        Of `statistics.density.densities`: `weight` along sample and x, with the ends `x_left`, `x_right` of its cells,
+        Of `statistics.distributions.density.densities`: `weight` along sample and x, with the ends `x_left`, `x_right` of its cells,
         which are joined to 6 to 30 bars over the range of 95 % of the particles, more for more particles.
     column : str
         Its column.
     fit : xr.Dataset, optional
-        Of `statistics.size_distribution`: its log-normal distributions by number are drawn as dashed lines.
+        Of `statistics.distributions.size_distribution`: its log-normal distributions by number are drawn as dashed lines.
     styles : Mapping, optional
         Colour of each sample (`theme.sample_styles`); by the order in `density_ds` if absent.
     assumed : bool
@@ -141,7 +141,7 @@ def violins(
     Parameters
     ----------
     density_ds : xr.Dataset
-        Of `statistics.density.densities`: `density` along sample and x, `n` and the `SUMMARIES` along sample.
+        Of `statistics.distributions.density.densities`: `density` along sample and x, `n` and the `SUMMARIES` along sample.
     column : str
         Its column.
     styles : Mapping, optional

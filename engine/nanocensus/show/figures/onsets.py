@@ -37,7 +37,7 @@ def onset(
     Parameters
     ----------
     table, curves : DataFrame
-        Of an `Onsets` (see `statistics.onset`).
+        Of an `Onsets` (see `statistics.onsets.onset`).
     bend : str
         "onset" or "saturation".
     styles : Mapping, optional

@@ -141,9 +141,9 @@ class ReportContent:
     size_resolved: xr.Dataset | None = None
     """`statistics.estimate` by sample and size bin."""
     densities: Mapping[str, xr.Dataset] = field(default_factory=dict)
-    """Histogram and density of each column to show (`statistics.density`)."""
+    """Histogram and density of each column to show (`statistics.distributions.density`)."""
     sizes: xr.Dataset | None = None
-    """`statistics.size_distribution`, whose log-normal fit is drawn over the histogram of its column."""
+    """`statistics.distributions.size_distribution`, whose log-normal fit is drawn over the histogram of its column."""
     across: xr.Dataset | None = None
     """`statistics.cv_across_samples` by size bin."""
     onsets: OnsetContent | None = None

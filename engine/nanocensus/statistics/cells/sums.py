@@ -1,7 +1,7 @@
 """Sums per cell as arrays: what partitions give, and how they are added, in any order.
 
 Cells lie in runs: those of one micrograph, in the order of their bins. A block is many runs, a column of integers a sum.
-The same micrograph may have several runs, in one block or in several, until `ordered_cells.ordered` adds them up.
+The same micrograph may have several runs, in one block or in several, until `cells.ordered.ordered` adds them up.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
